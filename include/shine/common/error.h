@@ -1,0 +1,52 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "shine/common/str.h"
+
+namespace shine {
+
+/// Base of every fault this project reports. The message is one line: "where: what (cure)".
+/// Library code throws; only a program's main catches (see common/main_guard.h).
+class Error : public std::runtime_error {
+ public:
+  /// @param what   the fault, with expected and found values
+  /// @param where  file, line, key or tensor name; may be empty
+  /// @param cure   what the user can do; may be empty
+  explicit Error(std::string_view what, std::string_view where = {}, std::string_view cure = {});
+};
+
+/// A configuration, an option or their combination is wrong.
+class ConfigError : public Error {
+  using Error::Error;
+};
+
+/// A file's content breaks its format (safetensors, pickle, tokenizer.json, JSON lines, ..).
+class FormatError : public Error {
+  using Error::Error;
+};
+
+/// The operating system refused: missing file, no permission, full disk.
+class IoError : public Error {
+  using Error::Error;
+};
+
+/// Tensors whose shapes, dtypes or devices do not fit together.
+class ShapeError : public Error {
+  using Error::Error;
+};
+
+/// The request is sound but this program cannot do it (an unknown model family, a missing device).
+class UnsupportedError : public Error {
+  using Error::Error;
+};
+
+}  // namespace shine
+
+/// Throws `Kind(shine::str(...))` unless the condition holds.
+#define SHINE_CHECK(condition, Kind, ...)                  \
+  do {                                                     \
+    if (!(condition)) throw Kind(::shine::str(__VA_ARGS__)); \
+  } while (false)

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace shine {
+
+enum class LogLevel { debug, info, warning, error };
+
+/// Parses "debug", "info", "warning" or "error"; throws ConfigError otherwise.
+LogLevel parse_log_level(std::string_view name);
+
+/// Sets the least severe level that is written (default: info).
+void set_log_level(LogLevel level);
+
+/// Copies every later message to the end of `path`, which is created if absent; throws IoError.
+void add_log_file(const std::filesystem::path& path);
+
+/// Writes one line to standard error and to the log files, with the time.
+void log(LogLevel level, std::string_view message);
+
+inline void log_debug(std::string_view message) { log(LogLevel::debug, message); }
+inline void log_info(std::string_view message) { log(LogLevel::info, message); }
+inline void log_warning(std::string_view message) { log(LogLevel::warning, message); }
+
+}  // namespace shine

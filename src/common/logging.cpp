@@ -1,0 +1,57 @@
+// The only unit that includes spdlog: its fmt clashes with the one in torch's include folder.
+#include "shine/common/logging.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "shine/common/error.h"
+
+namespace shine {
+namespace {
+
+spdlog::logger& logger() {
+  static spdlog::logger instance = [] {
+    spdlog::logger made("shine", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    made.set_pattern("%H:%M:%S %^%l%$ %v");
+    return made;
+  }();
+  return instance;
+}
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug: return spdlog::level::debug;
+    case LogLevel::info: return spdlog::level::info;
+    case LogLevel::warning: return spdlog::level::warn;
+    case LogLevel::error: return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+}  // namespace
+
+LogLevel parse_log_level(std::string_view name) {
+  if (name == "debug") return LogLevel::debug;
+  if (name == "info") return LogLevel::info;
+  if (name == "warning") return LogLevel::warning;
+  if (name == "error") return LogLevel::error;
+  throw ConfigError(str("unknown log level '", name, "'"), {}, "use debug, info, warning or error");
+}
+
+void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }
+
+void add_log_file(const std::filesystem::path& path) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
+    sink->set_pattern("%Y-%m-%d %H:%M:%S %l %v");
+    logger().sinks().push_back(std::move(sink));
+    logger().flush_on(spdlog::level::info);
+  } catch (const spdlog::spdlog_ex& error) {
+    throw IoError(error.what(), path.string(), "check that the folder exists and is writable");
+  }
+}
+
+void log(LogLevel level, std::string_view message) { logger().log(to_spdlog(level), message); }
+
+}  // namespace shine

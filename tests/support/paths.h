@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace shine::test {
+
+inline std::filesystem::path source_dir() { return SHINE_SOURCE_DIR; }
+inline std::filesystem::path golden_dir() { return source_dir() / "tests" / "golden"; }
+inline std::filesystem::path bin_dir() { return SHINE_BIN_DIR; }
+
+/// Material that is not part of the repository: $SHINE_SHARED, else ../shared beside the checkout.
+/// Tests that need a file below it skip when the file is absent.
+inline std::filesystem::path shared_dir() {
+  if (const char* set = std::getenv("SHINE_SHARED")) return set;
+  return source_dir().parent_path() / "shared";
+}
+
+/// A folder of its own for one test, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "shine-test-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace shine::test
