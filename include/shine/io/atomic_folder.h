@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+
+namespace shine {
+
+/// Writes a folder so that it is either complete or absent under its name: made aside as "<name>.partial-<pid>",
+/// synced, marked with a file DONE, renamed. A reader takes only folders for which is_complete holds.
+class FolderWriter {
+ public:
+  /// Makes the partial folder, and the parents of `final_path` where absent. An older partial folder of this process is
+  /// replaced. Throws IoError, also where `final_path` exists already.
+  explicit FolderWriter(const std::filesystem::path& final_path);
+
+  /// Removes the partial folder unless commit() succeeded.
+  ~FolderWriter();
+  FolderWriter(const FolderWriter&) = delete;
+  FolderWriter& operator=(const FolderWriter&) = delete;
+
+  /// Where the files go until commit().
+  const std::filesystem::path& path() const { return partial_path_; }
+
+  /// Syncs every file, writes the mark, renames the folder to its final path and syncs the parent. Throws IoError.
+  void commit();
+
+ private:
+  std::filesystem::path final_path_;
+  std::filesystem::path partial_path_;
+  bool committed_ = false;
+};
+
+/// True if the folder was committed and not (partly) removed since.
+bool is_complete(const std::filesystem::path& folder);
+
+/// Removes the folder, its mark first, so that a removal cut short leaves no complete folder. Nothing to do where it is
+/// absent. Throws IoError.
+void remove_folder(const std::filesystem::path& folder);
+
+}  // namespace shine

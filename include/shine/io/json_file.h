@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace shine {
+
+inline constexpr std::size_t max_json_bytes = std::size_t{256} << 20;
+
+/// Parses a JSON text strictly: no duplicate keys, at most 128 nested arrays and objects, nothing after the value.
+/// @param where  start of error messages: "where:line:column: .."
+nlohmann::json parse_json(std::string_view text, const std::string& where);
+
+/// Reads a JSON file. Throws IoError (no file), FormatError "file:line:column: .." (over `max_bytes`, not JSON,
+/// duplicate keys, too deep).
+nlohmann::json read_json_file(const std::filesystem::path& path, std::size_t max_bytes = max_json_bytes);
+
+/// Members of a JSON object. `where` is the file and, for an inner object, the keys that lead to it
+/// ("config.json: rope_parameters"). Throws FormatError naming where, key, expected and found type when the node is no
+/// object, the key is missing or the type is another. Nothing is converted, except an integer to a double.
+const nlohmann::json& get_member(const nlohmann::json& object, const std::string& key, const std::string& where);
+std::int64_t get_int(const nlohmann::json& object, const std::string& key, const std::string& where);
+double get_double(const nlohmann::json& object, const std::string& key, const std::string& where);
+bool get_bool(const nlohmann::json& object, const std::string& key, const std::string& where);
+const std::string& get_string(const nlohmann::json& object, const std::string& key, const std::string& where);
+const nlohmann::json& get_object(const nlohmann::json& object, const std::string& key, const std::string& where);
+const nlohmann::json& get_array(const nlohmann::json& object, const std::string& key, const std::string& where);
+
+/// True if the object has the key with a value other than null.
+bool has_value(const nlohmann::json& object, const std::string& key, const std::string& where);
+
+/// As get_*, but the fallback where the key is missing or null.
+std::int64_t get_int_or(const nlohmann::json& object, const std::string& key, std::int64_t fallback,
+                        const std::string& where);
+double get_double_or(const nlohmann::json& object, const std::string& key, double fallback, const std::string& where);
+bool get_bool_or(const nlohmann::json& object, const std::string& key, bool fallback, const std::string& where);
+std::string get_string_or(const nlohmann::json& object, const std::string& key, const std::string& fallback,
+                          const std::string& where);
+
+}  // namespace shine

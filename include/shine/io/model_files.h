@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shine/io/safetensors.h"
+
+namespace shine {
+
+/// The weights of a Hugging Face model directory: model.safetensors, or the shards that model.safetensors.index.json
+/// lists.
+class ModelFiles {
+ public:
+  /// Throws IoError (no weights), FormatError (a shard outside the directory, or index and shards that disagree).
+  explicit ModelFiles(const std::filesystem::path& directory);
+
+  /// All tensor names, sorted.
+  const std::vector<std::string>& names() const { return names_; }
+  bool contains(const std::string& name) const { return shard_of_.contains(name); }
+
+  /// Throws FormatError for an unknown name.
+  RawTensor tensor(const std::string& name) const;
+
+  /// The file that holds the tensor, for messages; the directory for an unknown name.
+  std::filesystem::path where(const std::string& name) const;
+
+ private:
+  void open_shards();
+
+  std::filesystem::path directory_;
+  std::vector<std::string> names_;
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shard_of_;  ///< by tensor name
+};
+
+}  // namespace shine

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "shine/tensor/raw_tensor.h"
+
+namespace shine {
+
+struct PickleEntry;
+struct PickleValue;
+using PickleKey = std::variant<std::int64_t, std::string>;
+using PickleList = std::vector<PickleValue>;  ///< a Python list or tuple
+using PickleDict = std::vector<PickleEntry>;  ///< a Python dict or OrderedDict, in its order; no key twice
+
+/// What a torch.save file holds; std::monostate is None.
+struct PickleValue {
+  std::variant<std::monostate, bool, std::int64_t, double, std::string, PickleList, PickleDict, RawTensor> value;
+
+  bool is_none() const { return std::holds_alternative<std::monostate>(value); }
+};
+
+struct PickleEntry {
+  PickleKey key;
+  PickleValue value;
+};
+
+/// Reads a file that torch.save wrote (zip form, the default since PyTorch 1.6). Executes nothing: of Python's globals
+/// only OrderedDict, tensors, parameters and typed storages are known, and any other is refused by name. Attributes of
+/// an OrderedDict (a state dict's `_metadata`) are left out. Tensors are contiguous: in the mapped file where the saved
+/// strides allow it, else copied. Throws IoError (no file) and FormatError (anything else).
+PickleValue read_torch_file(const std::filesystem::path& path);
+
+/// The tensors of nested dicts and lists under dotted names, e.g. "0.attention.q.A", in the file's order; a lone tensor
+/// has the empty name. None is skipped; any other value, a key that holds a dot twice over (two paths with one name)
+/// and an empty key are FormatErrors that name `where`.
+std::vector<std::pair<std::string, RawTensor>> flatten_tensors(const PickleValue& value, const std::string& where);
+
+}  // namespace shine

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "shine/tensor/dtype.h"
+
+namespace shine {
+
+/// A tensor's numbers as a file holds them: contiguous, row-major, little-endian, aligned for the dtype. The memory is
+/// read-only: it may be a mapped file. An empty tensor may have a null `data`.
+struct RawTensor {
+  DType dtype = DType::float32;
+  std::vector<std::int64_t> shape;    ///< empty for a scalar; no negative sizes
+  const std::byte* data = nullptr;    ///< `bytes` bytes
+  std::size_t bytes = 0;              ///< product of the shape times size_of(dtype)
+  std::shared_ptr<const void> owner;  ///< keeps `data` alive
+};
+
+/// Product of the sizes times the element's bytes; nothing if a size is negative or the product passes 2^63 - 1.
+std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>& shape);
+
+}  // namespace shine
