@@ -19,26 +19,25 @@ if(SHINE_BUILD_BENCH)
   find_package(benchmark REQUIRED)
 endif()
 
-# LibTorch: CMAKE_PREFIX_PATH or Torch_DIR from the user, else the wheel that scripts/setup.sh put into .venv.
+# What scripts/setup.sh put into .venv: LibTorch and, where the machine has no CUDA 13, nvcc.
 file(GLOB shine_site_packages ${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages)
-if(NOT Torch_DIR AND NOT CMAKE_PREFIX_PATH AND shine_site_packages)
-  list(GET shine_site_packages 0 shine_site_packages)
-  set(Torch_DIR ${shine_site_packages}/torch/share/cmake/Torch CACHE PATH "LibTorch's CMake folder")
+if(EXISTS ${shine_site_packages}/nvidia/cu13/bin/nvcc)
+  set(shine_wheel_cuda ${shine_site_packages}/nvidia/cu13)
 endif()
 
-# The CUDA wheel's config needs an nvcc, though no GPU: the system's, else the one in .venv.
-find_program(SHINE_NVCC nvcc HINTS /usr/local/cuda/bin ENV CUDA_HOME PATH_SUFFIXES bin)
-if(NOT SHINE_NVCC AND EXISTS ${shine_site_packages}/nvidia/cu13/bin/nvcc)
-  set(SHINE_NVCC ${shine_site_packages}/nvidia/cu13/bin/nvcc CACHE FILEPATH "nvcc" FORCE)
-endif()
+# A CUDA build of LibTorch needs an nvcc even without a GPU: the user's (SHINE_NVCC or CUDAToolkit_ROOT), else that of
+# .venv, else the machine's.
+find_program(SHINE_NVCC nvcc PATH_SUFFIXES bin
+             HINTS ${CUDAToolkit_ROOT} ${shine_wheel_cuda} ENV CUDA_HOME /usr/local/cuda)
 if(SHINE_NVCC)
-  get_filename_component(shine_cuda_root ${SHINE_NVCC} DIRECTORY)
-  get_filename_component(shine_cuda_root ${shine_cuda_root} DIRECTORY)
+  cmake_path(GET SHINE_NVCC PARENT_PATH shine_cuda_root)
+  cmake_path(GET shine_cuda_root PARENT_PATH shine_cuda_root)
   set(CUDA_TOOLKIT_ROOT_DIR ${shine_cuda_root} CACHE PATH "CUDA toolkit")
   set(CUDAToolkit_ROOT ${shine_cuda_root} CACHE PATH "CUDA toolkit")
   set(CMAKE_CUDA_COMPILER ${SHINE_NVCC} CACHE FILEPATH "nvcc")
 endif()
-find_package(Torch REQUIRED)
+# LibTorch: the user's Torch_DIR or CMAKE_PREFIX_PATH, else that of .venv.
+find_package(Torch REQUIRED HINTS ${shine_site_packages}/torch/share/cmake)
 # The wheel's flags hold definitions only; its include folders come with the imported target.
 separate_arguments(TORCH_CXX_FLAGS)
 message(STATUS "LibTorch ${Torch_VERSION} at ${TORCH_INSTALL_PREFIX}")

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Configures (once) and builds one preset of CMakePresets.json: scripts/build.sh [release|debug|asan]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly PRESET=${1:-release}
+readonly LOG=build/$PRESET/build.log
+mkdir -p "build/$PRESET"
+
+# Runs one step; a terminal sees it, elsewhere it is shown only if it fails.
+step() {
+  if [[ -t 1 ]]; then
+    "$@"
+  elif ! "$@" >"$LOG" 2>&1 </dev/null; then
+    cat "$LOG" >&2
+    printf 'build: %s failed (see above)\n' "$*" >&2
+    exit 1
+  fi
+}
+
+[[ -t 1 || -e build/$PRESET/bin ]] || printf 'build: preset %s (the first time takes minutes)\n' "$PRESET"
+# build.ninja is written only by a configure run that succeeded; ninja itself runs CMake again when its files changed.
+[[ -f build/$PRESET/build.ninja ]] || step cmake --preset "$PRESET"
+step cmake --build --preset "$PRESET"
