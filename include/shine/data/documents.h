@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace shine {
+
+/// How text files are cut into documents.
+struct DocumentOptions {
+  /// The line between two documents of a .txt file, compared without the white space around it; "" is a blank line.
+  std::string separator;
+  /// Documents read from all files together; 0: all.
+  std::size_t max_texts = 0;
+};
+
+/// Documents in the order of the files, with what was left out or mended on the way.
+struct Documents {
+  std::vector<std::string> texts;
+  /// Documents without anything but white space, which are not in `texts`.
+  std::size_t empty = 0;
+  /// Documents in which bytes that are no UTF-8 became U+FFFD.
+  std::size_t repaired = 0;
+};
+
+/// Reads .txt and .jsonl files (SPEC section 8: one column, `text`).
+/// .txt: documents between separator lines; white space at both ends of a document goes, line ends "\r\n" become "\n",
+/// all else stays. .jsonl: an object a line, its string `text` as it is, other keys ignored.
+/// Throws IoError (missing file), FormatError "file:line: .." (broken JSON, no `text`, `text` not a string) and
+/// ConfigError (no file named, another file extension).
+Documents read_documents(const std::vector<std::filesystem::path>& files, const DocumentOptions& options);
+
+/// Documents to train on and documents kept for validation. No text is in both.
+struct DocumentSplit {
+  std::vector<std::string> train;
+  std::vector<std::string> validation;
+  /// Training documents that were dropped because they equal a validation document.
+  std::size_t dropped_from_train = 0;
+};
+
+/// Sets about `share` of the documents apart, at least one where share > 0, the same ones for the same seed. Equal
+/// texts go to the same side, and at least one different text stays for training. Both sides keep the order of `texts`.
+/// Throws ConfigError when share is outside [0, 1) or there are fewer than two different texts to split.
+DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed);
+
+/// The split by separate files: validation stays whole and training loses the texts that are also there.
+/// Throws ConfigError when nothing is left to train on.
+DocumentSplit split_documents(std::vector<std::string> train, std::vector<std::string> validation);
+
+}  // namespace shine

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shine/common/parallel.h"
+#include "shine/common/random.h"
+#include "shine/data/dataset.h"
+#include "shine/data/text_groups.h"
+#include "shine/text/tokenizer.h"
+
+namespace shine {
+
+/// Options of stage `pretrain`; lengths in tokens.
+struct PretrainOptions {
+  std::int64_t context_max_length = 0;
+  std::int64_t conversation_max_length = 0;
+  std::size_t open_groups = 100;
+  /// Probability that a text is completed rather than reconstructed.
+  double completion_frequency = 0.5;
+  /// Bounds of the uniform share of words that completion takes from the end of the context.
+  double completion_drop_min = 0.1;
+  double completion_drop_max = 0.3;
+  /// Joins the kept words by single spaces (the published form) instead of keeping the spacing.
+  bool collapse_whitespace = false;
+  /// Whether special-token strings inside a text are special tokens or plain text.
+  SpecialTokens special_tokens = SpecialTokens::parse;
+  std::uint64_t seed = 0;
+  /// Threads that tokenise at construction; 0: as many as cores.
+  int threads = 0;
+};
+
+/// Self-supervised pretraining (SPEC section 7). Texts are packed once into groups; a sample is one group. Context: its
+/// texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation: for
+/// each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are cut at
+/// their maximum lengths. Tasks, cuts and orders are drawn anew for each (seed, epoch, index).
+class PretrainDataset : public Dataset {
+ public:
+  /// Tokenises all texts to learn their lengths; the ids are made again when a sample is asked for.
+  /// @param tokenizer  knows <|endoftext|>, <RECON> and <COMP>; throws ConfigError otherwise
+  /// Throws ConfigError when there is no text, a length is too small or a probability is outside its range.
+  PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,
+                  const PretrainOptions& options, const Progress& progress = {});
+
+  std::size_t size() const override { return packed_.groups.size(); }
+  Sample sample(std::int64_t epoch, std::size_t index) const override;
+
+  const PackingReport& report() const { return packed_.report; }
+
+  /// Tokens that the template adds to a text for its two messages: 11 with Qwen3's tokenizer.
+  std::int64_t turn_overhead() const { return turn_overhead_; }
+
+ private:
+  std::vector<std::string> texts_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  PretrainOptions options_;
+  std::int64_t separator_id_ = 0;
+  std::int64_t turn_overhead_ = 0;
+  TextGroups packed_;
+};
+
+}  // namespace shine

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace shine {
+
+/// What packing did, to be logged.
+struct PackingReport {
+  std::size_t texts = 0;
+  std::size_t groups = 0;
+  /// Texts that do not fit a conversation, each a group by itself that will be cut at the end.
+  std::size_t over_long = 0;
+  /// What will be cut from them, in tokens.
+  std::int64_t tokens_cut = 0;
+  /// Used share of groups * max_cost, in 0 .. 1.
+  double fill = 0;
+};
+
+/// Texts, as indices, in groups.
+struct TextGroups {
+  std::vector<std::vector<std::size_t>> groups;
+  PackingReport report;
+};
+
+/// Greedy packing (SPEC section 7). There are `open_groups` places for open groups. A text goes to the first place that
+/// has room; where none has, the fullest group (the first of equals) is closed and the text opens a new one in its
+/// place. A text that costs more than `max_cost` is a group by itself at once. The groups come in the order they close;
+/// those still open at the end come last, in the order of their places.
+/// @param costs  tokens of each text in a conversation, the template's share included
+/// Throws ConfigError unless max_cost and open_groups are positive.
+TextGroups pack_texts(const std::vector<std::int64_t>& costs, std::int64_t max_cost, std::size_t open_groups);
+
+}  // namespace shine

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace shine {
+
+/// Number of words: runs of anything but white space, which is what Python's str.split() takes for it (Unicode).
+std::size_t count_words(std::string_view text);
+
+/// How many of `words` words completion keeps when the share `drop` of them is to go: round-half-even(words * (1 -
+/// drop)), at least one kept and at least one dropped; all of them where there are fewer than two (SPEC section 7).
+std::size_t words_kept(std::size_t words, double drop);
+
+/// The first `keep` words of the text, up to the end of the last of them, with the spacing of the text, or joined by
+/// single spaces when `collapse_whitespace`. Returns the text as it is when it has no more than `keep` words.
+std::string first_words(std::string_view text, std::size_t keep, bool collapse_whitespace);
+
+/// `text` without the white space at both ends.
+std::string_view trim_whitespace(std::string_view text);
+
+}  // namespace shine
