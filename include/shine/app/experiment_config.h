@@ -1,0 +1,71 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shine/config/config_io.h"
+#include "shine/config/data_config.h"
+#include "shine/config/hypernetwork_config.h"
+#include "shine/config/optimizer_config.h"
+#include "shine/config/run_config.h"
+
+namespace shine {
+
+/// One training run. Defaults are the paper's pretraining (appendix, table of hyperparameters).
+struct ExperimentConfig {
+  RunConfig run;
+  BackboneConfig model;
+  TextConfig text;
+  HypernetworkConfig hypernetwork;
+  StageConfig stage;
+  DataConfig data;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  CheckpointConfig checkpoint;
+  EvaluationConfig evaluation;
+  LoggingConfig logging;
+
+  bool operator==(const ExperimentConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("run", run, "the run: folder, seed, device, length");
+    v("model", model, "the frozen language model");
+    v("text", text, "tokenizer and lengths");
+    v("hypernetwork", hypernetwork, "what turns a context into a LoRA");
+    v("stage", stage, "training stage and its task");
+    v("data", data, "training and validation texts");
+    v("optimizer", optimizer, "AdamW, clipping, step size");
+    v("schedule", schedule, "learning rate over the steps");
+    v("checkpoint", checkpoint, "saving and resuming");
+    v("evaluation", evaluation, "validation during training");
+    v("logging", logging, "messages and metrics");
+  }
+
+  /// Checks the rules between keys; ranges of single keys are checked while reading.
+  /// Throws ConfigError with all faults; `origins` gives them places.
+  void validate(const ConfigOrigins& origins = {}) const;
+};
+
+/// A key that the rest of the configuration makes meaningless, and why.
+struct UnusedKey {
+  std::string key;     ///< "hypernetwork.lora_rank"
+  std::string reason;  ///< "with stage backbone"
+};
+
+/// Keys without effect in this configuration. Setting one is a fault; a resolved file leaves them out.
+std::vector<UnusedKey> unused_keys(const ExperimentConfig& config);
+
+/// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes
+/// model.path. Throws ConfigError that lists all faults with their places, IoError for a file that cannot be read.
+/// @param origins  if given, receives the place that set each key
+ExperimentConfig load_experiment_config(const std::filesystem::path& file,
+                                        const std::vector<std::string>& overrides = {},
+                                        ConfigOrigins* origins = nullptr);
+
+/// The resolved configuration as YAML that load_experiment_config reads back to an equal one.
+std::string experiment_yaml(const ExperimentConfig& config);
+
+}  // namespace shine

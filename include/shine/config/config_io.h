@@ -1,0 +1,67 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "shine/config/faults.h"
+#include "shine/config/fields.h"
+
+namespace shine {
+
+/// Where the keys of a configuration were set.
+struct ConfigOrigins {
+  std::map<std::string, std::string> places;  ///< "model.path" -> "configs/x.yaml:12" or "override `model.path=..`"
+  std::set<std::string> broken;               ///< keys whose value was refused, or that a misspelt key meant
+
+  bool is_set(const std::string& key) const { return places.count(key) != 0; }
+  /// The place that set the key; empty for a default.
+  std::string place(const std::string& key) const;
+};
+
+/// Reads a YAML file, the files it inherits from (`base: other.yaml`, relative to the file) and then the overrides
+/// (`key.path=value`, the value in YAML; the last of a key wins) into the members. Keys that are not set keep their
+/// value. Faults of form, type, range and unknown keys are added to `faults`, each with its place. Refused: duplicate
+/// keys, anchors, aliases, tags, tabs in the indentation, several documents, files above 1 MiB.
+ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides, Faults& faults);
+
+/// YAML of all keys, but those in `skip`, that read_fields reads back to the same values.
+std::string fields_yaml(const FieldList& list, const std::set<std::string>& skip = {});
+
+/// "key: a -> b" for each key whose value differs; both lists come from the same struct type.
+std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b);
+
+/// All keys by group, with type, present value and meaning.
+std::string fields_help(const FieldList& list);
+
+/// Reads a struct that has visit(); throws ConfigError with all faults.
+template <class Config>
+ConfigOrigins read_config(Config& config, const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides = {}) {
+  Faults faults;
+  ConfigOrigins origins = read_fields(fields_of(config), file, overrides, faults);
+  faults.throw_if_any(file.string());
+  return origins;
+}
+
+template <class Config>
+std::string config_yaml(Config config) {
+  return fields_yaml(fields_of(config));
+}
+
+template <class Config>
+std::vector<std::string> compare_configs(Config a, Config b) {
+  return compare_fields(fields_of(a), fields_of(b));
+}
+
+/// Help on all keys with the struct's defaults.
+template <class Config>
+std::string config_help() {
+  Config defaults;
+  return fields_help(fields_of(defaults));
+}
+
+}  // namespace shine

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shine/config/constraint.h"
+
+namespace shine {
+
+/// all: every row of the output matrix is in the softmax; tokenizer: only rows that the tokenizer has (published).
+enum class VocabularyUse { all, tokenizer };
+constexpr std::array<std::string_view, 2> config_names(VocabularyUse) {
+  return {"all", "tokenizer"};
+}
+
+/// parse: strings like <|im_end|> inside a text become special tokens; escape: they stay ordinary text.
+enum class SpecialTokenUse { parse, escape };
+constexpr std::array<std::string_view, 2> config_names(SpecialTokenUse) {
+  return {"parse", "escape"};
+}
+
+/// pretrain: reconstruction and completion through the generated LoRA; backbone: plain causal language model.
+enum class StageName { pretrain, backbone };
+constexpr std::array<std::string_view, 2> config_names(StageName) {
+  return {"pretrain", "backbone"};
+}
+
+/// How the L1 norms of the generated vectors are reduced: mean over the step's samples, or plain sum (published).
+enum class RegularizerForm { mean, sum };
+constexpr std::array<std::string_view, 2> config_names(RegularizerForm) {
+  return {"mean", "sum"};
+}
+
+/// Tokenizer and lengths in tokens.
+struct TextConfig {
+  std::string tokenizer;
+  VocabularyUse vocabulary = VocabularyUse::all;
+  SpecialTokenUse special_tokens = SpecialTokenUse::parse;
+  int64_t context_max_length = 1141;
+  int64_t conversation_max_length = 1150;
+
+  bool operator==(const TextConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("tokenizer", tokenizer, "folder with tokenizer.json; empty = model.path", file_path());
+    v("vocabulary", vocabulary, "rows in the softmax: all of the model's, or the tokenizer's only (published)");
+    v("special_tokens", special_tokens, "special-token strings inside texts: parse (published) or escape");
+    v("context_max_length", context_max_length, "longest context, tokens", at_least(1));
+    v("conversation_max_length", conversation_max_length, "longest conversation or document, tokens", at_least(2));
+  }
+};
+
+/// What is trained and on which task.
+struct StageConfig {
+  StageName name = StageName::pretrain;
+  std::string init_from;
+  double completion_frequency = 0.5;
+  double completion_drop_min = 0.1;
+  double completion_drop_max = 0.3;
+  bool collapse_whitespace = false;
+  bool train_new_tokens = true;
+  double adapter_reg = 0.0;
+  RegularizerForm adapter_reg_form = RegularizerForm::mean;
+  double repeat_share = 0.0;
+
+  bool operator==(const StageConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("name", name, "training stage");
+    v("init_from", init_from, "checkpoint folder (ours or published) whose weights the stage starts from", file_path());
+    v("completion_frequency", completion_frequency, "probability of completion instead of reconstruction",
+      in_range(0, 1));
+    v("completion_drop_min", completion_drop_min, "smallest share of words dropped from the context", in_range(0, 1));
+    v("completion_drop_max", completion_drop_max, "largest share of words dropped from the context", in_range(0, 1));
+    v("collapse_whitespace", collapse_whitespace, "kept words are joined by single spaces (published)");
+    v("train_new_tokens", train_new_tokens, "train the embedding rows made for added tokens");
+    v("adapter_reg", adapter_reg, "weight of the L1 norm of the generated vector", at_least(0));
+    v("adapter_reg_form", adapter_reg_form, "reduction of that norm over samples");
+    v("repeat_share", repeat_share, "share of documents rendered as a conversation that repeats the text",
+      in_range(0, 1));
+  }
+};
+
+/// Training and validation texts: .txt (documents split by a line) or .jsonl (a field `text`).
+struct DataConfig {
+  std::vector<std::string> train;
+  std::vector<std::string> validation;
+  double validation_share = 0.0001;
+  std::string separator;
+  int64_t max_texts = 0;
+  int64_t open_groups = 100;
+
+  bool operator==(const DataConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("train", train, "training files, .txt or .jsonl", file_path());
+    v("validation", validation, "validation files; empty = split off the training texts", file_path());
+    v("validation_share", validation_share, "share of the training texts split off for validation",
+      from_to_below(0, 1));
+    v("separator", separator, "line between documents of a .txt file; empty = a blank line");
+    v("max_texts", max_texts, "training texts read at most; 0 = all", at_least(0));
+    v("open_groups", open_groups, "groups kept open while texts are packed", at_least(1));
+  }
+};
+
+}  // namespace shine

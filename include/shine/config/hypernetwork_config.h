@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "shine/config/constraint.h"
+
+namespace shine {
+
+/// How one layer's numbers are reshaped into A and B: r = A or B viewed row-wise in its own shape, l = transposed
+/// (paper appendix E). First letter: which axis of A is the rank's; second letter: of B.
+enum class LoraMethod { rl, rr, lr, ll };
+constexpr std::array<std::string_view, 4> config_names(LoraMethod) {
+  return {"rl", "rr", "lr", "ll"};
+}
+
+/// Memory-to-parameter networks: the paper's transformer and its two ablation baselines.
+enum class M2pKind { transformer, linear, lineargate };
+constexpr std::array<std::string_view, 3> config_names(M2pKind) {
+  return {"transformer", "linear", "lineargate"};
+}
+
+/// The memory-to-parameter network (paper section 3.3). H is the backbone's hidden size.
+struct M2pConfig {
+  M2pKind kind = M2pKind::transformer;
+  int64_t num_layers = 4;
+  int64_t heads = 0;
+  int64_t feedforward = 0;
+  bool layers_first = true;
+  int64_t mean_pool_size = 1;
+  int64_t couple_layers = 0;
+  int64_t couple_width = 0;
+  int64_t couple_heads = 0;
+  int64_t couple_feedforward = 0;
+  int64_t linear_hidden = 8192;
+  bool linear_bias = false;
+
+  bool operator==(const M2pConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("kind", kind, "network that turns memory states into LoRA numbers");
+    v("num_layers", num_layers, "encoder (or linear) layers", at_least(1));
+    v("heads", heads, "attention heads; 0 = H / 128, at least 1", at_least(0));
+    v("feedforward", feedforward, "feed-forward width of an encoder layer; 0 = 2 H", at_least(0));
+    v("layers_first", layers_first, "the first encoder layer attends across layers (else across memory tokens)");
+    v("mean_pool_size", mean_pool_size, "memory tokens averaged into one after the last layer", at_least(1));
+    v("couple_layers", couple_layers, "extra encoder layers that couple A and B of each projection", at_least(0));
+    v("couple_width", couple_width, "token width of the couple layers; 0 = H", at_least(0));
+    v("couple_heads", couple_heads, "attention heads of the couple layers; 0 = heads", at_least(0));
+    v("couple_feedforward", couple_feedforward, "feed-forward width of the couple layers; 0 = 2 couple_width",
+      at_least(0));
+    v("linear_hidden", linear_hidden, "hidden width of the kinds linear and lineargate", at_least(1));
+    v("linear_bias", linear_bias, "the kinds linear and lineargate have biases");
+  }
+};
+
+/// Everything that is trained in SHINE: Meta-LoRA, memory embeddings, memory-to-parameter network.
+struct HypernetworkConfig {
+  int64_t lora_rank = 8;
+  int64_t meta_lora_rank = 128;
+  double meta_lora_scale = 0.001;
+  double generated_scale = 0.001;
+  LoraMethod method = LoraMethod::rl;
+  double memory_init_std = 0.0;
+  M2pConfig m2p;
+
+  bool operator==(const HypernetworkConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("lora_rank", lora_rank, "rank r of the generated LoRA", at_least(1));
+    v("meta_lora_rank", meta_lora_rank, "rank of the Meta-LoRA", at_least(1));
+    v("meta_lora_scale", meta_lora_scale, "variance of the Meta-LoRA's initial A (B starts at zero)", above(0));
+    v("generated_scale", generated_scale, "generated A and B are multiplied by its square root, C by itself", above(0));
+    v("method", method, "how the generated vector is cut into A and B");
+    v("memory_init_std", memory_init_std, "standard deviation of the initial memory embeddings; 0 = zeros",
+      at_least(0));
+    v("m2p", m2p, "memory-to-parameter network");
+  }
+};
+
+}  // namespace shine

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "shine/common/logging.h"
+#include "shine/config/constraint.h"
+
+namespace shine {
+
+constexpr std::array<std::string_view, 4> config_names(LogLevel) {
+  return {"debug", "info", "warning", "error"};
+}
+
+/// Type of the frozen weights in memory; automatic keeps the file's.
+enum class WeightDtype { float32, bfloat16, automatic };
+constexpr std::array<std::string_view, 3> config_names(WeightDtype) {
+  return {"float32", "bfloat16", "auto"};
+}
+
+/// How attention sees a batch of rows of different lengths.
+enum class AttentionForm { automatic, per_row, padded };
+constexpr std::array<std::string_view, 3> config_names(AttentionForm) {
+  return {"auto", "per_row", "padded"};
+}
+
+enum class ResumeMode { automatic, never };
+constexpr std::array<std::string_view, 2> config_names(ResumeMode) {
+  return {"auto", "never"};
+}
+
+/// automatic: a bar on a terminal, plain lines elsewhere.
+enum class ProgressForm { automatic, bar, plain, none };
+constexpr std::array<std::string_view, 4> config_names(ProgressForm) {
+  return {"auto", "bar", "plain", "none"};
+}
+
+/// "auto", "cpu", "cuda" or "cuda:N".
+bool is_device_name(std::string_view name);
+
+struct RunConfig {
+  std::string dir = "runs/unnamed";
+  int64_t seed = 42;
+  std::string device = "auto";
+  int64_t threads = 0;
+  int64_t max_steps = 0;
+
+  bool operator==(const RunConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("dir", dir, "folder for checkpoints, metrics and the resolved config", file_path());
+    v("seed", seed, "seed of every random choice", at_least(0));
+    v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name));
+    v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0));
+    v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0));
+  }
+};
+
+/// The frozen language model (group `model`).
+struct BackboneConfig {
+  std::string path;
+  std::string config;
+  WeightDtype dtype = WeightDtype::float32;
+  AttentionForm attention = AttentionForm::automatic;
+  bool recompute = false;
+  double init_gain = 0.7;
+
+  bool operator==(const BackboneConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("path", path, "Hugging Face directory of the backbone", file_path());
+    v("config", config, "config.json of the backbone that stage backbone makes", file_path());
+    v("dtype", dtype, "type of the backbone's weights; auto = the file's");
+    v("attention", attention, "attention over rows of different lengths");
+    v("recompute", recompute, "activation checkpointing: less memory, one more forward pass");
+    v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0));
+  }
+};
+
+struct CheckpointConfig {
+  int64_t every_steps = 1000;
+  int64_t keep_last = 2;
+  ResumeMode resume = ResumeMode::automatic;
+
+  bool operator==(const CheckpointConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("every_steps", every_steps, "optimizer steps between checkpoints; 0 = only at the end", at_least(0));
+    v("keep_last", keep_last, "step checkpoints kept", at_least(1));
+    v("resume", resume, "auto goes on from the newest complete checkpoint of the run folder");
+  }
+};
+
+struct EvaluationConfig {
+  int64_t every_steps = 1000;
+  int64_t max_samples = 100;
+  bool at_start = true;
+
+  bool operator==(const EvaluationConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("every_steps", every_steps, "optimizer steps between validations; 0 = never during training", at_least(0));
+    v("max_samples", max_samples, "validation groups used at most", at_least(1));
+    v("at_start", at_start, "validate before the first step");
+  }
+};
+
+struct LoggingConfig {
+  LogLevel level = LogLevel::info;
+  int64_t every_steps = 1;
+  ProgressForm progress = ProgressForm::automatic;
+
+  bool operator==(const LoggingConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("level", level, "least severe message that is written");
+    v("every_steps", every_steps, "optimizer steps between metric lines", at_least(1));
+    v("progress", progress, "progress display; auto = a bar on a terminal, plain lines elsewhere");
+  }
+};
+
+}  // namespace shine
