@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "shine/config/data_config.h"
+
 namespace shine {
 
 /// How text files are cut into documents.
@@ -38,6 +40,9 @@ struct DocumentSplit {
   std::vector<std::string> validation;
   /// Training documents that were dropped because they equal a validation document.
   std::size_t dropped_from_train = 0;
+  /// As in Documents, over all files.
+  std::size_t empty = 0;
+  std::size_t repaired = 0;
 };
 
 /// Sets about `share` of the documents apart, at least one where share > 0, the same ones for the same seed. Equal
@@ -46,7 +51,11 @@ struct DocumentSplit {
 DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed);
 
 /// The split by separate files: validation stays whole and training loses the texts that are also there.
-/// Throws ConfigError when nothing is left to train on.
+/// Throws ConfigError when that leaves nothing to train on.
 DocumentSplit split_documents(std::vector<std::string> train, std::vector<std::string> validation);
+
+/// Reads the files of the configuration, max_texts for training ones alone, and splits off validation: the validation
+/// files where there are any, else validation_share. Throws what the functions above throw.
+DocumentSplit load_documents(const DataConfig& config, std::uint64_t seed);
 
 }  // namespace shine

@@ -26,12 +26,14 @@ struct LmOptions {
 };
 
 /// Plain causal language modelling, for stage `backbone`. Each document's tokens end with <|endoftext|>; all documents,
-/// in an order drawn per epoch, make one stream that is cut into rows; the last row may be shorter. context_ids is
-/// empty.
+/// in an order drawn per epoch, make one stream that is cut into rows. The last row may be shorter; a single token left
+/// over, which has nothing to predict, is left out. context_ids is empty.
 ///
-/// A share of the documents, the same ones in every epoch, is written as a conversation in which the assistant repeats
-/// the user's text, so that a small backbone learns the chat format and to copy. In every second of them the user's
-/// text is followed by <RECON>, where the tokenizer has that token, the others are plain.
+/// A share of the documents, the same ones in every epoch, is written so that a small backbone learns the chat format
+/// and to copy, in two forms by turns:
+/// - user: the text; assistant: the text;
+/// - the text, <|endoftext|>, then user: <RECON>; assistant: the text (only where the tokenizer has <RECON>, else the
+///   first form again).
 ///
 /// labels = conversation_ids everywhere: a backbone must model text as such, the user's side of a conversation is text
 /// like any other, and a row may begin in the middle of a document, where a mask by role would mean nothing.

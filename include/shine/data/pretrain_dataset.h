@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "shine/common/parallel.h"
-#include "shine/common/random.h"
 #include "shine/data/dataset.h"
 #include "shine/data/text_groups.h"
 #include "shine/text/tokenizer.h"
@@ -54,11 +53,17 @@ class PretrainDataset : public Dataset {
   std::int64_t turn_overhead() const { return turn_overhead_; }
 
  private:
+  void check_options() const;
+  std::string context_part(const std::string& text, double drop) const;
+
   std::vector<std::string> texts_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   PretrainOptions options_;
   std::int64_t separator_id_ = 0;
   std::int64_t turn_overhead_ = 0;
+  /// The user's messages that ask for reconstruction and for completion.
+  std::vector<std::int64_t> reconstruct_request_;
+  std::vector<std::int64_t> complete_request_;
   TextGroups packed_;
 };
 

@@ -5,9 +5,6 @@
 
 namespace shine {
 
-/// A label that is not trained.
-inline constexpr std::int64_t ignored_label = -100;
-
 /// One training example as token ids, without padding.
 struct Sample {
   /// What the LoRA is generated from; empty for plain language modelling.

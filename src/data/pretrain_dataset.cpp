@@ -1,0 +1,114 @@
+#include "shine/data/pretrain_dataset.h"
+
+#include <array>
+#include <numeric>
+#include <span>
+#include <utility>
+
+#include "data/random_streams.h"
+#include "shine/common/error.h"
+#include "shine/data/words.h"
+#include "shine/text/chat_template.h"
+#include "shine/text/special_tokens.h"
+
+namespace shine {
+namespace {
+
+/// No share of words is dropped: the task is reconstruction.
+constexpr double reconstruction = -1.0;
+
+std::vector<std::int64_t> request(const Tokenizer& tokenizer, std::string_view task_token) {
+  return tokenize_chat(tokenizer, std::array{ChatMessage{"user", std::string(task_token)}}).ids;
+}
+
+/// Shortens the row to `max_length`; returns how many tokens went.
+std::int64_t cut(std::vector<std::int64_t>& ids, std::int64_t max_length) {
+  const auto excess = static_cast<std::int64_t>(ids.size()) - max_length;
+  if (excess <= 0) return 0;
+  ids.resize(static_cast<std::size_t>(max_length));
+  return excess;
+}
+
+void append(std::vector<std::int64_t>& row, std::span<const std::int64_t> ids) {
+  row.insert(row.end(), ids.begin(), ids.end());
+}
+
+}  // namespace
+
+PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,
+                                 const PretrainOptions& options, const Progress& progress)
+    : texts_(std::move(texts)), tokenizer_(std::move(tokenizer)), options_(options) {
+  separator_id_ = require_token(*tokenizer_, kTextEnd);
+  require_token(*tokenizer_, kReconstruct);
+  require_token(*tokenizer_, kComplete);
+  turn_overhead_ = tokens_per_turn(*tokenizer_);
+  reconstruct_request_ = request(*tokenizer_, kReconstruct);
+  complete_request_ = request(*tokenizer_, kComplete);
+  check_options();
+
+  std::vector<std::int64_t> costs(texts_.size());
+  const auto measure = [&](std::size_t i) {
+    const auto tokens = tokenizer_->encode(texts_[i], options_.special_tokens).ids.size();
+    costs[i] = static_cast<std::int64_t>(tokens) + turn_overhead_;
+  };
+  parallel_for(texts_.size(), options_.threads, measure, progress);
+  packed_ = pack_texts(costs, options_.conversation_max_length, options_.open_groups);
+}
+
+void PretrainDataset::check_options() const {
+  SHINE_CHECK(!texts_.empty(), ConfigError, "there is no text to pretrain on");
+  SHINE_CHECK(options_.context_max_length > 0, ConfigError, "the context must be at least 1 token long, found ",
+              options_.context_max_length);
+  SHINE_CHECK(options_.conversation_max_length > turn_overhead_, ConfigError, "a conversation of ",
+              options_.conversation_max_length, " tokens has no room for a text: the template alone takes ",
+              turn_overhead_, " (raise text.conversation_max_length)");
+  SHINE_CHECK(options_.completion_frequency >= 0 && options_.completion_frequency <= 1, ConfigError,
+              "the completion frequency must be in [0, 1], found ", options_.completion_frequency);
+  SHINE_CHECK(0 <= options_.completion_drop_min && options_.completion_drop_min <= options_.completion_drop_max &&
+                  options_.completion_drop_max <= 1,
+              ConfigError, "the share of words that completion drops must have 0 <= min <= max <= 1, found ",
+              options_.completion_drop_min, " and ", options_.completion_drop_max);
+}
+
+std::string PretrainDataset::context_part(const std::string& text, double drop) const {
+  if (drop == reconstruction) return text;
+  return first_words(text, words_kept(count_words(text), drop), options_.collapse_whitespace);
+}
+
+Sample PretrainDataset::sample(std::int64_t epoch, std::size_t index) const {
+  SHINE_CHECK(index < size(), ConfigError, "there is no sample ", index, ", the dataset has ", size());
+  const auto& group = packed_.groups[index];
+  Random random = stream_of(options_.seed, RandomPurpose::pretrain_sample, epoch, index);
+
+  std::vector<double> drops(group.size(), reconstruction);
+  for (double& drop : drops) {
+    if (random.uniform() >= options_.completion_frequency) continue;
+    drop = random.uniform(options_.completion_drop_min, options_.completion_drop_max);
+  }
+  std::vector<std::size_t> order(group.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+
+  Sample sample;
+  random.shuffle(order);
+  for (const std::size_t i : order) {
+    if (i != order.front()) sample.context_ids.push_back(separator_id_);
+    append(sample.context_ids,
+           tokenizer_->encode(context_part(texts_[group[i]], drops[i]), options_.special_tokens).ids);
+  }
+  random.shuffle(order);
+  for (const std::size_t i : order) {
+    const auto& asked = drops[i] == reconstruction ? reconstruct_request_ : complete_request_;
+    append(sample.conversation_ids, asked);
+    sample.labels.insert(sample.labels.end(), asked.size(), kIgnoredLabel);
+    const auto answer =
+        tokenize_chat(*tokenizer_, std::array{ChatMessage{"assistant", texts_[group[i]]}}, options_.special_tokens);
+    append(sample.conversation_ids, answer.ids);
+    append(sample.labels, answer.labels);
+  }
+  sample.context_tokens_cut = cut(sample.context_ids, options_.context_max_length);
+  sample.conversation_tokens_cut = cut(sample.conversation_ids, options_.conversation_max_length);
+  cut(sample.labels, options_.conversation_max_length);
+  return sample;
+}
+
+}  // namespace shine

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+#include "shine/common/random.h"
+
+namespace shine {
+
+/// What a stream of random numbers is for: two purposes never share numbers, whatever the seed. The values are part of
+/// what a resume relies on.
+enum class RandomPurpose : std::uint64_t {
+  sample_order = 1,
+  validation_split = 2,
+  pretrain_sample = 3,
+  document_order = 4,
+  repeated_documents = 5,
+};
+
+/// The stream of `purpose` at a place (epoch, index), where it has one.
+inline Random stream_of(std::uint64_t seed, RandomPurpose purpose, std::int64_t epoch = 0, std::size_t index = 0) {
+  return Random::stream(seed, {static_cast<std::uint64_t>(purpose), static_cast<std::uint64_t>(epoch), index});
+}
+
+}  // namespace shine
