@@ -52,6 +52,7 @@ struct ExperimentConfig {
 /// A key that the rest of the configuration makes meaningless, and why.
 struct UnusedKey {
   std::string key;     ///< "hypernetwork.lora_rank"
+  std::string cause;   ///< "stage.name"
   std::string reason;  ///< "with stage backbone"
 };
 

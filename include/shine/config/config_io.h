@@ -13,11 +13,12 @@ namespace shine {
 
 /// Where the keys of a configuration were set.
 struct ConfigOrigins {
+  std::string file;                           ///< the file that was read; empty for a config made in code
   std::map<std::string, std::string> places;  ///< "model.path" -> "configs/x.yaml:12" or "override `model.path=..`"
   std::set<std::string> broken;               ///< keys whose value was refused, or that a misspelt key meant
 
   bool is_set(const std::string& key) const { return places.count(key) != 0; }
-  /// The place that set the key; empty for a default.
+  /// The place that set the key; for a default, the file.
   std::string place(const std::string& key) const;
 };
 

@@ -86,7 +86,7 @@ FieldList fields_of(Config& config) {
   return collector.take();
 }
 
-/// "int", "number", "true | false", "string", "path", "list of .." or the names of an enum, "a | b".
+/// "integer", "number", "true | false", "string", "path", "list of paths" or an enum's names, "a | b".
 std::string field_type(const Field& field);
 
 /// The member's value as YAML on one line; numbers in the shortest form that reads back to the same.

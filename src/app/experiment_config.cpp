@@ -1,0 +1,188 @@
+#include "shine/app/experiment_config.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "shine/common/str.h"
+
+namespace shine {
+namespace {
+
+/// Collects unused keys of one cause.
+class UnusedList {
+ public:
+  void add(std::string_view cause, std::string_view reason, std::initializer_list<std::string_view> keys) {
+    for (const std::string_view key : keys) {
+      const bool listed =
+          std::any_of(keys_.begin(), keys_.end(), [&](const UnusedKey& other) { return other.key == key; });
+      if (!listed) keys_.push_back({std::string(key), std::string(cause), std::string(reason)});
+    }
+  }
+  std::vector<UnusedKey> take() { return std::move(keys_); }
+
+ private:
+  std::vector<UnusedKey> keys_;
+};
+
+void add_unused_of_stage(const ExperimentConfig& config, UnusedList& unused) {
+  if (config.stage.name == StageName::pretrain) {
+    unused.add("stage.name", "with stage pretrain", {"model.config", "model.init_gain", "stage.repeat_share"});
+    return;
+  }
+  unused.add(
+      "stage.name", "with stage backbone",
+      {"model.path", "text.context_max_length", "stage.init_from", "stage.completion_frequency",
+       "stage.completion_drop_min", "stage.completion_drop_max", "stage.collapse_whitespace", "stage.train_new_tokens",
+       "stage.adapter_reg", "stage.adapter_reg_form", "data.open_groups", "optimizer.decay"});
+  ExperimentConfig copy = config;
+  for (const Field& field : fields_of(copy).fields) {
+    if (field.path.starts_with("hypernetwork.")) unused.add("stage.name", "with stage backbone", {field.path});
+  }
+}
+
+void add_unused_of_m2p(const M2pConfig& m2p, UnusedList& unused) {
+  const std::string cause = "hypernetwork.m2p.kind";
+  const std::string reason = str("with ", cause, " ", enum_name(m2p.kind));
+  if (m2p.kind == M2pKind::transformer) {
+    unused.add(cause, reason, {"hypernetwork.m2p.linear_hidden", "hypernetwork.m2p.linear_bias"});
+  } else {
+    unused.add(cause, reason,
+               {"hypernetwork.m2p.heads", "hypernetwork.m2p.feedforward", "hypernetwork.m2p.layers_first",
+                "hypernetwork.m2p.couple_layers"});
+  }
+  if (m2p.couple_layers == 0 || m2p.kind != M2pKind::transformer) {
+    unused.add(
+        "hypernetwork.m2p.couple_layers", "without couple layers",
+        {"hypernetwork.m2p.couple_width", "hypernetwork.m2p.couple_heads", "hypernetwork.m2p.couple_feedforward"});
+  }
+}
+
+/// Checks rules between keys; a rule about a key whose value was refused is left out.
+class RuleChecker {
+ public:
+  RuleChecker(const ExperimentConfig& config, const ConfigOrigins& origins, Faults& faults)
+      : config_(config), origins_(origins), faults_(faults) {}
+
+  void check() {
+    check_unused();
+    check_stage();
+    check_data();
+    const StageConfig& stage = config_.stage;
+    rule(stage.completion_drop_min <= stage.completion_drop_max,
+         {"stage.completion_drop_min", "stage.completion_drop_max"},
+         str("`stage.completion_drop_min` is ", stage.completion_drop_min, ", above `stage.completion_drop_max`, ",
+             stage.completion_drop_max));
+    const M2pConfig& m2p = config_.hypernetwork.m2p;
+    rule(m2p.couple_heads == 0 || m2p.couple_width % m2p.couple_heads == 0,
+         {"hypernetwork.m2p.couple_heads", "hypernetwork.m2p.couple_width"},
+         str("`hypernetwork.m2p.couple_heads` is ", m2p.couple_heads, ", which does not divide `couple_width`, ",
+             m2p.couple_width));
+  }
+
+ private:
+  /// @param keys  what the rule is about; the first that is set gives the place
+  void rule(bool holds, const std::vector<std::string>& keys, std::string_view fault) {
+    const auto broken = [&](const std::string& key) { return origins_.broken.count(key) != 0; };
+    if (holds || std::any_of(keys.begin(), keys.end(), broken)) return;
+    const auto set = std::find_if(keys.begin(), keys.end(), [&](const auto& key) { return origins_.is_set(key); });
+    faults_.add(set == keys.end() ? origins_.file : origins_.place(*set), fault);
+  }
+
+  void check_unused() {
+    ExperimentConfig present = config_;
+    ExperimentConfig defaults;
+    const FieldList fields = fields_of(present);
+    const FieldList usual = fields_of(defaults);
+    const std::vector<UnusedKey> unused = unused_keys(config_);
+    for (std::size_t i = 0; i < fields.fields.size(); ++i) {
+      const std::string& key = fields.fields[i].path;
+      const auto entry =
+          std::find_if(unused.begin(), unused.end(), [&](const auto& other) { return other.key == key; });
+      if (entry == unused.end()) continue;
+      const bool set = origins_.is_set(key) || field_value(fields.fields[i]) != field_value(usual.fields[i]);
+      rule(!set, {key, entry->cause}, str("`", key, "` has no effect ", entry->reason, " (remove it)"));
+    }
+  }
+
+  void check_stage() {
+    const BackboneConfig& model = config_.model;
+    if (config_.stage.name == StageName::pretrain) {
+      rule(!model.path.empty(), {"model.path", "stage.name"},
+           "`model.path` is missing: stage pretrain needs the Hugging Face directory of a backbone");
+      return;
+    }
+    rule(!model.config.empty(), {"model.config", "stage.name"},
+         "`model.config` is missing: stage backbone needs a config.json to make weights from");
+    rule(!config_.text.tokenizer.empty(), {"text.tokenizer", "stage.name"},
+         "`text.tokenizer` is missing: stage backbone has no model.path to take it from");
+    rule(model.dtype != WeightDtype::automatic, {"model.dtype", "stage.name"},
+         "`model.dtype` is auto, but stage backbone reads no weights: float32 or bfloat16");
+  }
+
+  void check_data() {
+    const DataConfig& data = config_.data;
+    rule(!config_.run.dir.empty(), {"run.dir"}, "`run.dir` is empty: the run needs a folder");
+    rule(!data.train.empty(), {"data.train"}, "`data.train` is missing: list at least one .txt or .jsonl file");
+    for (const std::string& file : data.validation) {
+      const bool trained = std::find(data.train.begin(), data.train.end(), file) != data.train.end();
+      rule(!trained, {"data.validation", "data.train"},
+           str("`data.validation` and `data.train` both list `", file, "`: validation texts must not be trained on"));
+    }
+  }
+
+  const ExperimentConfig& config_;
+  const ConfigOrigins& origins_;
+  Faults& faults_;
+};
+
+}  // namespace
+
+std::vector<UnusedKey> unused_keys(const ExperimentConfig& config) {
+  UnusedList unused;
+  add_unused_of_stage(config, unused);
+  add_unused_of_m2p(config.hypernetwork.m2p, unused);
+  if (config.stage.completion_frequency == 0) {
+    unused.add("stage.completion_frequency", "with completion_frequency 0",
+               {"stage.completion_drop_min", "stage.completion_drop_max", "stage.collapse_whitespace"});
+  }
+  if (config.stage.adapter_reg == 0) {
+    unused.add("stage.adapter_reg", "with adapter_reg 0", {"stage.adapter_reg_form"});
+  }
+  if (!config.data.validation.empty()) {
+    unused.add("data.validation", "beside data.validation", {"data.validation_share"});
+  } else if (config.data.validation_share == 0) {
+    unused.add("data.validation_share", "without validation texts",
+               {"evaluation.every_steps", "evaluation.max_samples", "evaluation.at_start"});
+  }
+  if (config.optimizer.clip == ClipKind::none) {
+    unused.add("optimizer.clip", "with clip none", {"optimizer.clip_norm"});
+  }
+  return unused.take();
+}
+
+void ExperimentConfig::validate(const ConfigOrigins& origins) const {
+  Faults faults;
+  RuleChecker(*this, origins, faults).check();
+  faults.throw_if_any(origins.file.empty() ? "the configuration" : origins.file);
+}
+
+ExperimentConfig load_experiment_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                                        ConfigOrigins* origins) {
+  ExperimentConfig config;
+  Faults faults;
+  ConfigOrigins places = read_fields(fields_of(config), file, overrides, faults);
+  RuleChecker(config, places, faults).check();
+  faults.throw_if_any(file.string());
+  if (config.text.tokenizer.empty()) config.text.tokenizer = config.model.path;
+  if (origins != nullptr) *origins = std::move(places);
+  return config;
+}
+
+std::string experiment_yaml(const ExperimentConfig& config) {
+  std::set<std::string> skip;
+  for (const UnusedKey& unused : unused_keys(config)) skip.insert(unused.key);
+  ExperimentConfig copy = config;
+  return fields_yaml(fields_of(copy), skip);
+}
+
+}  // namespace shine

@@ -1,0 +1,149 @@
+#include "shine/config/config_io.h"
+
+#include <algorithm>
+
+#include "config_tree.h"
+#include "field_value.h"
+#include "quote.h"
+#include "shine/common/str.h"
+#include "suggest.h"
+
+namespace shine {
+namespace {
+
+std::string leaf_of(const std::string& path) {
+  return path.substr(path.rfind('.') + 1);
+}
+
+std::string group_of(const std::string& path) {
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string::npos ? "" : path.substr(0, dot);
+}
+
+/// Lays a tree over the members that a FieldList is bound to.
+class TreeReader {
+ public:
+  TreeReader(const FieldList& list, Faults& faults) : list_(list), faults_(faults) {}
+
+  ConfigOrigins read(const YamlNode& root) {
+    read_group(root, "");
+    return std::move(origins_);
+  }
+
+ private:
+  void read_group(const YamlNode& group, const std::string& path) {
+    for (const YamlNode& child : group.children) {
+      const std::string key = path.empty() ? child.key : path + "." + child.key;
+      if (const Field* field = find(list_.fields, key)) {
+        read_key(*field, child);
+      } else if (find(list_.groups, key) != nullptr) {
+        read_subgroup(child, key);
+      } else {
+        report_unknown(child, path);
+      }
+    }
+  }
+
+  void read_key(const Field& field, const YamlNode& node) {
+    origins_.places[field.path] = node.place;
+    const bool refused = node.kind == YamlNode::Kind::refused;
+    const std::string fault = refused ? "" : read_field(field, node);
+    if (!fault.empty()) faults_.add(node.place, fault);
+    if (refused || !fault.empty()) origins_.broken.insert(field.path);
+  }
+
+  void read_subgroup(const YamlNode& node, const std::string& path) {
+    const bool readable = node.kind == YamlNode::Kind::map || node.kind == YamlNode::Kind::null;
+    if (readable) {
+      read_group(node, path);
+      return;
+    }
+    for (const Field& field : list_.fields) {
+      if (field.path.starts_with(path + ".")) origins_.broken.insert(field.path);
+    }
+    if (node.kind == YamlNode::Kind::refused) return;
+    const std::string found = node.kind == YamlNode::Kind::list ? "a list" : quote(node.text);
+    faults_.add(node.place, str("`", path, "` is a group: expected keys below it, found ", found));
+  }
+
+  void report_unknown(const YamlNode& node, const std::string& group) {
+    std::string fault = "unknown key " + quote(node.key);
+    const std::vector<std::string> elsewhere = keys_named(node.key);
+    const std::string near = nearest_name(node.key, names_in(group));
+    if (find(list_.fields, node.key) != nullptr) {
+      fault += str(": write `", leaf_of(node.key), "` below `", group_of(node.key), ":`");
+      break_key(node.key);
+    } else if (!elsewhere.empty()) {
+      fault += str(group.empty() ? " at the top level" : " in group `" + group + "`", ": did you mean `",
+                   join(elsewhere, "` or `"), "`?");
+      for (const std::string& key : elsewhere) break_key(key);
+    } else if (!near.empty()) {
+      fault += str(": did you mean `", near, "`?");
+      break_key(group.empty() ? near : group + "." + near);
+    } else if (group.empty()) {
+      fault += str(": the groups are ", join(names_in(group), ", "));
+    } else {
+      fault += str(": the keys of `", group, "` are ", join(names_in(group), ", "));
+    }
+    faults_.add(node.place, fault);
+  }
+
+  /// The key, or all keys of the group.
+  void break_key(const std::string& path) {
+    for (const Field& field : list_.fields) {
+      if (field.path == path || field.path.starts_with(path + ".")) origins_.broken.insert(field.path);
+    }
+  }
+
+  std::vector<std::string> names_in(const std::string& group) const {
+    std::vector<std::string> names;
+    const auto add = [&](const auto& items) {
+      for (const auto& item : items) {
+        if (group_of(item.path) == group) names.push_back(leaf_of(item.path));
+      }
+    };
+    add(list_.groups);
+    add(list_.fields);
+    return names;
+  }
+
+  /// Full names of the keys and groups that have this name in any group.
+  std::vector<std::string> keys_named(const std::string& name) const {
+    std::vector<std::string> keys;
+    const auto add = [&](const auto& items) {
+      for (const auto& item : items) {
+        if (leaf_of(item.path) == name) keys.push_back(item.path);
+      }
+    };
+    add(list_.fields);
+    add(list_.groups);
+    return keys;
+  }
+
+  template <class Item>
+  static const Item* find(const std::vector<Item>& items, const std::string& path) {
+    const auto item = std::find_if(items.begin(), items.end(), [&](const Item& other) { return other.path == path; });
+    return item == items.end() ? nullptr : &*item;
+  }
+
+  const FieldList& list_;
+  Faults& faults_;
+  ConfigOrigins origins_;
+};
+
+}  // namespace
+
+std::string ConfigOrigins::place(const std::string& key) const {
+  const auto found = places.find(key);
+  return found == places.end() ? file : found->second;
+}
+
+ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides, Faults& faults) {
+  const YamlNode root = load_config_tree(file, overrides, faults);
+  ConfigOrigins origins = TreeReader(list, faults).read(root);
+  origins.file = file.string();
+  return origins;
+}
+
+}  // namespace shine
