@@ -50,9 +50,10 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes the file and syncs it to the disk; the tensors' order in the file is by element size, largest first, then by
-/// name, so that every one is aligned. Throws FormatError (duplicate or reserved name, bytes that do not match the
-/// shape) and IoError naming the path (full disk, no permission); a file that failed may be left incomplete.
+/// Writes the file under a temporary name, syncs it to the disk and renames it: `path` may be a file that is mapped.
+/// The tensors' order in the file is by element size, largest first, then by name, so that every one is aligned. Throws
+/// FormatError (duplicate or reserved name, bytes that do not match the shape) and IoError naming the path (full disk,
+/// no permission); nothing is left behind then.
 void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, RawTensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -36,8 +36,7 @@ struct PickleEntry {
 PickleValue read_torch_file(const std::filesystem::path& path);
 
 /// The tensors of nested dicts and lists under dotted names, e.g. "0.attention.q.A", in the file's order; a lone tensor
-/// has the empty name. None is skipped; any other value, a key that holds a dot twice over (two paths with one name)
-/// and an empty key are FormatErrors that name `where`.
+/// has the empty name. None is skipped. Any other value and two tensors of one name are FormatErrors at `where`.
 std::vector<std::pair<std::string, RawTensor>> flatten_tensors(const PickleValue& value, const std::string& where);
 
 }  // namespace shine

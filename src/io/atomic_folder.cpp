@@ -1,0 +1,94 @@
+#include "shine/io/atomic_folder.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <system_error>
+
+#include "io/posix_file.h"
+#include "shine/common/error.h"
+#include "shine/io/text_file.h"
+
+namespace shine {
+namespace {
+
+constexpr const char* mark_name = "DONE";
+constexpr const char* partial_infix = ".partial-";
+
+namespace fs = std::filesystem;
+
+/// Absolute and without a trailing slash, so that a suffix can follow and a parent exists.
+fs::path normalized(const fs::path& folder) {
+  fs::path path = fs::absolute(folder).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+void require_absent(const fs::path& path) {
+  if (fs::symlink_status(path).type() != fs::file_type::not_found) {
+    throw IoError("the folder exists already", path.string(), "remove it or choose another name");
+  }
+}
+
+void sync_tree(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_directory() || entry.is_regular_file()) sync_path(entry.path());
+  }
+}
+
+/// Runs a step whose filesystem faults become IoErrors.
+template <class Step>
+void guarded(const char* action, const fs::path& path, Step&& step) {
+  try {
+    step();
+  } catch (const fs::filesystem_error& fault) {
+    throw IoError(str("cannot ", action, ": ", fault.code().message()), path.string());
+  }
+}
+
+}  // namespace
+
+FolderWriter::FolderWriter(const fs::path& final_path) {
+  guarded("create", final_path, [&] {
+    final_path_ = normalized(final_path);
+    partial_path_ = final_path_;
+    partial_path_ += str(partial_infix, ::getpid());
+    require_absent(final_path_);
+    fs::remove_all(partial_path_);
+    fs::create_directories(partial_path_);
+  });
+}
+
+FolderWriter::~FolderWriter() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(partial_path_, ignored);
+}
+
+void FolderWriter::commit() {
+  guarded("complete", final_path_, [&] {
+    require_absent(final_path_);
+    sync_tree(partial_path_);
+    write_file_atomically(partial_path_ / mark_name, "");
+    if (std::rename(partial_path_.c_str(), final_path_.c_str()) != 0) throw_errno("rename to", final_path_);
+    committed_ = true;
+    sync_path(final_path_.parent_path());
+  });
+}
+
+bool is_complete(const fs::path& folder) {
+  std::error_code ignored;
+  if (folder.filename().string().find(partial_infix) != std::string::npos) return false;
+  return fs::is_regular_file(folder / mark_name, ignored);
+}
+
+void remove_folder(const fs::path& folder) {
+  guarded("remove", folder, [&] {
+    const fs::file_type type = fs::symlink_status(folder).type();
+    if (type == fs::file_type::not_found) return;
+    if (type != fs::file_type::directory) throw IoError("expected a folder", folder.string());
+    if (fs::remove(folder / mark_name)) sync_path(folder);
+    fs::remove_all(folder);
+  });
+}
+
+}  // namespace shine

@@ -1,0 +1,75 @@
+#include "shine/io/model_files.h"
+
+#include <nlohmann/json.hpp>
+
+#include "shine/common/error.h"
+#include "shine/io/json_file.h"
+
+namespace shine {
+namespace {
+
+constexpr const char* single_name = "model.safetensors";
+constexpr const char* index_name = "model.safetensors.index.json";
+
+/// Shards are files of the model directory itself: any other path is refused.
+void require_plain_name(const std::string& name, const std::string& where) {
+  const bool plain = !name.empty() && name != "." && name != ".." &&
+                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  if (!plain) throw FormatError(str("shard \"", name, "\" is not a plain file name"), where);
+}
+
+}  // namespace
+
+ModelFiles::ModelFiles(const std::filesystem::path& directory) : directory_(directory) {
+  if (std::filesystem::exists(directory / single_name)) {
+    const auto file = std::make_shared<const SafetensorsFile>(directory / single_name);
+    for (const std::string& name : file->names()) shard_of_.emplace(name, file);
+  } else if (std::filesystem::exists(directory / index_name)) {
+    open_shards();
+  } else {
+    throw IoError(str("neither ", single_name, " nor ", index_name, " found"), directory.string(),
+                  "a Hugging Face model directory with safetensors weights is needed");
+  }
+  for (const auto& [name, file] : shard_of_) names_.push_back(name);
+}
+
+void ModelFiles::open_shards() {
+  const std::string where = (directory_ / index_name).string();
+  const nlohmann::json index = read_json_file(directory_ / index_name);
+  const nlohmann::json& weight_map = get_object(index, "weight_map", where);
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
+  for (const auto& [name, unused] : weight_map.items()) {
+    const std::string& shard_name = get_string(weight_map, name, where + ": weight_map");
+    auto& shard = shards[shard_name];
+    if (!shard) {
+      require_plain_name(shard_name, where);
+      shard = std::make_shared<const SafetensorsFile>(directory_ / shard_name);
+    }
+    if (!shard->contains(name)) {
+      throw FormatError(str("tensor \"", name, "\" is not in ", shard_name), where, "index and shards disagree");
+    }
+    shard_of_.emplace(name, shard);
+  }
+  for (const auto& [shard_name, shard] : shards) {
+    for (const std::string& name : shard->names()) {
+      const auto listed = shard_of_.find(name);
+      if (listed == shard_of_.end() || listed->second != shard) {
+        throw FormatError(str("tensor \"", name, "\" of ", shard_name, " is not listed for it"), where,
+                          "index and shards disagree");
+      }
+    }
+  }
+}
+
+RawTensor ModelFiles::tensor(const std::string& name) const {
+  const auto found = shard_of_.find(name);
+  SHINE_CHECK(found != shard_of_.end(), FormatError, directory_.string(), ": no tensor \"", name, "\"");
+  return found->second->tensor(name);
+}
+
+std::filesystem::path ModelFiles::where(const std::string& name) const {
+  const auto found = shard_of_.find(name);
+  return found == shard_of_.end() ? directory_ : found->second->path();
+}
+
+}  // namespace shine
