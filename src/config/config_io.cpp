@@ -81,7 +81,7 @@ class TreeReader {
       fault += str(": did you mean `", near, "`?");
       break_key(group.empty() ? near : group + "." + near);
     } else if (group.empty()) {
-      fault += str(": the groups are ", join(names_in(group), ", "));
+      fault += str(": the keys are ", join(names_in(group), ", "));
     } else {
       fault += str(": the keys of `", group, "` are ", join(names_in(group), ", "));
     }
