@@ -27,7 +27,8 @@ class BpeTrainer {
   explicit BpeTrainer(BpeTrainerOptions options);
   ~BpeTrainer();
 
-  /// Counts the words of one text. Invalid UTF-8 is replaced as the tokenizer does.
+  /// Counts the words of one text, as the tokenizer would cut it: invalid UTF-8 is replaced, special tokens are no
+  /// words. Words over 256 bytes are left out.
   void add_text(std::string_view text);
 
   /// Learns the merges and writes `directory`/tokenizer.json and tokenizer_config.json (the folder is made).

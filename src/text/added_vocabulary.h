@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shine/text/tokenizer.h"
+#include "text/bpe_model.h"
+#include "text/regex.h"
+
+namespace shine {
+
+/// Finds the longest of several strings that begins at a place.
+class StringTrie {
+ public:
+  StringTrie() : nodes_(1) {}
+
+  /// The first of several equal strings stays.
+  void insert(std::string_view text, std::int32_t value);
+
+  struct Match {
+    std::size_t length = 0;
+    std::int32_t value = -1;  // -1: none
+  };
+  Match longest_at(std::string_view text, std::size_t at) const;
+
+ private:
+  struct Node {
+    std::vector<std::pair<unsigned char, std::int32_t>> children;  // sorted by byte
+    std::int32_t value = -1;
+  };
+  std::vector<Node> nodes_;
+};
+
+/// The added tokens of a tokenizer, and their places in texts.
+class AddedVocabulary {
+ public:
+  AddedVocabulary();
+
+  /// @param normalized  the content as the normaliser leaves it
+  void add(const AddedToken& token, std::int32_t id, std::string_view normalized);
+
+  std::optional<std::int32_t> find(std::string_view content) const;
+  bool is_special(std::int32_t id) const;
+
+  /// A part of a text: an added token, or (no id) other text.
+  struct Part {
+    std::optional<std::int32_t> id;
+    TextSpan span;
+  };
+  enum class Form { raw, normalized };  // which of the tokens to look for
+  using IsEscaped = std::function<bool(TextSpan)>;
+
+  /// Cuts a text at its added tokens: from left to right, the longest that begins first. White space that a token takes
+  /// with it belongs to its span. Places that `is_escaped` are passed over.
+  std::vector<Part> split(std::string_view text, Form form, const IsEscaped& is_escaped) const;
+
+ private:
+  struct Entry {
+    AddedToken token;
+    std::int32_t id = 0;
+  };
+  bool stands_alone(std::string_view text, TextSpan match) const;
+
+  std::vector<Entry> entries_;
+  StringMap<std::size_t> by_content_;
+  std::unordered_map<std::int32_t, std::size_t> by_id_;
+  StringTrie raw_;
+  StringTrie normalized_;
+  Regex word_character_;
+};
+
+}  // namespace shine

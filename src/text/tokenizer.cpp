@@ -1,0 +1,59 @@
+#include "shine/text/tokenizer.h"
+
+#include "shine/common/error.h"
+#include "shine/text/bpe_tokenizer.h"
+#include "text/utf8.h"
+
+namespace shine {
+namespace {
+
+void check_id(std::int64_t id) {
+  if (id < 0) throw ConfigError(str("cannot decode the negative token id ", id));
+}
+
+}  // namespace
+
+Encoding Tokenizer::encode(std::string_view text, SpecialTokens treatment) const {
+  const TextSpan all{0, text.size()};
+  if (treatment == SpecialTokens::escape) return encode_with_escapes(text, {&all, 1});
+  return encode_with_escapes(text, {});
+}
+
+std::string Tokenizer::decode(std::span<const std::int64_t> ids, bool skip_special) const {
+  std::string bytes;
+  for (const std::int64_t id : ids) {
+    check_id(id);
+    if (!skip_special || !is_special(id)) bytes += token_bytes(id);
+  }
+  return replace_invalid_utf8(bytes);
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  return std::make_unique<BpeTokenizer>(path);
+}
+
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
+    : tokenizer_(&tokenizer), skip_special_(skip_special) {}
+
+std::string StreamDecoder::push(std::int64_t id) {
+  check_id(id);
+  if (skip_special_ && tokenizer_->is_special(id)) return {};
+  pending_ += tokenizer_->token_bytes(id);
+  std::string_view rest = pending_;
+  while (!rest.empty()) {
+    const Utf8Unit unit = next_utf8_unit(rest);
+    if (unit.kind == Utf8Unit::Kind::truncated) break;
+    rest.remove_prefix(unit.length);
+  }
+  const std::string certain = pending_.substr(0, pending_.size() - rest.size());
+  pending_.erase(0, certain.size());
+  return replace_invalid_utf8(certain);
+}
+
+std::string StreamDecoder::finish() {
+  std::string last = replace_invalid_utf8(pending_);
+  pending_.clear();
+  return last;
+}
+
+}  // namespace shine

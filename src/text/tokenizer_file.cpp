@@ -1,0 +1,239 @@
+#include "text/tokenizer_file.h"
+
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "shine/common/error.h"
+#include "shine/io/json_file.h"
+
+namespace shine {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kLargestId = std::numeric_limits<std::int32_t>::max() - 1;
+
+// The pattern of a ByteLevel pre-tokenizer with use_regex (GPT-2's).
+constexpr std::string_view kByteLevelPattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+[[noreturn]] void refuse(const std::string& where, std::string_view part) {
+  throw UnsupportedError(str("this program does not support ", part), where);
+}
+
+std::int32_t checked_id(std::int64_t id, const std::string& where) {
+  if (id < 0 || id > kLargestId) throw FormatError(str("token id ", id, " is out of range"), where);
+  return static_cast<std::int32_t>(id);
+}
+
+// The members of a `Sequence`, or the node alone.
+std::vector<const json*> sequence(const json& node, const std::string& members, const std::string& where) {
+  if (get_string(node, "type", where) != "Sequence") return {&node};
+  std::vector<const json*> parts;
+  for (const json& part : get_array(node, members, where)) {
+    if (get_string(part, "type", where) == "Sequence") refuse(where, "a Sequence within a Sequence");
+    parts.push_back(&part);
+  }
+  return parts;
+}
+
+bool read_normalizer(const json& root, const std::string& file) {
+  if (!has_value(root, "normalizer", file)) return false;
+  const std::string where = file + ": normalizer";
+  bool nfc = false;
+  for (const json* part : sequence(get_object(root, "normalizer", file), "normalizers", where)) {
+    const std::string& type = get_string(*part, "type", where);
+    if (type != "NFC") refuse(where, str("the normalizer ", type));
+    nfc = true;
+  }
+  return nfc;
+}
+
+PreTokenizerStep read_split(const json& node, const std::string& where) {
+  static const std::map<std::string, SplitBehavior> behaviors = {
+      {"Removed", SplitBehavior::removed},
+      {"Isolated", SplitBehavior::isolated},
+      {"MergedWithPrevious", SplitBehavior::merged_with_previous},
+      {"MergedWithNext", SplitBehavior::merged_with_next},
+      {"Contiguous", SplitBehavior::contiguous}};
+  const std::string& behavior = get_string(node, "behavior", where);
+  const auto found = behaviors.find(behavior);
+  if (found == behaviors.end()) throw FormatError(str("unknown split behavior ", behavior), where);
+  PreTokenizerStep step;
+  step.behavior = found->second;
+  step.invert = get_bool_or(node, "invert", false, where);
+  const json& pattern = get_object(node, "pattern", where);
+  const bool literal = pattern.contains("String");
+  const std::string& text = get_string(pattern, literal ? "String" : "Regex", where + ".pattern");
+  if (text.empty()) refuse(where, "an empty split pattern");
+  step.pattern = literal ? Regex::literal(text, where) : Regex(text, where);
+  return step;
+}
+
+PreTokenizerStep read_digits(const json& node, const std::string& where) {
+  PreTokenizerStep step;
+  step.pattern = Regex(R"(\p{N})", where);
+  const bool individual = get_bool_or(node, "individual_digits", false, where);
+  step.behavior = individual ? SplitBehavior::isolated : SplitBehavior::contiguous;
+  return step;
+}
+
+PreTokenizerStep read_byte_level(const json& node, const std::string& where) {
+  PreTokenizerStep step;
+  step.add_prefix_space = get_bool_or(node, "add_prefix_space", true, where);
+  if (get_bool_or(node, "use_regex", true, where)) step.pattern = Regex(kByteLevelPattern, where);
+  return step;
+}
+
+std::vector<PreTokenizerStep> read_pre_tokenizer(const json& root, const std::string& file) {
+  const std::string where = file + ": pre_tokenizer";
+  const auto without_bytes = [&] { refuse(where, "a pre_tokenizer whose last part is not ByteLevel"); };
+  if (!has_value(root, "pre_tokenizer", file)) without_bytes();
+  std::vector<PreTokenizerStep> steps;
+  bool byte_level = false;
+  for (const json* part : sequence(get_object(root, "pre_tokenizer", file), "pretokenizers", where)) {
+    const std::string& type = get_string(*part, "type", where);
+    if (byte_level) refuse(where, str(type, " after ByteLevel"));
+    if (type == "Split") {
+      steps.push_back(read_split(*part, where));
+    } else if (type == "Digits") {
+      steps.push_back(read_digits(*part, where));
+    } else if (type == "ByteLevel") {
+      steps.push_back(read_byte_level(*part, where));
+      byte_level = true;
+    } else {
+      refuse(where, str("the pre_tokenizer ", type));
+    }
+  }
+  if (!byte_level) without_bytes();
+  return steps;
+}
+
+StringMap<std::int32_t> read_vocabulary(const json& model, const std::string& where) {
+  StringMap<std::int32_t> vocabulary;
+  const json& node = get_object(model, "vocab", where);
+  vocabulary.reserve(node.size());
+  for (const auto& [token, id] : node.items()) {
+    if (!id.is_number_integer()) throw FormatError(str("the id of ", json(token).dump(), " is no integer"), where);
+    vocabulary.emplace(token, checked_id(id.get<std::int64_t>(), where + ".vocab"));
+  }
+  return vocabulary;
+}
+
+// A merge is ["a", "b"] or, in older files, "a b".
+std::pair<std::string, std::string> read_merge(const json& node, const std::string& where) {
+  if (node.is_array() && node.size() == 2 && node[0].is_string() && node[1].is_string())
+    return {node[0].get<std::string>(), node[1].get<std::string>()};
+  if (node.is_string()) {
+    const std::string& text = node.get_ref<const std::string&>();
+    const std::size_t space = text.find(' ');
+    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos)
+      return {text.substr(0, space), text.substr(space + 1)};
+  }
+  throw FormatError("expected a pair of strings or \"a b\"", where);
+}
+
+std::vector<BpeMerge> read_merges(const json& model, const StringMap<std::int32_t>& vocabulary,
+                                  const std::string& where) {
+  std::vector<BpeMerge> merges;
+  const json& node = get_array(model, "merges", where);
+  merges.reserve(node.size());
+  for (const json& item : node) {
+    const std::string place = str(where, ".merges[", merges.size(), "]");
+    const auto [left, right] = read_merge(item, place);
+    const auto id_of = [&](const std::string& token) {
+      const auto found = vocabulary.find(token);
+      if (found == vocabulary.end()) throw FormatError(str(json(token).dump(), " is not in the vocabulary"), place);
+      return found->second;
+    };
+    merges.push_back({id_of(left), id_of(right), id_of(left + right)});
+  }
+  return merges;
+}
+
+BpeModelData read_model(const json& root, const std::string& file) {
+  const std::string where = file + ": model";
+  const json& model = get_object(root, "model", file);
+  const std::string type = get_string_or(model, "type", "BPE", where);
+  if (type != "BPE") refuse(where, str("the model ", type));
+  if (get_double_or(model, "dropout", 0, where) != 0) refuse(where, "dropout");
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    if (!get_string_or(model, key, "", where).empty()) refuse(where, key);
+  }
+  if (get_bool_or(model, "byte_fallback", false, where)) refuse(where, "byte_fallback");
+  BpeModelData data;
+  data.vocabulary = read_vocabulary(model, where);
+  data.merges = read_merges(model, data.vocabulary, where);
+  data.ignore_merges = get_bool_or(model, "ignore_merges", false, where);
+  data.fuse_unknown = get_bool_or(model, "fuse_unk", false, where);
+  if (has_value(model, "unk_token", where)) {
+    const std::string& unknown = get_string(model, "unk_token", where);
+    const auto found = data.vocabulary.find(unknown);
+    if (found == data.vocabulary.end())
+      throw FormatError(str("unk_token ", json(unknown).dump(), " is not in the vocabulary"), where);
+    data.unknown = found->second;
+  }
+  return data;
+}
+
+std::vector<std::pair<AddedToken, std::int64_t>> read_added_tokens(const json& root, const std::string& file) {
+  std::vector<std::pair<AddedToken, std::int64_t>> tokens;
+  if (!has_value(root, "added_tokens", file)) return tokens;
+  for (const json& node : get_array(root, "added_tokens", file)) {
+    const std::string where = str(file, ": added_tokens[", tokens.size(), "]");
+    AddedToken token;
+    token.content = get_string(node, "content", where);
+    if (token.content.empty()) throw FormatError("an added token is empty", where);
+    token.special = get_bool_or(node, "special", false, where);
+    token.single_word = get_bool_or(node, "single_word", false, where);
+    token.lstrip = get_bool_or(node, "lstrip", false, where);
+    token.rstrip = get_bool_or(node, "rstrip", false, where);
+    token.normalized = get_bool_or(node, "normalized", !token.special, where);
+    tokens.emplace_back(std::move(token), checked_id(get_int(node, "id", where), where));
+  }
+  return tokens;
+}
+
+void check_decoder(const json& root, const std::string& file) {
+  const std::string where = file + ": decoder";
+  if (!has_value(root, "decoder", file)) refuse(where, "a tokenizer without decoder");
+  for (const json* part : sequence(get_object(root, "decoder", file), "decoders", where)) {
+    const std::string& type = get_string(*part, "type", where);
+    if (type != "ByteLevel") refuse(where, str("the decoder ", type));
+  }
+}
+
+// A post-processor may move offsets, but not add tokens.
+void check_post_processor(const json& root, const std::string& file) {
+  if (!has_value(root, "post_processor", file)) return;
+  const std::string where = file + ": post_processor";
+  for (const json* part : sequence(get_object(root, "post_processor", file), "processors", where)) {
+    const std::string& type = get_string(*part, "type", where);
+    if (type == "ByteLevel") continue;
+    if (type != "TemplateProcessing") refuse(where, str("the post_processor ", type));
+    for (const json& item : get_array(*part, "single", where)) {
+      if (!item.is_object() || !item.contains("Sequence")) refuse(where, "a template that adds tokens");
+    }
+  }
+}
+
+}  // namespace
+
+TokenizerFile read_tokenizer_file(const std::filesystem::path& path) {
+  const std::string file = path.string();
+  const json root = read_json_file(path);
+  for (const char* key : {"truncation", "padding"}) {
+    if (has_value(root, key, file)) refuse(file, key);
+  }
+  check_decoder(root, file);
+  check_post_processor(root, file);
+  TokenizerFile result;
+  result.nfc = read_normalizer(root, file);
+  result.pre_tokenizer = read_pre_tokenizer(root, file);
+  result.model = read_model(root, file);
+  result.added_tokens = read_added_tokens(root, file);
+  return result;
+}
+
+}  // namespace shine

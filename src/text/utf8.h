@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shine/text/tokenizer.h"
+
+namespace shine {
+
+/// Where the bytes of a rewritten text come from. Between edits both texts run in step.
+class OffsetMap {
+ public:
+  /// `written` of the new text replaced `source` of the old one; edits come in order and are not empty.
+  void add_edit(TextSpan written, TextSpan source) { edits_.push_back({written, source}); }
+
+  /// The old text's bytes behind a span of the new one; an edit counts as a whole.
+  TextSpan to_source(TextSpan written) const;
+
+  /// The new text's bytes that come from a span of the old one; an edit counts as a whole.
+  TextSpan to_written(TextSpan source) const;
+
+  bool is_identity() const { return edits_.empty(); }
+
+ private:
+  struct Edit {
+    TextSpan written;
+    TextSpan source;
+  };
+  static TextSpan translate(const std::vector<Edit>& edits, TextSpan span, TextSpan Edit::*from, TextSpan Edit::*to);
+
+  std::vector<Edit> edits_;
+};
+
+/// What stands at the start of some bytes.
+struct Utf8Unit {
+  enum class Kind {
+    character,
+    invalid,    // a maximal part that no continuation can make a character
+    truncated,  // the bytes end within a character
+  };
+  Kind kind = Kind::character;
+  std::size_t length = 0;
+  char32_t code_point = 0;  // of a character
+};
+
+/// Reads the first unit of `bytes`, which are not empty.
+Utf8Unit next_utf8_unit(std::string_view bytes);
+
+/// The character that ends before `end` of a valid text; `end` > 0.
+Utf8Unit previous_character(std::string_view text, std::size_t end);
+
+/// The span widened to whole characters of a valid text.
+TextSpan whole_characters(std::string_view text, TextSpan span);
+
+/// True if all bytes form valid UTF-8.
+bool is_valid_utf8(std::string_view bytes);
+
+/// The bytes with every maximal invalid part replaced by U+FFFD (Unicode 15, section 3.9; Python's errors="replace").
+std::string replace_invalid_utf8(std::string_view bytes, OffsetMap* offsets = nullptr);
+
+void append_utf8(std::string& text, char32_t code_point);
+
+/// The property White_Space.
+bool is_white_space(char32_t code_point);
+
+}  // namespace shine

@@ -1,0 +1,70 @@
+// Text to token ids and back, line by line: JSON strings in, JSON arrays out, or the reverse.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "shine/common/error.h"
+#include "shine/common/main_guard.h"
+#include "shine/common/version.h"
+#include "shine/io/json_file.h"
+#include "shine/text/json_text.h"
+#include "shine/text/tokenizer.h"
+
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::filesystem::path tokenizer;
+  bool decode = false;
+  bool skip_special = false;
+  bool escape_special = false;
+};
+
+std::string encode_line(const shine::Tokenizer& tokenizer, const Options& options, const std::string& line,
+                        const std::string& where) {
+  const auto treatment = options.escape_special ? shine::SpecialTokens::escape : shine::SpecialTokens::parse;
+  return json(tokenizer.encode(shine::parse_json_text(line, where), treatment).ids).dump();
+}
+
+std::string decode_line(const shine::Tokenizer& tokenizer, const Options& options, const std::string& line,
+                        const std::string& where) {
+  const json value = shine::parse_json(line, where);
+  std::vector<std::int64_t> ids;
+  if (!value.is_array()) throw shine::FormatError("expected a JSON array of token ids", where);
+  for (const json& id : value) {
+    const bool fits = id.is_number_unsigned() && id.get<std::uint64_t>() <= INT64_MAX;
+    if (!fits) throw shine::FormatError("expected token ids: integers, 0 or more", where, "found " + id.dump());
+    ids.push_back(id.get<std::int64_t>());
+  }
+  return json(tokenizer.decode(ids, options.skip_special)).dump();
+}
+
+int run(const Options& options) {
+  const auto tokenizer = shine::load_tokenizer(options.tokenizer);
+  const auto convert = options.decode ? decode_line : encode_line;
+  std::string line;
+  for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
+    std::cout << convert(*tokenizer, options, line, shine::str("standard input:", number)) << std::endl;
+    if (!std::cout) throw shine::IoError("cannot write to standard output");
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);
+  Options options;
+  CLI::App app("Reads one JSON string a line from standard input and prints one JSON array of token ids a line.");
+  app.set_version_flag("--version", "shine_tokenize " + shine::version());
+  app.add_option("--tokenizer", options.tokenizer, "Hugging Face model directory, or a tokenizer.json")->required();
+  auto* decode = app.add_flag("--decode", options.decode, "The other way: arrays of ids in, strings out");
+  app.add_flag("--skip-special", options.skip_special, "Leave special tokens out of decoded text")->needs(decode);
+  app.add_flag("--escape-special", options.escape_special, "Read the strings of added tokens as ordinary text")
+      ->excludes(decode);
+  CLI11_PARSE(app, argc, argv);
+  return shine::run_main("shine_tokenize", [&] { return run(options); });
+}
