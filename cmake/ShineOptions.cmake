@@ -23,7 +23,7 @@ endif()
 add_library(shine_flags INTERFACE)
 target_compile_options(shine_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align
-  -Wunused -Wnull-dereference -Wduplicated-cond -Wlogical-op)
+  -Wunused -Wduplicated-cond -Wlogical-op)
 if(SHINE_WERROR)
   target_compile_options(shine_flags INTERFACE -Werror)
 endif()

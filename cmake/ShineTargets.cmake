@@ -26,8 +26,6 @@ endfunction()
 function(shine_use_torch target)
   target_include_directories(${target} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
   target_compile_options(${target} PRIVATE ${TORCH_CXX_FLAGS})
-  # gcc 12 warns about its own standard library when it inlines torch's headers.
-  target_compile_options(${target} PRIVATE -Wno-null-dereference)
   if(TARGET shine_pch)
     target_precompile_headers(${target} REUSE_FROM shine_pch)
   endif()

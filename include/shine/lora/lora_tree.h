@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "shine/lora/lora_spec.h"
+
+namespace shine {
+
+/// One projection's LoRA for B_l adapters: y = W x + b + (x A) B + C.
+struct LoraWeights {
+  at::Tensor a;  ///< (B_l, in, r)
+  at::Tensor b;  ///< (B_l, r, out)
+  at::Tensor c;  ///< (B_l, out), undefined where the projection has no bias
+};
+
+/// The LoRA of one decoder layer, indexed by Projection.
+struct LoraLayer {
+  std::array<LoraWeights, 7> projections;
+
+  LoraWeights& operator[](Projection p) { return projections[static_cast<std::size_t>(p)]; }
+  const LoraWeights& operator[](Projection p) const { return projections[static_cast<std::size_t>(p)]; }
+};
+
+/// A LoRA for every projection of every layer: a Meta-LoRA (B_l = 1, shared by the batch) or generated ones.
+struct LoraTree {
+  std::vector<LoraLayer> layers;
+
+  /// B_l; 0 for an empty tree.
+  std::int64_t adapters() const;
+  std::int64_t rank() const;
+};
+
+/// Calls `f(name, tensor)` for every defined tensor; names are "{layer}.{attention|mlp}.{projection}.{A|B|C}".
+void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f);
+
+/// Joins two trees along the rank: A along r, B along r, C summed, so that the sum of both deltas results.
+/// One side may be shared (B_l = 1) while the other is not: it is expanded. Throws ShapeError on other sizes.
+LoraTree concat_ranks(const LoraTree& first, const LoraTree& second);
+
+/// A new Meta-LoRA: A ~ Normal(0, scale) with std sqrt(scale), B = 0, C = 0 (SPEC section 3), float32 on the CPU.
+LoraTree make_meta_lora(const LoraSpec& spec, std::int64_t rank, double scale, at::Generator& generator);
+
+}  // namespace shine

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "shine/lora/lora_tree.h"
+#include "shine/models/decoder/decoder_config.h"
+#include "shine/nn/parameter_list.h"
+#include "shine/ops/attention.h"
+#include "shine/ops/rotary.h"
+#include "shine/tensor/token_rows.h"
+
+namespace shine {
+
+/// How a decoder is run; none of it changes the result beyond rounding.
+struct DecoderOptions {
+  at::ScalarType dtype = at::kFloat;
+  at::Device device = at::kCPU;
+  AttentionLayout attention = AttentionLayout::per_row;
+  bool recompute = false;  ///< keep only each layer's input for the backward
+};
+
+/// One decoder for all families: pre-norm layers, rotary grouped-query attention, SwiGLU (SPEC section 2).
+/// Tensors are named by Hugging Face keys. Rows are packed: hidden states are (N, H) over all rows' tokens.
+class Decoder {
+ public:
+  /// Called after every layer with its index and its output (N, H).
+  using LayerVisitor = std::function<void(std::int64_t layer, const at::Tensor& hidden)>;
+
+  Decoder(DecoderConfig config, DecoderOptions options);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  const DecoderConfig& config() const { return config_; }
+  const DecoderOptions& options() const { return options_; }
+  const ParameterList& parameters() const { return parameters_; }
+
+  /// Rows that added tokens have where the embedding matrix has none: ids vocab_size, vocab_size + 1, .. An input
+  /// only: they are not in the softmax.
+  /// @param rows  (K, H); undefined: none
+  void set_new_token_rows(at::Tensor rows) { new_token_rows_ = std::move(rows); }
+  const at::Tensor& new_token_rows() const { return new_token_rows_; }
+
+  /// The mean of all embedding rows, (H), without a gradient: where a new row starts.
+  at::Tensor mean_embedding() const { return embedding_.detach().mean(0); }
+
+  /// Limits the softmax to the first `size` ids (SPEC section 6: `text.vocabulary: tokenizer`).
+  void set_softmax_size(std::int64_t size);
+
+  /// (N) ids -> (N, H). Throws ShapeError for an id that has no row.
+  at::Tensor embed(const at::Tensor& ids) const;
+
+  /// Runs all layers, without the final norm. `lora` may be null; its B_l adapters are shared by consecutive rows.
+  /// @param hidden  (N, H), N = rows.tokens()
+  at::Tensor run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                        const LayerVisitor& visitor = {}) const;
+
+  /// embed + run_layers + final norm: (N, H), ready for the head.
+  at::Tensor forward(const TokenRows& rows, const LoraTree* lora) const;
+
+  /// (n, H) normed hidden states -> (n, softmax size) logits.
+  at::Tensor logits(const at::Tensor& hidden) const;
+
+  /// Cross-entropy (n) of the labelled positions of `hidden` (N, H), in float32.
+  at::Tensor losses(const at::Tensor& hidden, const LabelledTokens& labelled) const;
+
+ private:
+  struct Linear {
+    at::Tensor weight, bias;
+  };
+  struct Layer {
+    at::Tensor input_norm, post_attention_norm, q_norm, k_norm;
+    std::array<Linear, 7> projections;
+  };
+  struct LayerContext;
+
+  void declare_parameters();
+  at::Tensor head_weight() const;
+  at::Tensor project(const Layer& layer, Projection projection, const at::Tensor& x, const LayerContext& context) const;
+  at::Tensor attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
+  at::Tensor mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
+  at::Tensor run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
+  at::Tensor run_layer_checkpointed(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
+
+  DecoderConfig config_;
+  DecoderOptions options_;
+  at::Tensor embedding_, final_norm_, lm_head_, new_token_rows_;
+  std::vector<Layer> layers_;
+  ParameterList parameters_;
+  std::int64_t softmax_size_ = 0;
+};
+
+/// Loads the weights of a Hugging Face directory into `decoder`, mapped in place where dtype and device allow it.
+void load_decoder(Decoder& decoder, const std::filesystem::path& directory);
+
+/// The dtype that the directory's weights are stored in (that of the first tensor).
+at::ScalarType stored_dtype(const std::filesystem::path& directory);
+
+/// New weights: linear maps Normal(0, gain / sqrt(fan_in)), embeddings Normal(0, 1 / sqrt(H)) where tied, else
+/// Normal(0, 1), norms 1, biases 0. Drawn on the CPU, so that they do not depend on the device.
+void initialise_decoder(Decoder& decoder, double gain, std::uint64_t seed);
+
+}  // namespace shine

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+
+#include "shine/config/hypernetwork_config.h"
+#include "shine/lora/lora_spec.h"
+#include "shine/nn/parameter_list.h"
+
+namespace shine {
+
+/// The sizes a memory-to-parameter network is built for.
+struct M2pShape {
+  LoraSpec spec;                   ///< the adapted projections; spec.layers = L
+  std::int64_t rank = 0;           ///< r of the generated LoRA
+  std::int64_t hidden_size = 0;    ///< H
+  std::int64_t memory_tokens = 0;  ///< M, what the generated vector needs; the network reads M * mean_pool_size
+};
+
+/// M2P: memory states (B, L, M * pool, H) -> the generated vector (B, L * M * H), which is the LoRA once sliced
+/// (paper section 3.3, SPEC section 5). Weights are float32 and named as in published checkpoints.
+class MemoryToParams {
+ public:
+  virtual ~MemoryToParams() = default;
+
+  virtual at::Tensor forward(const at::Tensor& memory_states) const = 0;
+
+  /// The values PyTorch would give; positions are zeros.
+  virtual void initialise(at::Generator& generator) const = 0;
+
+  const ParameterList& parameters() const { return parameters_; }
+
+ protected:
+  /// memory_states + layer_pe[:, None] + token_pe, both learned.
+  at::Tensor add_positions(const at::Tensor& memory_states) const;
+  void declare_positions(const M2pShape& shape, std::int64_t memory_tokens);
+
+  ParameterList parameters_;
+  at::Tensor layer_pe_;  ///< (L, H)
+  at::Tensor token_pe_;  ///< (M * pool, H)
+};
+
+/// The config with every 0 replaced by what it stands for (heads H / 128, feed-forward 2 H, ..).
+/// Throws ConfigError listing what does not divide.
+M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape);
+
+/// @param recompute  keep only each encoder layer's input for the backward
+std::unique_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute);
+
+}  // namespace shine

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "shine/tensor/token_rows.h"
+
+namespace shine {
+
+/// How the packed rows meet the attention kernel.
+enum class AttentionLayout {
+  per_row,  ///< one call a row, nothing padded: best on a CPU
+  padded,   ///< one call over right-padded rows, causal, without a mask: best on a GPU
+};
+
+/// Causal grouped-query attention inside each row: softmax(q k^T * scale) v.
+/// @param q     (N, heads, d)
+/// @param k, v  (N, kv_heads, d); kv_heads divides heads, head h reads kv head h / (heads / kv_heads)
+/// @return      (N, heads, d)
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                            double scale, AttentionLayout layout);
+
+/// The formula with explicit scores, by autograd: the plain twin that tests causal_attention.
+at::Tensor causal_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                                  double scale);
+
+}  // namespace shine

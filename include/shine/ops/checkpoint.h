@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+namespace shine {
+
+/// Activation checkpointing: runs `function` without keeping its intermediate values and runs it again in the
+/// backward. Every tensor that needs a gradient must be among `inputs`: what the function captures counts as
+/// constant. Undefined inputs are passed through as they are. The function must be deterministic.
+at::Tensor checkpoint(std::function<at::Tensor(const std::vector<at::Tensor>&)> function,
+                      std::vector<at::Tensor> inputs);
+
+}  // namespace shine

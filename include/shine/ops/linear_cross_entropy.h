@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace shine {
+
+/// Cross-entropy of logits = hidden weight^T against targets, in float32, without keeping the logits: they are made
+/// in chunks of rows, and only the gradient of `hidden` is kept. The head is frozen.
+/// @param hidden   (n, H), labelled positions only
+/// @param weight   (V, H)
+/// @param targets  (n), int64, each in [0, V)
+/// @return         (n), the loss of each position in float32 (float64 for float64 input)
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
+
+/// The formula by autograd, with all logits at once; the weight may be trained. The plain twin that tests the above.
+at::Tensor linear_cross_entropy_plain(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
+
+}  // namespace shine

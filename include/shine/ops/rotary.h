@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace shine {
+
+/// Rotation of every pair (i, i + d/2) by position * theta^(-2i/d), the "rotate half" form of RoFormer.
+struct RotaryTable {
+  at::Tensor cos;  ///< (N, 1, d), the second half repeats the first
+  at::Tensor sin;  ///< (N, 1, d)
+};
+
+/// Angles in float32, as transformers computes them; the table has `dtype`.
+/// @param positions  (N), int64
+RotaryTable make_rotary_table(const at::Tensor& positions, std::int64_t head_dim, double theta, at::ScalarType dtype);
+
+/// @param x  (N, heads, d)
+/// Hand-written backward: the rotation by the opposite angle, nothing of x is kept.
+at::Tensor rotary(const at::Tensor& x, const RotaryTable& table);
+
+/// The formula by autograd: the plain twin that tests rotary.
+at::Tensor rotary_plain(const at::Tensor& x, const RotaryTable& table);
+
+}  // namespace shine

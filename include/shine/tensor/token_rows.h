@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace shine {
+
+/// Where each sequence of a batch lies when all are laid end to end, without padding.
+struct RowLayout {
+  std::vector<std::int64_t> starts{0};  ///< R + 1 offsets; row i is [starts[i], starts[i + 1])
+
+  std::int64_t rows() const { return static_cast<std::int64_t>(starts.size()) - 1; }
+  std::int64_t tokens() const { return starts.back(); }
+  std::int64_t length(std::int64_t row) const {
+    return starts[static_cast<std::size_t>(row) + 1] - starts[static_cast<std::size_t>(row)];
+  }
+  std::int64_t longest() const;
+  void push(std::int64_t length) { starts.push_back(starts.back() + length); }
+
+  /// Position of every token in its row, (N), int64.
+  at::Tensor positions(at::Device device) const;
+
+  /// Offsets (B_l + 1) of the tokens that share each of `adapters` LoRAs: consecutive groups of rows / adapters
+  /// rows. Throws ShapeError unless `adapters` divides the number of rows.
+  std::vector<std::int64_t> adapter_spans(std::int64_t adapters) const;
+};
+
+/// Token ids of R rows end to end: the one form of a batch. Padded and packed are views made at an op's edge.
+struct TokenRows {
+  at::Tensor ids;  ///< (N), int64
+  RowLayout layout;
+
+  static TokenRows pack(const std::vector<std::vector<std::int64_t>>& rows, at::Device device);
+
+  /// From a padded batch (B, T) and its mask (1 = a real token, on either side); keeps the real tokens in order.
+  static TokenRows from_padded(const at::Tensor& ids, const at::Tensor& mask);
+};
+
+/// The positions whose next token is trained on. The loss at flat position p predicts the token at p + 1.
+struct LabelledTokens {
+  at::Tensor positions;  ///< (n), int64: flat index of the hidden state
+  at::Tensor targets;    ///< (n), int64: the label of the following token
+
+  std::int64_t count() const { return positions.defined() ? positions.size(0) : 0; }
+
+  /// `labels` has one vector a row, as long as the row, -100 where nothing is trained. A row's first label is never
+  /// used: nothing comes before it.
+  static LabelledTokens of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device);
+};
+
+}  // namespace shine

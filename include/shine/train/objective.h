@@ -1,0 +1,52 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "shine/models/shine/hypernetwork.h"
+#include "shine/optim/param_groups.h"
+#include "shine/train/model_batch.h"
+
+namespace shine {
+
+/// What a micro-batch contributes; sums, so that any average can be made of them.
+struct ObjectiveValue {
+  at::Tensor loss_sum;     ///< scalar, sum of the cross-entropy over labelled tokens
+  at::Tensor penalty_sum;  ///< scalar, sum over rows of the L1 norm of the generated vector; undefined: none asked
+};
+
+/// What is minimised. Labels count by ModelBatch::labelled.
+class Objective {
+ public:
+  virtual ~Objective() = default;
+  virtual ObjectiveValue forward(const ModelBatch& batch) const = 0;
+
+  /// The leaves it trains, by checkpoint name.
+  virtual std::vector<TrainedTensor> trained() const = 0;
+};
+
+/// SHINE: the conversation's loss under the LoRA generated from the context (paper section 3).
+class ShineObjective : public Objective {
+ public:
+  /// @param with_penalty  also give the L1 norm of the generated vectors
+  ShineObjective(const Hypernetwork& hypernetwork, bool with_penalty);
+  ObjectiveValue forward(const ModelBatch& batch) const override;
+  std::vector<TrainedTensor> trained() const override;
+
+ private:
+  const Hypernetwork& hypernetwork_;
+  bool with_penalty_;
+};
+
+/// Plain causal language modelling of the conversations with the decoder itself; contexts are not read.
+class LanguageModelObjective : public Objective {
+ public:
+  /// Makes every weight of `decoder` a trained leaf.
+  explicit LanguageModelObjective(Decoder& decoder);
+  ObjectiveValue forward(const ModelBatch& batch) const override;
+  std::vector<TrainedTensor> trained() const override;
+
+ private:
+  const Decoder& decoder_;
+};
+
+}  // namespace shine

@@ -1,0 +1,166 @@
+#include "shine/models/decoder/decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "shine/common/error.h"
+#include "shine/ops/checkpoint.h"
+#include "shine/ops/linear_cross_entropy.h"
+#include "shine/ops/lora_linear.h"
+#include "shine/ops/rms_norm.h"
+#include "shine/ops/swiglu.h"
+
+namespace shine {
+
+/// What every projection of a layer needs beside its input.
+struct Decoder::LayerContext {
+  const RowLayout& rows;
+  const RotaryTable& rotary;
+  const LoraLayer* lora;
+  const std::vector<std::int64_t>& spans;
+};
+
+Decoder::Decoder(DecoderConfig config, DecoderOptions options)
+    : config_(std::move(config)),
+      options_(options),
+      layers_(static_cast<std::size_t>(config_.layers)),
+      softmax_size_(config_.vocab_size) {
+  declare_parameters();
+}
+
+void Decoder::declare_parameters() {
+  const LoraSpec spec = config_.lora_spec();
+  const std::int64_t hidden = config_.hidden_size;
+  parameters_.add("model.embed_tokens.weight", {config_.vocab_size, hidden}, embedding_);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const std::string prefix = str("model.layers.", i, ".");
+    parameters_.add(prefix + "input_layernorm.weight", {hidden}, layer.input_norm);
+    for (const Projection p : kProjections) {
+      const std::string name = str(prefix, p >= Projection::gate ? "mlp." : "self_attn.", name_of(p), "_proj.");
+      Linear& linear = layer.projections[static_cast<std::size_t>(p)];
+      parameters_.add(name + "weight", {spec[p].out, spec[p].in}, linear.weight);
+      if (spec[p].has_bias) parameters_.add(name + "bias", {spec[p].out}, linear.bias);
+    }
+    if (config_.qk_norm) {
+      parameters_.add(prefix + "self_attn.q_norm.weight", {config_.head_dim}, layer.q_norm);
+      parameters_.add(prefix + "self_attn.k_norm.weight", {config_.head_dim}, layer.k_norm);
+    }
+    parameters_.add(prefix + "post_attention_layernorm.weight", {hidden}, layer.post_attention_norm);
+  }
+  parameters_.add("model.norm.weight", {hidden}, final_norm_);
+  if (!config_.tied_embeddings) parameters_.add("lm_head.weight", {config_.vocab_size, hidden}, lm_head_);
+}
+
+void Decoder::set_softmax_size(std::int64_t size) {
+  SHINE_CHECK(size > 0 && size <= config_.vocab_size, ShapeError, "a softmax over ", size, " ids: the model has ",
+              config_.vocab_size);
+  softmax_size_ = size;
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  const std::int64_t known = config_.vocab_size;
+  const std::int64_t total = known + (new_token_rows_.defined() ? new_token_rows_.size(0) : 0);
+  if (ids.numel() == 0) return at::empty({0, config_.hidden_size}, embedding_.options());
+  const auto highest = ids.max().item<std::int64_t>(), lowest = ids.min().item<std::int64_t>();
+  SHINE_CHECK(lowest >= 0 && highest < total, ShapeError, "token id ", lowest < 0 ? lowest : highest,
+              " has no embedding row: the model has ", total);
+  if (highest < known) return at::embedding(embedding_, ids);
+  const at::Tensor is_new = ids.ge(known);
+  const at::Tensor where = is_new.nonzero().squeeze(1);
+  const at::Tensor rows = at::embedding(new_token_rows_, ids.index_select(0, where) - known);
+  return at::embedding(embedding_, ids.masked_fill(is_new, 0)).index_copy(0, where, rows.to(embedding_.scalar_type()));
+}
+
+at::Tensor Decoder::project(const Layer& layer, Projection projection, const at::Tensor& x,
+                            const LayerContext& context) const {
+  const Linear& linear = layer.projections[static_cast<std::size_t>(projection)];
+  if (context.lora == nullptr) {
+    return at::linear(x, linear.weight, linear.bias.defined() ? std::optional(linear.bias) : std::nullopt);
+  }
+  const LoraWeights& lora = (*context.lora)[projection];
+  return lora_linear({x, linear.weight, linear.bias, lora.a, lora.b, lora.c, context.spans});
+}
+
+at::Tensor Decoder::attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
+  const std::int64_t tokens = x.size(0), d = config_.head_dim;
+  at::Tensor q = project(layer, Projection::q, x, context).view({tokens, config_.heads, d});
+  at::Tensor k = project(layer, Projection::k, x, context).view({tokens, config_.kv_heads, d});
+  const at::Tensor v = project(layer, Projection::v, x, context).view({tokens, config_.kv_heads, d});
+  if (config_.qk_norm) {
+    q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
+    k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
+  }
+  const double scale = 1.0 / std::sqrt(static_cast<double>(d));
+  const at::Tensor mixed = causal_attention(rotary(q, context.rotary), rotary(k, context.rotary), v, context.rows,
+                                            scale, options_.attention);
+  return project(layer, Projection::o, mixed.reshape({tokens, config_.heads * d}), context);
+}
+
+at::Tensor Decoder::mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
+  const at::Tensor gate = project(layer, Projection::gate, x, context);
+  const at::Tensor up = project(layer, Projection::up, x, context);
+  return project(layer, Projection::down, swiglu(gate, up), context);
+}
+
+at::Tensor Decoder::run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
+  const double eps = config_.rms_norm_eps;
+  const at::Tensor h = x + attention_block(layer, rms_norm(x, layer.input_norm, eps), context);
+  return h + mlp_block(layer, rms_norm(h, layer.post_attention_norm, eps), context);
+}
+
+at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor& x,
+                                           const LayerContext& context) const {
+  std::vector<at::Tensor> inputs{x};
+  if (context.lora != nullptr) {
+    for (const LoraWeights& weights : context.lora->projections) {
+      inputs.insert(inputs.end(), {weights.a, weights.b, weights.c});
+    }
+  }
+  // The backward runs after this call has returned: everything is captured by value.
+  const auto again = [this, &layer, rows = context.rows, table = context.rotary, spans = context.spans](
+                         const std::vector<at::Tensor>& in) {
+    LoraLayer lora;
+    for (std::size_t p = 0; in.size() > 1 && p < 7; ++p) lora.projections[p] = {in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p]};
+    return run_layer(layer, in[0], {rows, table, in.size() > 1 ? &lora : nullptr, spans});
+  };
+  return checkpoint(again, std::move(inputs));
+}
+
+at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                               const LayerVisitor& visitor) const {
+  SHINE_CHECK(hidden.dim() == 2 && hidden.size(0) == rows.tokens() && hidden.size(1) == config_.hidden_size, ShapeError,
+              "hidden states of shape ", hidden.sizes(), ": expected (", rows.tokens(), ", ", config_.hidden_size, ")");
+  SHINE_CHECK(lora == nullptr || static_cast<std::int64_t>(lora->layers.size()) == config_.layers, ShapeError,
+              "a LoRA of ", lora->layers.size(), " layers on a model of ", config_.layers);
+  const RotaryTable table = make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta,
+                                              hidden.scalar_type());
+  const std::vector<std::int64_t> spans = lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const LayerContext context{rows, table, lora ? &lora->layers[i] : nullptr, spans};
+    hidden = options_.recompute ? run_layer_checkpointed(layers_[i], hidden, context)
+                                : run_layer(layers_[i], hidden, context);
+    if (visitor) visitor(static_cast<std::int64_t>(i), hidden);
+  }
+  return hidden;
+}
+
+at::Tensor Decoder::forward(const TokenRows& rows, const LoraTree* lora) const {
+  return rms_norm(run_layers(embed(rows.ids), rows.layout, lora), final_norm_, config_.rms_norm_eps);
+}
+
+at::Tensor Decoder::head_weight() const {
+  return (config_.tied_embeddings ? embedding_ : lm_head_).narrow(0, 0, softmax_size_);
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden) const { return hidden.mm(head_weight().t()); }
+
+at::Tensor Decoder::losses(const at::Tensor& hidden, const LabelledTokens& labelled) const {
+  const at::Tensor rows = hidden.index_select(0, labelled.positions);  // (n, H)
+  const at::Tensor weight = head_weight();
+  return weight.requires_grad() ? linear_cross_entropy_plain(rows, weight, labelled.targets)
+                                : linear_cross_entropy(rows, weight, labelled.targets);
+}
+
+}  // namespace shine

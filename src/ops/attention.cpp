@@ -1,0 +1,84 @@
+#include "shine/ops/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+namespace shine {
+namespace {
+
+/// (T, kv_heads, d) -> (T, heads, d), each kv head repeated for its group.
+at::Tensor repeat_heads(const at::Tensor& x, std::int64_t heads) {
+  const std::int64_t group = heads / x.size(-2);
+  return group == 1 ? x : x.repeat_interleave(group, -2);
+}
+
+/// @param q, k, v  (B, T, heads, d) -> (B, T, heads, d)
+at::Tensor sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale) {
+  const at::Tensor out =
+      at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), /*attn_mask=*/{},
+                                       /*dropout_p=*/0.0, /*is_causal=*/true, scale);
+  return out.transpose(1, 2);
+}
+
+at::Tensor attend_per_row(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                          double scale) {
+  std::vector<at::Tensor> outputs;
+  for (std::int64_t row = 0; row < rows.rows(); ++row) {
+    const std::int64_t start = rows.starts[static_cast<std::size_t>(row)], length = rows.length(row);
+    if (length == 0) continue;
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, start, length).unsqueeze(0); };  // (1, T, heads, d)
+    outputs.push_back(sdpa(part(q), part(k), part(v), scale).squeeze(0));
+  }
+  return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
+}
+
+/// Flat index (N) of every packed token inside a (R, longest) padded batch.
+at::Tensor padded_index(const RowLayout& rows, at::Device device) {
+  const std::int64_t longest = rows.longest();
+  std::vector<std::int64_t> index;
+  index.reserve(static_cast<std::size_t>(rows.tokens()));
+  for (std::int64_t row = 0; row < rows.rows(); ++row) {
+    for (std::int64_t t = 0; t < rows.length(row); ++t) index.push_back(row * longest + t);
+  }
+  return at::tensor(index, at::TensorOptions().dtype(at::kLong)).to(device);
+}
+
+at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                         double scale) {
+  const std::int64_t batch = rows.rows(), longest = rows.longest();
+  const at::Tensor index = padded_index(rows, q.device());
+  const auto pad = [&](const at::Tensor& x) {  // (N, heads, d) -> (R, longest, heads, d)
+    const at::Tensor flat = at::zeros({batch * longest, x.size(1), x.size(2)}, x.options()).index_copy(0, index, x);
+    return flat.view({batch, longest, x.size(1), x.size(2)});
+  };
+  const at::Tensor out = sdpa(pad(q), pad(k), pad(v), scale);
+  return out.reshape({batch * longest, q.size(1), q.size(2)}).index_select(0, index);
+}
+
+}  // namespace
+
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                            double scale, AttentionLayout layout) {
+  const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
+  if (layout == AttentionLayout::per_row || rows.rows() == 1) return attend_per_row(q, all_k, all_v, rows, scale);
+  return attend_padded(q, all_k, all_v, rows, scale);
+}
+
+at::Tensor causal_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                                  double scale) {
+  const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
+  std::vector<at::Tensor> outputs;
+  for (std::int64_t row = 0; row < rows.rows(); ++row) {
+    const std::int64_t start = rows.starts[static_cast<std::size_t>(row)], length = rows.length(row);
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, start, length).transpose(0, 1); };  // (heads, T, d)
+    const at::Tensor hidden_future = at::ones({length, length}, q.options().dtype(at::kBool)).triu(1);
+    const at::Tensor scores = at::matmul(part(q), part(all_k).transpose(1, 2)) * scale;  // (heads, T, T)
+    const at::Tensor weights =
+        at::softmax(scores.masked_fill(hidden_future, -std::numeric_limits<double>::infinity()), -1);
+    outputs.push_back(at::matmul(weights, part(all_v)).transpose(0, 1));
+  }
+  return at::cat(outputs, 0);
+}
+
+}  // namespace shine

@@ -1,0 +1,72 @@
+#include "shine/ops/checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+
+namespace shine {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+using Function = std::function<at::Tensor(const Tensors&)>;
+
+/// The node that stands for the whole function in the graph.
+class CheckpointNode : public torch::autograd::Node {
+ public:
+  CheckpointNode(Function function, const Tensors& inputs) : function_(std::move(function)) {
+    for (const at::Tensor& input : inputs) {
+      needs_gradient_.push_back(input.defined() && input.requires_grad());
+      saved_.emplace_back(input, /*is_output=*/false);
+    }
+  }
+
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    Tensors inputs, wanted;
+    for (std::size_t i = 0; i < saved_.size(); ++i) {
+      const at::Tensor held = saved_[i].unpack();
+      inputs.push_back(held.defined() ? held.detach().requires_grad_(needs_gradient_[i]) : held);
+      if (needs_gradient_[i]) wanted.push_back(inputs.back());
+    }
+    Tensors found;
+    {
+      const at::AutoGradMode with_gradient(true);
+      const at::Tensor output = function_(inputs);
+      found = torch::autograd::grad({output}, wanted, {gradients[0]}, /*retain_graph=*/std::nullopt,
+                                    /*create_graph=*/false, /*allow_unused=*/true);
+    }
+    torch::autograd::variable_list result;
+    auto next = found.begin();
+    for (const bool needed : needs_gradient_) result.push_back(needed ? *next++ : at::Tensor());
+    return result;
+  }
+
+  void release_variables() override {
+    for (auto& variable : saved_) variable.reset_data();
+  }
+
+  std::string name() const override { return "Checkpoint"; }
+
+ private:
+  Function function_;
+  std::vector<bool> needs_gradient_;
+  std::vector<torch::autograd::SavedVariable> saved_;
+};
+
+}  // namespace
+
+at::Tensor checkpoint(Function function, Tensors inputs) {
+  if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) return function(inputs);
+  const auto node = std::shared_ptr<CheckpointNode>(new CheckpointNode(function, inputs), torch::autograd::deleteNode);
+  node->set_next_edges(torch::autograd::collect_next_edges(inputs));
+  at::Tensor output;
+  {
+    const at::AutoGradMode without_gradient(false);
+    output = function(inputs);
+  }
+  torch::autograd::create_gradient_edge(output, node);
+  return output;
+}
+
+}  // namespace shine

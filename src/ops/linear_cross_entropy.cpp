@@ -1,0 +1,61 @@
+#include "shine/ops/linear_cross_entropy.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace shine {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Logits of one chunk: 16 Mi values, 64 MiB in float32.
+constexpr std::int64_t kChunkValues = std::int64_t{1} << 24;
+
+at::ScalarType loss_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+
+class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets, bool need_gradient) {
+    const std::int64_t n = hidden.size(0);
+    const std::int64_t rows = std::max<std::int64_t>(1, kChunkValues / weight.size(0));
+    at::Tensor losses = at::empty({n}, hidden.options().dtype(loss_type(hidden.scalar_type())));
+    at::Tensor to_hidden = need_gradient ? at::empty_like(hidden) : at::Tensor();
+    for (std::int64_t start = 0; start < n; start += rows) {
+      const std::int64_t length = std::min(rows, n - start);
+      const at::Tensor target = targets.narrow(0, start, length).unsqueeze(1);  // (c, 1)
+      const at::Tensor logits = hidden.narrow(0, start, length).mm(weight.t()).to(losses.scalar_type());  // (c, V)
+      at::Tensor log_probability = at::log_softmax(logits, -1);
+      losses.narrow(0, start, length).copy_(log_probability.gather(1, target).squeeze(1).neg_());
+      if (!need_gradient) continue;
+      at::Tensor to_logits = log_probability.exp_();  // softmax - one hot
+      to_logits.scatter_add_(1, target, at::full({length, 1}, -1.0, to_logits.options()));
+      to_hidden.narrow(0, start, length).copy_(to_logits.to(hidden.scalar_type()).mm(weight));
+    }
+    if (need_gradient) context->save_for_backward({to_hidden});
+    return losses;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const at::Tensor to_hidden = context->get_saved_variables()[0];
+    return {to_hidden * gradients[0].to(to_hidden.scalar_type()).unsqueeze(1), at::Tensor(), at::Tensor(),
+            at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  const bool need_gradient = at::GradMode::is_enabled() && hidden.requires_grad();
+  return LinearCrossEntropy::apply(hidden, weight, targets, need_gradient);
+}
+
+at::Tensor linear_cross_entropy_plain(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  const at::Tensor logits = hidden.mm(weight.t()).to(loss_type(hidden.scalar_type()));
+  return at::log_softmax(logits, -1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+}
+
+}  // namespace shine

@@ -1,0 +1,52 @@
+#include "shine/ops/rms_norm.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace shine {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::ScalarType accumulation_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+
+class RmsNorm : public torch::autograd::Function<RmsNorm> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, double eps) {
+    const at::Tensor wide = x.to(accumulation_type(x.scalar_type()));
+    const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();  // (.., 1)
+    context->save_for_backward({x, weight, inverse});
+    return (wide * inverse).to(x.scalar_type()) * weight;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &inverse = saved[2];
+    const at::Tensor normalised = x.to(inverse.scalar_type()) * inverse;
+    const at::Tensor gradient = gradients[0];
+    at::Tensor to_x, to_weight;
+    if (context->needs_input_grad(0)) {
+      const at::Tensor inner = (gradient * weight).to(inverse.scalar_type());
+      const at::Tensor along = (inner * normalised).mean(-1, /*keepdim=*/true);
+      to_x = (inner - normalised * along).mul_(inverse).to(x.scalar_type());
+    }
+    if (context->needs_input_grad(1)) {
+      const at::Tensor per_value = gradient * normalised.to(x.scalar_type());
+      to_weight = per_value.reshape({-1, weight.size(0)}).sum(0);
+    }
+    return {to_x, to_weight, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) { return RmsNorm::apply(x, weight, eps); }
+
+at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const at::Tensor wide = x.to(accumulation_type(x.scalar_type()));
+  const at::Tensor variance = wide.square().mean(-1, /*keepdim=*/true);
+  return (wide * at::rsqrt(variance + eps)).to(x.scalar_type()) * weight;
+}
+
+}  // namespace shine

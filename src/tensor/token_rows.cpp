@@ -1,0 +1,80 @@
+#include "shine/tensor/token_rows.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "shine/common/error.h"
+
+namespace shine {
+namespace {
+
+constexpr std::int64_t kNoLabel = -100;
+
+at::Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
+  return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(device);
+}
+
+}  // namespace
+
+std::int64_t RowLayout::longest() const {
+  std::int64_t result = 0;
+  for (std::int64_t row = 0; row < rows(); ++row) result = std::max(result, length(row));
+  return result;
+}
+
+at::Tensor RowLayout::positions(at::Device device) const {
+  std::vector<std::int64_t> values;
+  values.reserve(static_cast<std::size_t>(tokens()));
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t position = 0; position < length(row); ++position) values.push_back(position);
+  }
+  return to_device(values, device);
+}
+
+std::vector<std::int64_t> RowLayout::adapter_spans(std::int64_t adapters) const {
+  SHINE_CHECK(adapters > 0 && rows() % adapters == 0, ShapeError, adapters, " LoRAs cannot be shared evenly by ",
+              rows(), " rows");
+  const std::int64_t rows_each = rows() / adapters;
+  std::vector<std::int64_t> spans;
+  for (std::int64_t i = 0; i <= adapters; ++i) spans.push_back(starts[static_cast<std::size_t>(i * rows_each)]);
+  return spans;
+}
+
+TokenRows TokenRows::pack(const std::vector<std::vector<std::int64_t>>& rows, at::Device device) {
+  TokenRows packed;
+  std::vector<std::int64_t> flat;
+  for (const auto& row : rows) {
+    flat.insert(flat.end(), row.begin(), row.end());
+    packed.layout.push(static_cast<std::int64_t>(row.size()));
+  }
+  packed.ids = to_device(flat, device);
+  return packed;
+}
+
+TokenRows TokenRows::from_padded(const at::Tensor& ids, const at::Tensor& mask) {
+  SHINE_CHECK(ids.dim() == 2 && ids.sizes() == mask.sizes(), ShapeError, "padded ids of shape ", ids.sizes(),
+              " and a mask of shape ", mask.sizes(), ": expected the same (B, T)");
+  TokenRows packed;
+  const at::Tensor real = mask.ne(0);
+  packed.ids = ids.masked_select(real);  // (N)
+  const at::Tensor lengths = real.sum(1).to(at::kCPU);
+  for (std::int64_t row = 0; row < ids.size(0); ++row) packed.layout.push(lengths[row].item<std::int64_t>());
+  return packed;
+}
+
+LabelledTokens LabelledTokens::of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device) {
+  std::vector<std::int64_t> positions, targets;
+  std::int64_t start = 0;
+  for (const auto& row : labels) {
+    for (std::size_t t = 1; t < row.size(); ++t) {
+      if (row[t] == kNoLabel) continue;
+      positions.push_back(start + static_cast<std::int64_t>(t) - 1);
+      targets.push_back(row[t]);
+    }
+    start += static_cast<std::int64_t>(row.size());
+  }
+  return {to_device(positions, device), to_device(targets, device)};
+}
+
+}  // namespace shine

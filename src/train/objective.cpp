@@ -1,0 +1,40 @@
+#include "shine/train/objective.h"
+
+#include <ATen/ATen.h>
+
+namespace shine {
+
+ShineObjective::ShineObjective(const Hypernetwork& hypernetwork, bool with_penalty)
+    : hypernetwork_(hypernetwork), with_penalty_(with_penalty) {}
+
+ObjectiveValue ShineObjective::forward(const ModelBatch& batch) const {
+  const GeneratedLora lora = hypernetwork_.generate(batch.contexts);
+  const Decoder& decoder = hypernetwork_.decoder();
+  const at::Tensor hidden = decoder.forward(batch.conversations, &lora.tree);
+  ObjectiveValue value{decoder.losses(hidden, batch.labelled).sum(), {}};
+  if (with_penalty_) value.penalty_sum = hypernetwork_.used_values(lora.vector).abs().sum();
+  return value;
+}
+
+std::vector<TrainedTensor> ShineObjective::trained() const {
+  std::vector<TrainedTensor> tensors;
+  for (const NamedTensor& named : hypernetwork_.trained()) tensors.push_back({named.name, named.tensor});
+  return tensors;
+}
+
+LanguageModelObjective::LanguageModelObjective(Decoder& decoder) : decoder_(decoder) {
+  for (const ParameterSlot& slot : decoder.parameters().slots()) slot.tensor->requires_grad_(true);
+}
+
+ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
+  const at::Tensor hidden = decoder_.forward(batch.conversations, /*lora=*/nullptr);
+  return {decoder_.losses(hidden, batch.labelled).sum(), {}};
+}
+
+std::vector<TrainedTensor> LanguageModelObjective::trained() const {
+  std::vector<TrainedTensor> tensors;
+  for (const ParameterSlot& slot : decoder_.parameters().slots()) tensors.push_back({slot.name, *slot.tensor});
+  return tensors;
+}
+
+}  // namespace shine
