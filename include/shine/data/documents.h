@@ -13,7 +13,7 @@ namespace shine {
 /// How text files are cut into documents.
 struct DocumentOptions {
   /// The line between two documents of a .txt file, compared without the white space around it; "" is a blank line.
-  std::string separator;
+  std::string separator = {};
   /// Documents read from all files together; 0: all.
   std::size_t max_texts = 0;
 };
