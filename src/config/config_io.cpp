@@ -34,9 +34,10 @@ class TreeReader {
   void read_group(const YamlNode& group, const std::string& path) {
     for (const YamlNode& child : group.children) {
       const std::string key = path.empty() ? child.key : path + "." + child.key;
-      if (const Field* field = find(list_.fields, key)) {
+      const bool dotted = child.key.find('.') != std::string::npos;
+      if (const Field* field = dotted ? nullptr : find(list_.fields, key)) {
         read_key(*field, child);
-      } else if (find(list_.groups, key) != nullptr) {
+      } else if (!dotted && find(list_.groups, key) != nullptr) {
         read_subgroup(child, key);
       } else {
         report_unknown(child, path);

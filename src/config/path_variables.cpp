@@ -33,6 +33,7 @@ std::string append_variable(const std::string& name, std::string& path) {
 }  // namespace
 
 ExpandedPath expand_path(std::string_view text) {
+  const std::string_view whole = text;
   ExpandedPath result;
   const std::string bare = "$" + std::string(shared_name);
   if (text == bare || text.starts_with(bare + "/")) {
@@ -44,7 +45,7 @@ ExpandedPath expand_path(std::string_view text) {
     if (start == std::string_view::npos) break;
     const std::size_t end = text.find('}', start);
     if (end == std::string_view::npos) {
-      result.fault = "`${` without `}` in " + quote(text);
+      result.fault = "`${` without `}` in " + quote(whole);
       break;
     }
     result.path += text.substr(0, start);

@@ -18,6 +18,34 @@ namespace {
 constexpr std::size_t deepest = 16;
 constexpr std::size_t most_values = 10000;
 
+/// Listens only for too much depth, so that the parser's own complaints come before the tree's.
+class SyntaxListener : public YAML::EventHandler {
+ public:
+  explicit SyntaxListener(const YamlSource& source) : source_(source) {}
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    enter(mark);
+  }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    enter(mark);
+  }
+  void OnMapEnd() override { --depth_; }
+
+ private:
+  void enter(const YAML::Mark& mark) {
+    if (++depth_ > deepest) throw ConfigError(str("nested deeper than ", deepest, " levels"), source_.place(mark.line));
+  }
+
+  const YamlSource& source_;
+  std::size_t depth_ = 0;
+};
+
 /// Builds the tree from the parser's events.
 class TreeBuilder : public YAML::EventHandler {
  public:
@@ -86,9 +114,6 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
-    if (levels_.size() >= deepest) {
-      throw ConfigError(str("nested deeper than ", deepest, " levels"), source_.place(mark.line));
-    }
     if (!levels_.empty() && levels_.back().expects_key) throw_not_a_key(mark);
     Level level;
     level.node.kind = kind;
@@ -172,6 +197,18 @@ void check_bytes(const std::string& text, const YamlSource& source) {
   }
 }
 
+void parse_events(const std::string& text, const YamlSource& source, YAML::EventHandler& handler) {
+  try {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(handler)) {
+    }
+  } catch (const YAML::Exception& fault) {
+    const int line = fault.mark.is_null() ? 0 : fault.mark.line;
+    throw ConfigError(str("not YAML: ", fault.msg), source.place(line));
+  }
+}
+
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view name) const {
@@ -187,16 +224,11 @@ std::string YamlSource::place(int line_from_zero) const {
 
 YamlNode parse_yaml(const std::string& text, const YamlSource& source, Faults& faults) {
   check_bytes(text, source);
+  // yaml-cpp notices an open quote only where no line end follows it.
+  SyntaxListener listener(source);
+  parse_events(text.substr(0, text.find_last_not_of(" \r\n") + 1), source, listener);
   TreeBuilder builder(source, faults);
-  try {
-    std::istringstream stream(text);
-    YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
-    }
-  } catch (const YAML::Exception& fault) {
-    const int line = fault.mark.is_null() ? 0 : fault.mark.line;
-    throw ConfigError(str("not YAML: ", fault.msg), source.place(line));
-  }
+  parse_events(text, source, builder);
   return builder.take();
 }
 

@@ -1,0 +1,235 @@
+#include "shine/app/experiment_config.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "shine/common/error.h"
+#include "shine/common/str.h"
+#include "support/paths.h"
+
+namespace shine::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* pretrain = "model: {path: m}\ndata: {train: [a.jsonl]}\n";
+constexpr const char* backbone =
+    "stage: {name: backbone}\nmodel: {config: c.json}\ntext: {tokenizer: t}\ndata: {train: [a.txt]}\n";
+
+class ExperimentConfigTest : public testing::Test {
+ protected:
+  std::string write(const std::string& text, const std::string& name = "x.yaml") const {
+    const fs::path file = folder_.path() / name;
+    std::ofstream(file, std::ios::binary) << text;
+    return file.string();
+  }
+
+  ExperimentConfig load(const std::string& text, const std::vector<std::string>& overrides = {}) const {
+    return load_experiment_config(write(text), overrides);
+  }
+
+  std::string fault(const std::string& text, const std::vector<std::string>& overrides = {}) const {
+    try {
+      load(text, overrides);
+    } catch (const ConfigError& error) {
+      std::string message = error.what();
+      const std::string prefix = folder_.path().string() + "/";
+      for (std::size_t at = 0; (at = message.find(prefix)) != std::string::npos;) message.erase(at, prefix.size());
+      return message;
+    }
+    return "";
+  }
+
+  TemporaryFolder folder_;
+};
+
+std::string read_text(const fs::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+TEST_F(ExperimentConfigTest, KeysTypesDefaultsAndLimitsArePinned) {
+  ExperimentConfig config;
+  std::string keys;
+  for (const Field& field : fields_of(config).fields) {
+    const std::string limits = field.constraint.text.empty() ? "" : ", " + field.constraint.text;
+    keys += str(field.path, " = ", field_value(field), " (", field_type(field), limits, ")\n");
+  }
+  EXPECT_EQ(keys, read_text(golden_dir() / "config_keys.txt"));
+}
+
+TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
+  const std::string help = config_help<ExperimentConfig>();
+  ExperimentConfig config;
+  const FieldList list = fields_of(config);
+  EXPECT_EQ(list.groups.size(), 12U);
+  for (const FieldGroup& group : list.groups) EXPECT_NE(help.find(group.path + ": " + group.help), std::string::npos);
+  for (const Field& field : list.fields) {
+    EXPECT_GT(field.help.size(), 8U) << field.path;
+    EXPECT_NE(help.find(field.help), std::string::npos) << field.path;
+  }
+}
+
+TEST_F(ExperimentConfigTest, TokenizerIsTheModelsUnlessGiven) {
+  EXPECT_EQ(load(pretrain).text.tokenizer, "m");
+  EXPECT_EQ(load(pretrain, {"text.tokenizer=t"}).text.tokenizer, "t");
+}
+
+TEST_F(ExperimentConfigTest, ResolvedFileReadsBackToTheSame) {
+  const std::vector<std::vector<std::string>> cases = {
+      {},
+      {"hypernetwork.m2p.kind=lineargate", "hypernetwork.m2p.linear_bias=true", "optimizer.clip=none"},
+      {"hypernetwork.m2p.couple_layers=1", "hypernetwork.m2p.couple_heads=2", "hypernetwork.m2p.couple_width=64"},
+      {"data.validation=[v.txt]", "data.separator='= ='", "logging.level=error", "model.dtype=auto"},
+      {"data.validation_share=0", "stage.completion_frequency=0", "stage.adapter_reg=1e-9", "run.device=cuda:1"},
+  };
+  for (const auto& overrides : cases) {
+    const ExperimentConfig config = load(pretrain, overrides);
+    EXPECT_EQ(load(experiment_yaml(config)), config) << experiment_yaml(config);
+  }
+  const ExperimentConfig config = load(backbone, {"stage.repeat_share=0.5", "data.separator=\"\\t\\n\""});
+  EXPECT_EQ(load(experiment_yaml(config)), config);
+  EXPECT_EQ(experiment_yaml(config).find("hypernetwork"), std::string::npos);
+}
+
+TEST_F(ExperimentConfigTest, GivesThePlacesOfKeys) {
+  ConfigOrigins origins;
+  const std::string file = write(pretrain);
+  load_experiment_config(file, {"run.seed=1"}, &origins);
+  EXPECT_EQ(origins.place("data.train"), file + ":2");
+  EXPECT_EQ(origins.place("run.seed"), "override `run.seed=1`");
+}
+
+TEST_F(ExperimentConfigTest, StagePretrainNeedsAModelAndData) {
+  EXPECT_EQ(fault("run: {seed: 1}\n"),
+            "2 faults in x.yaml:\n"
+            "  x.yaml: `model.path` is missing: stage pretrain needs the Hugging Face directory of a backbone\n"
+            "  x.yaml: `data.train` is missing: list at least one .txt or .jsonl file");
+}
+
+TEST_F(ExperimentConfigTest, StageBackboneNeedsAConfigAndATokenizer) {
+  EXPECT_EQ(fault("stage:\n  name: backbone\ndata: {train: [a]}\n"),
+            "2 faults in x.yaml:\n"
+            "  x.yaml:2: `model.config` is missing: stage backbone needs a config.json to make weights from\n"
+            "  x.yaml:2: `text.tokenizer` is missing: stage backbone has no model.path to take it from");
+  EXPECT_EQ(fault(backbone, {"model.path=m"}),
+            "override `model.path=m`: `model.path` has no effect with stage backbone (remove it)");
+  EXPECT_EQ(fault(backbone, {"model.dtype=auto"}),
+            "override `model.dtype=auto`: `model.dtype` is auto, but stage backbone reads no weights: float32 or "
+            "bfloat16");
+}
+
+TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
+  const auto unused = [&](const char* text, const std::vector<std::string>& overrides) {
+    const std::string message = fault(text, overrides);
+    const std::string last = overrides.back();
+    const std::string start = str("override `", last, "`: `", last.substr(0, last.find('=')), "` has no effect ");
+    return message.starts_with(start) ? message.substr(start.size()) : message;
+  };
+  EXPECT_EQ(unused(backbone, {"hypernetwork.lora_rank=8"}), "with stage backbone (remove it)");
+  EXPECT_EQ(unused(backbone, {"hypernetwork.m2p.couple_width=8"}), "with stage backbone (remove it)");
+  EXPECT_EQ(unused(backbone, {"stage.init_from=c"}), "with stage backbone (remove it)");
+  EXPECT_EQ(unused(pretrain, {"model.init_gain=0.7"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(pretrain, {"stage.repeat_share=0.1"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.linear_hidden=4"}),
+            "with hypernetwork.m2p.kind transformer (remove it)");
+  EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.kind=linear", "hypernetwork.m2p.couple_layers=1"}),
+            "with hypernetwork.m2p.kind linear (remove it)");
+  EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.couple_width=64"}), "without couple layers (remove it)");
+  EXPECT_EQ(unused(pretrain, {"optimizer.clip=none", "optimizer.clip_norm=2"}), "with clip none (remove it)");
+  EXPECT_EQ(unused(pretrain, {"stage.completion_frequency=0", "stage.completion_drop_max=0.4"}),
+            "with completion_frequency 0 (remove it)");
+  EXPECT_EQ(unused(pretrain, {"stage.adapter_reg_form=sum"}), "with adapter_reg 0 (remove it)");
+  EXPECT_EQ(unused(pretrain, {"data.validation=[v]", "data.validation_share=0.1"}),
+            "beside data.validation (remove it)");
+  EXPECT_EQ(unused(pretrain, {"data.validation_share=0", "evaluation.every_steps=10"}),
+            "without validation texts (remove it)");
+}
+
+TEST_F(ExperimentConfigTest, RulesBetweenKeys) {
+  EXPECT_EQ(fault(pretrain, {"stage.completion_drop_min=0.5"}),
+            "override `stage.completion_drop_min=0.5`: `stage.completion_drop_min` is 0.5, above "
+            "`stage.completion_drop_max`, 0.3");
+  EXPECT_EQ(fault(pretrain, {"hypernetwork.m2p.couple_layers=1", "hypernetwork.m2p.couple_heads=3",
+                             "hypernetwork.m2p.couple_width=64"}),
+            "override `hypernetwork.m2p.couple_heads=3`: `hypernetwork.m2p.couple_heads` is 3, which does not divide "
+            "`couple_width`, 64");
+  EXPECT_EQ(fault(pretrain, {"data.validation=[b, a.jsonl]"}),
+            "override `data.validation=[b, a.jsonl]`: `data.validation` and `data.train` both list `a.jsonl`: "
+            "validation texts must not be trained on");
+  EXPECT_EQ(fault(pretrain, {"run.dir="}), "override `run.dir=`: `run.dir` is empty: the run needs a folder");
+}
+
+TEST_F(ExperimentConfigTest, FaultsOfReadingAndOfRulesAreListedTogether) {
+  EXPECT_EQ(fault("model: {pth: m}\nstage: {completion_drop_min: 0.9}\nschedule: {epochs: 0}\n"),
+            "4 faults in x.yaml:\n"
+            "  x.yaml:1: unknown key `pth`: did you mean `path`?\n"
+            "  x.yaml:3: `schedule.epochs`: expected an integer at least 1, found `0`\n"
+            "  x.yaml: `data.train` is missing: list at least one .txt or .jsonl file\n"
+            "  x.yaml:2: `stage.completion_drop_min` is 0.9, above `stage.completion_drop_max`, 0.3");
+}
+
+TEST_F(ExperimentConfigTest, AMisspeltStageRaisesNoFaultsOfTheOtherStage) {
+  EXPECT_EQ(fault("stage: {name: backbon}\nmodel: {config: c}\ndata: {train: [a]}\n"),
+            "x.yaml:1: `stage.name`: expected one of pretrain, backbone, found `backbon`");
+}
+
+TEST_F(ExperimentConfigTest, ValidateChecksAConfigMadeInCode) {
+  ExperimentConfig config;
+  config.model.path = "m";
+  config.data.train = {"a"};
+  EXPECT_NO_THROW(config.validate());
+  config.hypernetwork.m2p.linear_bias = true;
+  try {
+    config.validate();
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(error.what(),
+                 "`hypernetwork.m2p.linear_bias` has no effect with hypernetwork.m2p.kind transformer (remove it)");
+  }
+}
+
+/// Shipped experiments: everything below configs/ but configs/base.
+std::vector<fs::path> shipped_configs() {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(source_dir() / "configs")) {
+    const bool is_base = entry.path().parent_path().filename() == "base";
+    if (entry.path().extension() == ".yaml" && !is_base) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+TEST(ShippedConfigs, AreValidAndOpenWithTheCommandThatRunsThem) {
+  const std::vector<fs::path> files = shipped_configs();
+  EXPECT_GE(files.size(), 3U);
+  for (const fs::path& file : files) {
+    EXPECT_NO_THROW(load_experiment_config(file)) << file;
+    const std::string text = read_text(file);
+    const std::string line = text.substr(0, text.find('\n'));
+    EXPECT_TRUE(line.starts_with("# ")) << file;
+    EXPECT_NE(line.find(file.lexically_relative(source_dir()).string()), std::string::npos) << file << ": " << line;
+  }
+}
+
+TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
+  for (const std::string size : {"0.6b", "1.7b", "8b"}) {
+    const ExperimentConfig config =
+        load_experiment_config(source_dir() / "configs" / ("qwen3-" + size) / "pretrain.yaml");
+    ExperimentConfig paper;  // the defaults are the paper's
+    paper.run.dir = "runs/qwen3-" + size + "-pretrain";
+    paper.model.path = size == "0.6b" ? "models/Qwen3-0.6B" : size == "1.7b" ? "models/Qwen3-1.7B" : "models/Qwen3-8B";
+    paper.text.tokenizer = paper.model.path;
+    paper.data.train = {"data/pretrain.jsonl"};
+    if (size == "1.7b") paper.schedule.warmup_steps = 400;
+    EXPECT_EQ(compare_configs(paper, config), std::vector<std::string>{}) << size;
+  }
+}
+
+}  // namespace
+}  // namespace shine::test

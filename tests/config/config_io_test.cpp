@@ -1,0 +1,219 @@
+#include "shine/config/config_io.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "config/sample_config.h"
+#include "shine/config/run_config.h"
+
+namespace shine::test {
+namespace {
+
+TEST(ConfigRead, KeysThatAreNotSetKeepTheirDefault) {
+  const SampleConfig config = ConfigFolder().read("outer: {flag: true}\n");
+  SampleConfig expected;
+  expected.outer.flag = true;
+  EXPECT_EQ(config, expected);
+}
+
+TEST(ConfigRead, ReadsEveryType) {
+  const SampleConfig config = ConfigFolder().read(
+      "# comment\n"
+      "outer:\n"
+      "  colour: auto\n"
+      "  flag: True\n"
+      "  inner: {lora_rank: -0, rate: 5e-5}\n"
+      "  name: 2024\n",
+      {"outer.inner.lora_rank=16"});
+  EXPECT_EQ(config.outer.colour, Colour::automatic);
+  EXPECT_TRUE(config.outer.flag);
+  EXPECT_EQ(config.outer.inner.lora_rank, 16);
+  EXPECT_EQ(config.outer.inner.rate, 5e-5);
+  EXPECT_EQ(config.outer.name, "2024");
+}
+
+TEST(ConfigRead, ReadsListsInBothStyles) {
+  const SampleConfig config = ConfigFolder().read(
+      "files:\n"
+      "  - a b.txt\n"
+      "  - \"c,d\"\n"
+      "shares: [0, 1, 0.5]\n"
+      "counts: [9223372036854775807, -9223372036854775808]\n");
+  EXPECT_EQ(config.files, (std::vector<std::string>{"a b.txt", "c,d"}));
+  EXPECT_EQ(config.shares, (std::vector<double>{0, 1, 0.5}));
+  EXPECT_EQ(config.counts, (std::vector<int64_t>{INT64_MAX, INT64_MIN}));
+}
+
+TEST(ConfigRead, EmptyGroupIsNoFault) {
+  EXPECT_EQ(ConfigFolder().read("outer:\nshare: 0\n").share, 0);
+}
+
+TEST(ConfigRead, ReadsLineEndsAndTheMarkOfWindowsEditors) {
+  const SampleConfig config = ConfigFolder().read("\xEF\xBB\xBFshare: 0.5\r\npath: a\r\n");
+  EXPECT_EQ(config.share, 0.5);
+  EXPECT_EQ(config.path, "a");
+}
+
+TEST(ConfigRead, TellsThePlaceOfEachKey) {
+  ConfigFolder folder;
+  folder.write("base.yaml", "share: 0.5\ndevice: cpu\n");
+  const std::string file = folder.write("x.yaml", "base: base.yaml\nouter:\n  inner:\n    rate: 1\nshare: 0.1\n");
+  SampleConfig config;
+  const ConfigOrigins origins = read_config(config, file, {"path=p"});
+  EXPECT_EQ(folder.shorten(origins.place("outer.inner.rate")), "x.yaml:4");
+  EXPECT_EQ(folder.shorten(origins.place("share")), "x.yaml:5");
+  EXPECT_EQ(folder.shorten(origins.place("device")), "base.yaml:2");
+  EXPECT_EQ(origins.place("path"), "override `path=p`");
+  EXPECT_EQ(origins.place("outer.flag"), file);
+  EXPECT_FALSE(origins.is_set("outer.flag"));
+}
+
+TEST(ConfigOverride, TheLastOneWinsOverTheFile) {
+  const SampleConfig config =
+      ConfigFolder().read("share: 0.1\nfiles: [a]\n", {"share=0.2", "share=0.3", "files=[b, 'c d']"});
+  EXPECT_EQ(config.share, 0.3);
+  EXPECT_EQ(config.files, (std::vector<std::string>{"b", "c d"}));
+}
+
+TEST(ConfigOverride, SetsAGroupKeyByKey) {
+  const SampleConfig config = ConfigFolder().read("outer: {flag: true, name: n}\n", {"outer={name: m}"});
+  EXPECT_TRUE(config.outer.flag);
+  EXPECT_EQ(config.outer.name, "m");
+}
+
+TEST(ConfigOverride, AnEmptyValueIsTheEmptyString) {
+  EXPECT_EQ(ConfigFolder().read("outer: {name: n}\n", {"outer.name="}).outer.name, "");
+}
+
+TEST(ConfigOverride, OnlyTheFirstEqualsSignSplits) {
+  EXPECT_EQ(ConfigFolder().read("share: 0\n", {"outer.name=a=b"}).outer.name, "a=b");
+}
+
+TEST(ConfigBase, LaterFilesWinKeyByKeyAndListsAreReplaced) {
+  ConfigFolder folder;
+  folder.write("deep/a.yaml", "outer: {flag: true, name: a, inner: {rate: 1}}\nfiles: [a, b]\n");
+  folder.write("deep/b.yaml", "base: a.yaml\nouter: {name: b, inner: {lora_rank: 2}}\n");
+  const SampleConfig config = folder.read("base: deep/b.yaml\nfiles: [c]\nouter: {after: z}\n");
+  EXPECT_TRUE(config.outer.flag);
+  EXPECT_EQ(config.outer.name, "b");
+  EXPECT_EQ(config.outer.after, "z");
+  EXPECT_EQ(config.outer.inner, (SampleInner{2, 1.0}));
+  EXPECT_EQ(config.files, std::vector<std::string>{"c"});
+}
+
+TEST(ConfigPath, VariablesAreReplacedInPathsOnly) {
+  setenv("SHINE_TEST_FOLDER", "/data/x", 1);
+  const SampleConfig config = ConfigFolder().read(
+      "path: ${SHINE_TEST_FOLDER}/a/${SHINE_TEST_FOLDER}\nouter: {name: '${SHINE_TEST_FOLDER}'}\nfiles: "
+      "['${SHINE_TEST_FOLDER}/f', $x]\n");
+  EXPECT_EQ(config.path, "/data/x/a//data/x");
+  EXPECT_EQ(config.outer.name, "${SHINE_TEST_FOLDER}");
+  EXPECT_EQ(config.files, (std::vector<std::string>{"/data/x/f", "$x"}));
+}
+
+TEST(ConfigPath, SharedFolderHasADefault) {
+  const char* set = std::getenv("SHINE_SHARED");
+  const std::string before = set == nullptr ? "" : set;
+  unsetenv("SHINE_SHARED");
+  const SampleConfig config =
+      ConfigFolder().read("path: $SHINE_SHARED/a\nfiles: ['${SHINE_SHARED}/b', $SHINE_SHAREDX]\n");
+  EXPECT_EQ(config.path, "../shared/a");
+  EXPECT_EQ(config.files, (std::vector<std::string>{"../shared/b", "$SHINE_SHAREDX"}));
+  setenv("SHINE_SHARED", "/s", 1);
+  EXPECT_EQ(ConfigFolder().read("path: $SHINE_SHARED\n").path, "/s");
+  if (set == nullptr) {
+    unsetenv("SHINE_SHARED");
+  } else {
+    setenv("SHINE_SHARED", before.c_str(), 1);
+  }
+}
+
+TEST(ConfigWrite, ReadsBackToTheSame) {
+  ConfigFolder folder;
+  SampleConfig config;
+  config.outer.colour = Colour::automatic;
+  config.outer.inner = {INT64_MAX, 0.1 + 0.2};
+  config.shares = {1e-300, 1.0 / 3.0, 1};
+  config.counts = {-1, 0};
+  config.files = {"a: b", "- c", "#d", "e,f]", "~", "null", "...", "'", "\"\\", "\xC3\xA9 \xF0\x9F\x98\x80", " g "};
+  for (const std::string name : {"",
+                                 "null",
+                                 "Null",
+                                 "~",
+                                 "true",
+                                 "1",
+                                 "-",
+                                 "a\nb\n",
+                                 "\t",
+                                 "\r\n",
+                                 "\x7F",
+                                 "---",
+                                 "line\xE2\x80\xA8separator",
+                                 "\xC2\x85",
+                                 "%a",
+                                 "@",
+                                 "a #b",
+                                 "*x",
+                                 "&x",
+                                 "!x",
+                                 "${"}) {
+    config.outer.name = name;
+    const std::string yaml = config_yaml(config);
+    EXPECT_EQ(folder.read(yaml), config) << yaml;
+  }
+}
+
+TEST(ConfigWrite, GroupsAreNested) {
+  SampleConfig config;
+  config.files = {"a", "b c"};
+  EXPECT_EQ(config_yaml(config),
+            "outer:\n"
+            "  colour: red\n"
+            "  flag: false\n"
+            "  inner:\n"
+            "    lora_rank: 8\n"
+            "    rate: 5e-05\n"
+            "  name: \"\"\n"
+            "  after: x\n"
+            "files: [a, \"b c\"]\n"
+            "shares: [0.5]\n"
+            "counts: []\n"
+            "share: 0.25\n"
+            "device: cpu\n"
+            "path: \"\"\n");
+}
+
+TEST(ConfigWrite, SkippedKeysLeaveNoEmptyGroup) {
+  SampleOuter config;
+  EXPECT_EQ(fields_yaml(fields_of(config), {"inner.lora_rank", "inner.rate", "flag", "name"}),
+            "colour: red\nafter: x\n");
+}
+
+TEST(ConfigCompare, ListsKeysThatDiffer) {
+  SampleConfig a;
+  SampleConfig b;
+  EXPECT_TRUE(compare_configs(a, b).empty());
+  b.outer.inner.rate = 1e-4;
+  b.files = {"f"};
+  EXPECT_EQ(compare_configs(a, b), (std::vector<std::string>{"outer.inner.rate: 5e-05 -> 1e-04", "files: [] -> [f]"}));
+}
+
+TEST(ConfigHelp, ListsGroupsKeysDefaultsTypesAndLimits) {
+  const std::string help = config_help<SampleOuter>();
+  EXPECT_NE(help.find("inner: the inner group\n  lora_rank = 8                             the rank (integer, at least "
+                      "1)\n"),
+            std::string::npos)
+      << help;
+  EXPECT_NE(help.find("  colour = red                              the colour (red | auto)\n"), std::string::npos);
+}
+
+TEST(ConfigDevice, NamesAreStrict) {
+  for (const char* good : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"}) EXPECT_TRUE(is_device_name(good)) << good;
+  for (const char* bad : {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda0", "cuda:1234", "CPU"}) {
+    EXPECT_FALSE(is_device_name(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace shine::test
