@@ -70,27 +70,16 @@ class PatternTranslator {
       case 'W':
         if (in_class_) refuse("\\W in a class");
         return replace(2, str("[^", kWordClass, ']'));
-      case 'p':
-      case 'P':
-      case 'n':
-      case 'r':
-      case 't':
-      case 'f':
-      case 'v':
-      case 'a':
-      case 'e':
-      case 'A':
-      case 'z': return translate_shared_escape();
-      case 'x': return copy(2);
+      case 'v': return replace(2, R"(\x0B)");  // PCRE2's \v is any vertical space
       default: break;
     }
-    if (std::isalnum(static_cast<unsigned char>(pattern_[at_ + 1])) != 0) refuse(pattern_.substr(at_, 2));
+    constexpr std::string_view shared = "pPxnrtfaeAz";
+    const char letter = pattern_[at_ + 1];
+    const bool is_literal = std::isalnum(static_cast<unsigned char>(letter)) == 0;
+    if (!is_literal && shared.find(letter) == std::string_view::npos) refuse(pattern_.substr(at_, 2));
     copy(2);
-  }
-
-  void translate_shared_escape() {
-    if (pattern_[at_ + 1] == 'v') return replace(2, R"(\x0B)");  // PCRE2's \v is any vertical space
-    copy(2);
+    const std::size_t end = !is_literal && rest().starts_with('{') ? rest().find('}') : std::string_view::npos;
+    if (end != std::string_view::npos) copy(end + 1);
   }
 
   void translate_in_class() {
