@@ -1,10 +1,11 @@
 """Writes the corpus of configs/tiny-text: short notes about one person each, one note a paragraph.
 
-usage: make_tiny_corpus.py [--notes N] [--seed S] > configs/tiny-text/corpus.txt
+usage: make_tiny_corpus.py [--notes N] [--seed S] [--repeats SHARE] > configs/tiny-text/corpus.txt
 
 Every note draws a name and 3 to 6 facts of 8 kinds anew, each fact's value and phrasing, and their order, so only the
 note itself can tell what it says, while its language (about 200 words) is learned in minutes. No two notes tell the same
-facts of the same name. The output depends on the options only, byte for byte, in every version of Python.
+facts of the same name. With --repeats, that share of the notes is written as a conversation in which the user tells the
+note and the assistant repeats it: a backbone trained on such text learns to copy from its context. The output depends on the options only, byte for byte, in every version of Python.
 """
 
 import argparse
@@ -88,10 +89,15 @@ def draw_note(draw):
     return " ".join(sentences), tuple(sorted(told))
 
 
+def as_conversation(note):
+    return f"<|im_start|>user\n{note}<|im_end|>\n<|im_start|>assistant\n{note}<|im_end|>"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--notes", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeats", type=float, default=0.0)
     args = parser.parse_args()
 
     draw = Draw(args.seed)
@@ -101,7 +107,9 @@ def main():
         if told not in seen:
             seen.add(told)
             notes.append(note)
-    sys.stdout.write("\n\n".join(notes) + "\n")
+    repeated = [int((i + 1) * args.repeats) > int(i * args.repeats) for i in range(len(notes))]
+    texts = [as_conversation(note) if again else note for note, again in zip(notes, repeated)]
+    sys.stdout.write("\n\n".join(texts) + "\n")
 
 
 if __name__ == "__main__":
