@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set-up, build and the main job on the embedded default. Arguments are config overrides: scripts/quickstart.sh run.seed=2
+# Set-up, build and the main job on the embedded default. Arguments are config overrides, for example run.seed=2
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
