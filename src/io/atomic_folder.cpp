@@ -77,7 +77,7 @@ void FolderWriter::commit() {
 
 bool is_complete(const fs::path& folder) {
   std::error_code ignored;
-  if (folder.filename().string().find(partial_infix) != std::string::npos) return false;
+  if (normalized(folder).filename().string().find(partial_infix) != std::string::npos) return false;
   return fs::is_regular_file(folder / mark_name, ignored);
 }
 

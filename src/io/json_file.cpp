@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/json_parser.h"
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/io/text_file.h"
 
@@ -13,7 +14,7 @@ using Json = nlohmann::json;
 
 [[noreturn]] void throw_type(const Json& found, const char* expected, const std::string& key,
                              const std::string& where) {
-  throw FormatError(str("\"", key, "\": expected ", expected, ", found ", found.type_name()), where);
+  throw FormatError(str(quote_text(key), ": expected ", expected, ", found ", found.type_name()), where);
 }
 
 void require_object(const Json& node, const std::string& where) {
@@ -33,7 +34,7 @@ Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes) {
 const Json& get_member(const Json& object, const std::string& key, const std::string& where) {
   require_object(object, where);
   const auto found = object.find(key);
-  if (found == object.end()) throw FormatError(str("key \"", key, "\" is missing"), where);
+  if (found == object.end()) throw FormatError(str("key ", quote_text(key), " is missing"), where);
   return *found;
 }
 
@@ -41,7 +42,7 @@ std::int64_t get_int(const Json& object, const std::string& key, const std::stri
   const Json& member = get_member(object, key, where);
   if (!member.is_number_integer()) throw_type(member, "an integer", key, where);
   if (member.is_number_unsigned() && member.get<std::uint64_t>() > INT64_MAX) {
-    throw FormatError(str("\"", key, "\": expected an integer below 2^63, found ", member.dump()), where);
+    throw FormatError(str(quote_text(key), ": expected an integer below 2^63, found ", member.dump()), where);
   }
   return member.get<std::int64_t>();
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
 
@@ -62,7 +63,7 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool key(string_t& value) override {
     const auto [member, is_new] = open_.back()->get_ref<Json::object_t&>().try_emplace(value);
-    if (!is_new) return fail(str("duplicate key \"", value.substr(0, 200), "\""));
+    if (!is_new) return fail(str("duplicate key ", quote_text(value)));
     slot_ = &member->second;
     return true;
   }

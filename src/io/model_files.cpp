@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
 
@@ -15,7 +16,7 @@ constexpr const char* index_name = "model.safetensors.index.json";
 void require_plain_name(const std::string& name, const std::string& where) {
   const bool plain = !name.empty() && name != "." && name != ".." &&
                      name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-  if (!plain) throw FormatError(str("shard \"", name, "\" is not a plain file name"), where);
+  if (!plain) throw FormatError(str("shard ", quote_text(name), " is not a plain file name"), where);
 }
 
 }  // namespace
@@ -46,7 +47,8 @@ void ModelFiles::open_shards() {
       shard = std::make_shared<const SafetensorsFile>(directory_ / shard_name);
     }
     if (!shard->contains(name)) {
-      throw FormatError(str("tensor \"", name, "\" is not in ", shard_name), where, "index and shards disagree");
+      throw FormatError(str("tensor ", quote_text(name), " is not in ", shard_name), where,
+                        "index and shards disagree");
     }
     shard_of_.emplace(name, shard);
   }
@@ -54,7 +56,7 @@ void ModelFiles::open_shards() {
     for (const std::string& name : shard->names()) {
       const auto listed = shard_of_.find(name);
       if (listed == shard_of_.end() || listed->second != shard) {
-        throw FormatError(str("tensor \"", name, "\" of ", shard_name, " is not listed for it"), where,
+        throw FormatError(str("tensor ", quote_text(name), " of ", shard_name, " is not listed for it"), where,
                           "index and shards disagree");
       }
     }
@@ -63,7 +65,7 @@ void ModelFiles::open_shards() {
 
 RawTensor ModelFiles::tensor(const std::string& name) const {
   const auto found = shard_of_.find(name);
-  SHINE_CHECK(found != shard_of_.end(), FormatError, directory_.string(), ": no tensor \"", name, "\"");
+  SHINE_CHECK(found != shard_of_.end(), FormatError, directory_.string(), ": no tensor ", quote_text(name));
   return found->second->tensor(name);
 }
 

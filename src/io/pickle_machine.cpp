@@ -15,7 +15,7 @@ namespace {
 
 using namespace pickle;
 
-constexpr std::size_t max_nodes = 2'000'000;
+constexpr std::size_t max_nodes = 1'000'000;
 
 /// Opcodes by the names of Python's pickletools.
 enum Opcode : std::uint8_t {

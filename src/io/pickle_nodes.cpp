@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 
 namespace shine::pickle {
@@ -111,8 +112,8 @@ Global find_global(const std::string& module, const std::string& name, const std
   for (const KnownGlobal& known : white_list) {
     if (module == known.module && name == known.name) return known.global;
   }
-  throw FormatError(str("the Python global \"", module, ".", name, "\" was refused, nothing was executed"), where,
-                    "only tensors, parameters, dicts, lists, numbers and strings are read");
+  throw FormatError(str("the Python global ", quote_text(str(module, ".", name)), " was refused, nothing was executed"),
+                    where, "only tensors, parameters, dicts, lists, numbers and strings are read");
 }
 
 PickleValue to_value(const std::vector<Node>& nodes, Ref root, const std::string& where) {

@@ -10,6 +10,7 @@
 
 #include "io/borrow_tensor.h"
 #include "io/posix_file.h"
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
 
@@ -41,7 +42,7 @@ DType parse_dtype(const std::string& name, const std::string& where) {
   for (const auto& [known, dtype] : dtype_names) {
     if (name == known) return dtype;
   }
-  throw FormatError(str("dtype \"", name, "\" is not supported"), where,
+  throw FormatError(str("dtype ", quote_text(name), " is not supported"), where,
                     "F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL are");
 }
 
@@ -55,12 +56,12 @@ std::string_view safetensors_name(DType dtype) {
 /// Reads a list of non-negative integers that fit int64.
 std::vector<std::int64_t> parse_sizes(const Json& object, const char* key, const std::string& where) {
   const Json& list = get_array(object, key, where);
-  SHINE_CHECK(list.size() <= max_dimensions, FormatError, where, ": \"", key, "\" has ", list.size(),
+  SHINE_CHECK(list.size() <= max_dimensions, FormatError, where, ": ", quote_text(key), " has ", list.size(),
               " numbers, expected at most ", max_dimensions);
   std::vector<std::int64_t> sizes;
   for (const Json& size : list) {
     if (!size.is_number_unsigned() || size.get<std::uint64_t>() > INT64_MAX) {
-      throw FormatError(str("\"", key, "\": expected integers from 0 to 2^63 - 1"), where);
+      throw FormatError(str(quote_text(key), ": expected integers from 0 to 2^63 - 1"), where);
     }
     sizes.push_back(size.get<std::int64_t>());
   }
@@ -115,7 +116,7 @@ void require_cover(const std::vector<std::string>& names, const std::map<std::st
   std::size_t covered = 0;
   for (const std::string& name : names) {
     const Entry& entry = entries.at(name);
-    SHINE_CHECK(entry.begin == covered, FormatError, where, ": tensor \"", name, "\" starts at ", entry.begin,
+    SHINE_CHECK(entry.begin == covered, FormatError, where, ": tensor ", quote_text(name), " starts at ", entry.begin,
                 ", expected ", covered, ": tensors overlap or leave a hole");
     covered = entry.end;
   }
@@ -147,8 +148,8 @@ std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
   for (const auto& item : tensors) {
     const auto& [name, tensor] = item;
     SHINE_CHECK(name != metadata_key, FormatError, where, ": no tensor may be named ", metadata_key);
-    SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": tensor \"", name,
-                "\" has ", tensor.bytes, " bytes, not what its shape [", join(tensor.shape, ", "), "] of ",
+    SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": tensor ", quote_text(name),
+                " has ", tensor.bytes, " bytes, not what its shape [", join(tensor.shape, ", "), "] of ",
                 name_of(tensor.dtype), " needs");
     ordered.push_back(&item);
   }
@@ -161,7 +162,7 @@ std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
   for (const auto* item : ordered) names.push_back(item->first);
   std::sort(names.begin(), names.end());
   const auto twin = std::adjacent_find(names.begin(), names.end());
-  SHINE_CHECK(twin == names.end(), FormatError, where, ": two tensors are named \"", *twin, "\"");
+  SHINE_CHECK(twin == names.end(), FormatError, where, ": two tensors are named ", quote_text(*twin));
   return ordered;
 }
 
@@ -178,7 +179,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(std:
       metadata_ = parse_metadata(node, str(where, ": ", metadata_key));
       continue;
     }
-    entries_.emplace(name, parse_entry(node, data_bytes, str(where, ": tensor \"", name, "\"")));
+    entries_.emplace(name, parse_entry(node, data_bytes, str(where, ": tensor ", quote_text(name))));
     names_.push_back(name);
   }
   std::sort(names_.begin(), names_.end(), [this](const std::string& left, const std::string& right) {
@@ -191,10 +192,10 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(std:
 
 RawTensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
-  SHINE_CHECK(found != entries_.end(), FormatError, path().string(), ": no tensor \"", name, "\"");
+  SHINE_CHECK(found != entries_.end(), FormatError, path().string(), ": no tensor ", quote_text(name));
   const Entry& entry = found->second;
   return borrow_tensor(file_->data() + data_start_ + entry.begin, entry.dtype, entry.shape, file_,
-                       str(path().string(), ": tensor \"", name, "\""));
+                       str(path().string(), ": tensor ", quote_text(name)));
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, RawTensor>>& tensors,

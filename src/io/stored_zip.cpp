@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/byte_reader.h"
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 
 // Field names and layouts: PKWARE's APPNOTE.TXT, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to
@@ -56,7 +57,7 @@ class ZipParser {
       const Extent data = locate(entry, directory.offset);
       extents.push_back({entry.header_offset, data.end});
       const auto content = bytes_.subspan(data.begin, data.end - data.begin);
-      if (!entries.emplace(entry.name, content).second) fail(str("two entries are named \"", entry.name, "\""));
+      if (!entries.emplace(entry.name, content).second) fail(str("two entries are named ", quote_text(entry.name)));
     }
     if (reader.left() != 0) fail(str(reader.left(), " bytes after the last entry of the zip directory"));
     require_disjoint(extents);
@@ -136,12 +137,12 @@ class ZipParser {
     reader.skip(6);  // attributes
     entry.header_offset = reader.read<std::uint32_t>();
     entry.name = reader.take_text(name_bytes);
-    ByteReader extra(reader.take(extra_bytes), str(where_, ": extra field of \"", entry.name, "\""));
+    ByteReader extra(reader.take(extra_bytes), str(where_, ": extra field of ", quote_text(entry.name)));
     reader.skip(comment_bytes);
     read_zip64_sizes(extra, entry, stored);
-    if ((flags & encryption_flags) != 0) fail(str("entry \"", entry.name, "\" is encrypted"));
-    if (method != 0 || stored != entry.size) fail(str("entry \"", entry.name, "\" is compressed"));
-    if (disk != 0) fail(str("entry \"", entry.name, "\" lies in another part of the archive"));
+    if ((flags & encryption_flags) != 0) fail(str("entry ", quote_text(entry.name), " is encrypted"));
+    if (method != 0 || stored != entry.size) fail(str("entry ", quote_text(entry.name), " is compressed"));
+    if (disk != 0) fail(str("entry ", quote_text(entry.name), " lies in another part of the archive"));
     return entry;
   }
 
@@ -150,20 +151,21 @@ class ZipParser {
     const bool needed = entry.size == in_zip64 || stored == in_zip64 || entry.header_offset == in_zip64;
     while (needed && extra.left() > 0) {
       const auto id = extra.read<std::uint16_t>();
-      ByteReader field(extra.take(extra.read<std::uint16_t>()), str(where_, ": zip64 sizes of \"", entry.name, "\""));
+      ByteReader field(extra.take(extra.read<std::uint16_t>()),
+                       str(where_, ": zip64 sizes of ", quote_text(entry.name)));
       if (id != zip64_extra) continue;
       if (entry.size == in_zip64) entry.size = field.read<std::uint64_t>();
       if (stored == in_zip64) stored = field.read<std::uint64_t>();
       if (entry.header_offset == in_zip64) entry.header_offset = field.read<std::uint64_t>();
       return;
     }
-    if (needed) fail(str("entry \"", entry.name, "\" lacks its zip64 sizes"));
+    if (needed) fail(str("entry ", quote_text(entry.name), " lacks its zip64 sizes"));
   }
 
   /// The entry's bytes, behind its local header and before the directory.
   Extent locate(const CentralEntry& entry, std::uint64_t directory_offset) const {
     constexpr std::size_t local_bytes = 30;
-    const std::string what = str("local header of \"", entry.name, "\"");
+    const std::string what = str("local header of ", quote_text(entry.name));
     ByteReader header = at(entry.header_offset, local_bytes, what.c_str());
     if (header.read<std::uint32_t>() != local_signature) fail(str("no ", what, " at byte ", entry.header_offset));
     header.skip(2);
@@ -177,7 +179,7 @@ class ZipParser {
     if (name.take_text(name_bytes) != entry.name) fail(str(what, " and the zip directory disagree"));
     const std::uint64_t begin = entry.header_offset + local_bytes + name_bytes + extra_bytes;
     if (begin > directory_offset || entry.size > directory_offset - begin) {
-      fail(str("entry \"", entry.name, "\" of ", entry.size, " bytes reaches outside the file"));
+      fail(str("entry ", quote_text(entry.name), " of ", entry.size, " bytes reaches outside the file"));
     }
     return {begin, begin + entry.size};
   }

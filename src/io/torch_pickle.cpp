@@ -7,6 +7,7 @@
 #include <span>
 
 #include "io/pickle_machine.h"
+#include "io/quote_text.h"
 #include "io/stored_zip.h"
 #include "io/torch_storage.h"
 #include "shine/common/error.h"
@@ -46,7 +47,7 @@ class Flattener {
   void add(const PickleValue& value, const std::string& name) {
     if (value.is_none()) return;
     if (const auto* tensor = std::get_if<RawTensor>(&value.value)) {
-      if (!names_.insert(name).second) throw FormatError(str("two tensors are named \"", name, "\""), where_);
+      if (!names_.insert(name).second) throw FormatError(str("two tensors are named ", quote_text(name)), where_);
       tensors_.emplace_back(name, *tensor);
     } else if (const auto* dict = std::get_if<PickleDict>(&value.value)) {
       for (const PickleEntry& entry : *dict) {
@@ -55,7 +56,7 @@ class Flattener {
     } else if (const auto* list = std::get_if<PickleList>(&value.value)) {
       for (std::size_t i = 0; i < list->size(); ++i) add((*list)[i], below(name, str(i)));
     } else {
-      throw FormatError(str("\"", name, "\": expected a tensor, found a number or a string"), where_);
+      throw FormatError(str(quote_text(name), ": expected a tensor, found a number or a string"), where_);
     }
   }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "io/borrow_tensor.h"
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -62,7 +63,7 @@ TorchStorages::TorchStorages(std::shared_ptr<const StoredZip> archive, std::stri
 }
 
 TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64_t numel) const {
-  const std::string where = str(archive_->file()->path().string(), ": storage ", key);
+  const std::string where = str(archive_->file()->path().string(), ": storage ", quote_text(key));
   const auto found = archive_->entries().find(prefix_ + "data/" + key);
   SHINE_CHECK(found != archive_->entries().end(), FormatError, where, ": not in the archive");
   const std::span<const std::byte> bytes = found->second;
@@ -74,7 +75,7 @@ TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64
 
 RawTensor TorchStorages::view(const TorchStorage& storage, std::int64_t offset, const std::vector<std::int64_t>& shape,
                               const std::vector<std::int64_t>& strides) {
-  const std::string where = str(archive_->file()->path().string(), ": tensor in storage ", storage.key);
+  const std::string where = str(archive_->file()->path().string(), ": tensor in storage ", quote_text(storage.key));
   SHINE_CHECK(shape.size() == strides.size() && shape.size() <= max_dimensions, FormatError, where, ": ", shape.size(),
               " sizes and ", strides.size(), " strides, expected as many, at most ", max_dimensions);
   const std::optional<std::size_t> bytes = bytes_of(storage.dtype, shape);

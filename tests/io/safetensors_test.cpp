@@ -101,7 +101,9 @@ struct Hostile {
   const char* fault;
 };
 
-void PrintTo(const Hostile& file, std::ostream* out) { *out << file.name; }
+void PrintTo(const Hostile& file, std::ostream* out) {
+  *out << file.name;
+}
 
 class HostileSafetensors : public testing::TestWithParam<Hostile> {};
 
@@ -117,9 +119,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Hostile{"no_object", "[]", 0, "no JSON object"}, Hostile{"no_json", "{x}", 0, "header:1:2"},
         Hostile{"two_values", "{}{}", 0, "header:1:3"},
-        Hostile{"duplicate_name",
-                R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}})",
-                1, "duplicate key \"a\""},
+        Hostile{
+            "duplicate_name",
+            R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}})",
+            1, "duplicate key \"a\""},
         Hostile{"unknown_dtype", R"({"a":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[0,1]}})", 1, "F8_E5M2"},
         Hostile{"no_shape", R"({"a":{"dtype":"I8","data_offsets":[0,1]}})", 1, "\"shape\" is missing"},
         Hostile{"extra_key", R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1],"x":1}})", 1, "expected only"},
@@ -137,12 +140,14 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"three_offsets", R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1,1]}})", 1, "expected 2"},
         Hostile{"hole_at_start", R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[1,2]}})", 2, "leave a hole"},
         Hostile{"hole_at_end", R"({"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 2, "cover 1 bytes of 2"},
-        Hostile{"overlap",
-                R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"I8","shape":[2],"data_offsets":[1,3]}})",
-                3, "overlap"},
-        Hostile{"same_range",
-                R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"I8","shape":[2],"data_offsets":[0,2]}})",
-                2, "overlap"},
+        Hostile{
+            "overlap",
+            R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"I8","shape":[2],"data_offsets":[1,3]}})",
+            3, "overlap"},
+        Hostile{
+            "same_range",
+            R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"I8","shape":[2],"data_offsets":[0,2]}})",
+            2, "overlap"},
         Hostile{"metadata_number", R"({"__metadata__":{"a":1}})", 0, "expected a string"},
         Hostile{"metadata_list", R"({"__metadata__":[]})", 0, "expected an object"},
         Hostile{"tensor_is_text", R"({"a":"b"})", 0, "expected an object"},
@@ -160,8 +165,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(Safetensors, RefusesLyingHeaderLengths) {
   for (const std::uint64_t length :
        {std::uint64_t{3}, std::uint64_t{100'000'000}, std::uint64_t{100'000'001}, UINT64_MAX, UINT64_MAX - 7}) {
-    expect_fault<FormatError>("header of",
-                              [&] { const SafetensorsFile file(save(as_bytes(length) + "{}")); });
+    expect_fault<FormatError>("header of", [&] { const SafetensorsFile file(save(as_bytes(length) + "{}")); });
   }
 }
 
@@ -180,7 +184,8 @@ TEST_F(Safetensors, RefusesEveryTruncation) {
 }
 
 TEST_F(Safetensors, NamesWhatIsMissing) {
-  expect_fault<IoError>("absent.safetensors", [&] { const SafetensorsFile file(folder_.path() / "absent.safetensors"); });
+  expect_fault<IoError>("absent.safetensors",
+                        [&] { const SafetensorsFile file(folder_.path() / "absent.safetensors"); });
   const SafetensorsFile file(test::golden_dir() / "io/metadata.safetensors");
   expect_fault<FormatError>("no tensor \"z\"", [&] { file.tensor("z"); });
 }
@@ -206,8 +211,9 @@ TEST_F(Safetensors, ReportsADiskThatTakesNoMore) {
   getrlimit(RLIMIT_FSIZE, &old_limit);
   const rlimit limit{1 << 16, old_limit.rlim_max};
   setrlimit(RLIMIT_FSIZE, &limit);
-  expect_fault<IoError>("x.safetensors: cannot write",
-                        [&] { write_safetensors(folder_.path() / "x.safetensors", {{"a", tensor}}); });
+  expect_fault<IoError>("x.safetensors: cannot write", [&] {
+    write_safetensors(folder_.path() / "x.safetensors", {{"a", tensor}});
+  });
   setrlimit(RLIMIT_FSIZE, &old_limit);
   std::signal(SIGXFSZ, old_handler);
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));

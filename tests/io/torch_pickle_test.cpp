@@ -1,0 +1,125 @@
+#include "shine/io/torch_pickle.h"
+
+#include <gtest/gtest.h>
+
+#include "io/expect_fault.h"
+#include "shine/common/error.h"
+#include "shine/io/safetensors.h"
+#include "shine/io/text_file.h"
+#include "support/paths.h"
+
+namespace shine {
+namespace {
+
+using test::expect_fault;
+
+/// Compares a torch.save file with its twin; a lone tensor is named "tensor" there.
+void expect_twin(const std::filesystem::path& torch_file, const std::filesystem::path& twin) {
+  const SafetensorsFile expected(twin);
+  const auto tensors = flatten_tensors(read_torch_file(torch_file), torch_file.string());
+  EXPECT_EQ(tensors.size(), expected.names().size());
+  for (const auto& [name, tensor] : tensors) {
+    const std::string key = name.empty() ? "tensor" : name;
+    ASSERT_TRUE(expected.contains(key)) << key;
+    test::expect_equal(tensor, expected.tensor(key), key);
+  }
+}
+
+TEST(TorchPickle, ReadsWhatTorchSaveWrote) {
+  for (const char* name : {"dtypes", "parameter", "shapes", "views", "state_dict", "lora"}) {
+    SCOPED_TRACE(name);
+    const auto folder = test::golden_dir() / "io";
+    expect_twin(folder / str(name, ".pt"), folder / str(name, ".expected.safetensors"));
+  }
+}
+
+TEST(TorchPickle, ReadsProtocolsTwoToFive) {
+  for (int protocol = 2; protocol <= 5; ++protocol) {
+    const PickleValue value = read_torch_file(test::golden_dir() / "io" / str("protocol", protocol, ".pt"));
+    const auto& dict = std::get<PickleDict>(value.value);
+    ASSERT_EQ(dict.size(), 3U);
+    EXPECT_EQ(std::get<std::string>(dict[0].key), "weight");
+    EXPECT_EQ(std::get<RawTensor>(dict[0].value.value).shape, (std::vector<std::int64_t>{2, 2}));
+    EXPECT_EQ(std::get<std::int64_t>(dict[1].value.value), 7);
+    const auto& numbers = std::get<PickleList>(dict[2].value.value);
+    ASSERT_EQ(numbers.size(), 8U);
+    EXPECT_EQ(std::get<double>(numbers[0].value), 1.5);
+    EXPECT_EQ(std::get<std::int64_t>(numbers[1].value), -3);
+    EXPECT_EQ(std::get<std::int64_t>(numbers[2].value), 70000);
+    EXPECT_EQ(std::get<std::int64_t>(numbers[3].value), -(std::int64_t{1} << 40));
+    EXPECT_TRUE(std::get<bool>(numbers[4].value));
+    EXPECT_TRUE(numbers[5].is_none());
+    EXPECT_TRUE(std::get<PickleList>(numbers[6].value).empty());
+    EXPECT_EQ(std::get<PickleList>(numbers[7].value).size(), 4U);
+  }
+}
+
+TEST(TorchPickle, ReadsPublishedCheckpoints) {
+  const auto fixtures = test::golden_dir() / "fixtures";
+  if (!std::filesystem::exists(fixtures)) GTEST_SKIP() << "no " << fixtures;
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(fixtures)) {
+    if (entry.path().extension() != ".pt" && entry.path().extension() != ".pth") continue;
+    SCOPED_TRACE(entry.path());
+    EXPECT_FALSE(flatten_tensors(read_torch_file(entry.path()), entry.path().string()).empty());
+    ++files;
+  }
+  EXPECT_GT(files, 0);
+}
+
+TEST(TorchPickle, DottedNamesFollowTheNesting) {
+  const auto tensors = flatten_tensors(read_torch_file(test::golden_dir() / "io/lora.pt"), "lora.pt");
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"0.attention.q.A", "0.attention.q.B", "0.mlp.up.A", "0.mlp.up.C",
+                                             "1.attention.q.A", "1.attention.q.B", "1.mlp.up.A", "1.mlp.up.C"}));
+}
+
+TEST(TorchPickle, FlattenRefusesTwinsAndOtherValues) {
+  const PickleValue tensor{RawTensor{}};
+  const PickleValue inner{PickleDict{{"b", tensor}}};
+  const PickleValue twins{PickleDict{{"a.b", tensor}, {"a", inner}}};
+  expect_fault<FormatError>("x.pt: two tensors are named \"a.b\"", [&] { flatten_tensors(twins, "x.pt"); });
+  const PickleValue number{PickleDict{{"a", PickleValue{std::int64_t{1}}}}};
+  expect_fault<FormatError>("x.pt: \"a\": expected a tensor", [&] { flatten_tensors(number, "x.pt"); });
+}
+
+TEST(TorchPickle, RefusesUnknownGlobalsByName) {
+  expect_fault<FormatError>("\"__main__.Stranger\" was refused",
+                            [] { read_torch_file(test::golden_dir() / "io/unknown_global.pt"); });
+}
+
+TEST(TorchPickle, RefusesEveryTruncation) {
+  const test::TemporaryFolder folder;
+  const std::string whole = read_text_file(test::golden_dir() / "io/parameter.pt");
+  const auto path = folder.path() / "x.pt";
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    test::write_bytes(path, std::string_view(whole).substr(0, size));
+    EXPECT_THROW(read_torch_file(path), FormatError) << size;
+  }
+}
+
+TEST(TorchPickle, SurvivesEveryFlippedByte) {
+  const test::TemporaryFolder folder;
+  const std::string whole = read_text_file(test::golden_dir() / "io/parameter.pt");
+  const auto path = folder.path() / "x.pt";
+  int refused = 0;
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const char flip : {'\x01', '\x80'}) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ flip);
+      test::write_bytes(path, damaged);
+      try {
+        for (const auto& [name, tensor] : flatten_tensors(read_torch_file(path), "x.pt")) {
+          EXPECT_EQ(test::content_of(tensor).size(), tensor.bytes);
+        }
+      } catch (const FormatError&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 300);
+}
+
+}  // namespace
+}  // namespace shine
