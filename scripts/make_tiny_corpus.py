@@ -3,9 +3,9 @@
 usage: make_tiny_corpus.py [--notes N] [--seed S] [--repeats SHARE] > configs/tiny-text/corpus.txt
 
 Every note draws a name and 3 to 6 facts of 8 kinds anew, each fact's value and phrasing, and their order, so only the
-note itself can tell what it says, while its language (about 200 words) is learned in minutes. No two notes tell
-the same facts of the same name. With --repeats, that share of the notes is written as a conversation in which the user tells the
-note and the assistant repeats it: a backbone trained on such text learns to copy from its context. The output
+note itself can tell what it says, while its language (about 200 words) is learned in minutes. No two notes tell the
+same facts of the same name. With --repeats, that share of the notes is written as a conversation in which the user
+tells the note and the assistant repeats it: a backbone trained on such text learns to copy from its context. The output
 depends on the options only, byte for byte, in every version of Python.
 """
 
