@@ -18,12 +18,16 @@ namespace {
 constexpr std::size_t deepest = 16;
 constexpr std::size_t most_values = 10000;
 
-/// Listens only for too much depth, so that the parser's own complaints come before the tree's.
+/// Listens only for depth and a second document, so that the parser's own complaints come before the tree's.
 class SyntaxListener : public YAML::EventHandler {
  public:
   explicit SyntaxListener(const YamlSource& source) : source_(source) {}
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  /// yaml-cpp starts document after document at a character that it cannot consume.
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (seen_document_) throw ConfigError("text after the end of the only document", source_.place(mark.line));
+    seen_document_ = true;
+  }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
@@ -44,6 +48,7 @@ class SyntaxListener : public YAML::EventHandler {
 
   const YamlSource& source_;
   std::size_t depth_ = 0;
+  bool seen_document_ = false;
 };
 
 /// Builds the tree from the parser's events.
@@ -53,10 +58,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   YamlNode take() { return std::move(root_); }
 
-  void OnDocumentStart(const YAML::Mark& mark) override {
-    if (seen_document_) throw ConfigError("a second document starts here", source_.place(mark.line), "keep one");
-    seen_document_ = true;
-  }
+  void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -176,7 +178,6 @@ class TreeBuilder : public YAML::EventHandler {
   YamlNode root_;
   std::vector<Level> levels_;
   std::size_t values_ = 0;
-  bool seen_document_ = false;
 };
 
 /// Refuses what YAML forbids but yaml-cpp lets pass.
@@ -201,8 +202,8 @@ void parse_events(const std::string& text, const YamlSource& source, YAML::Event
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(handler)) {
-    }
+    parser.HandleNextDocument(handler);
+    parser.HandleNextDocument(handler);  // finds nothing, or the start of a second document
   } catch (const YAML::Exception& fault) {
     const int line = fault.mark.is_null() ? 0 : fault.mark.line;
     throw ConfigError(str("not YAML: ", fault.msg), source.place(line));
