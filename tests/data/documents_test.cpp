@@ -78,7 +78,7 @@ TEST_F(DocumentsTest, JsonLinesKeepTheirTextAsItIs) {
 TEST_F(DocumentsTest, FaultsNameFileAndLine) {
   std::string six;
   for (int i = 0; i < 6; ++i) six += "{\"text\":\"t\"}\n";
-  expect_error<FormatError>(file("a.jsonl", six + "{\"text\":\n" + six), "a.jsonl:7: ");
+  expect_error<FormatError>(file("a.jsonl", six + "{\"text\":\n" + six), "a.jsonl:7:");
   expect_error<FormatError>(file("b.jsonl", six + "[\"text\"]\n"), "b.jsonl:7: expected an object, found array");
   expect_error<FormatError>(file("c.jsonl", six + "{\"txt\":\"\"}\n"), "c.jsonl:7: the object has no key `text`");
   expect_error<FormatError>(file("d.jsonl", six + "{\"text\":5}\n"), "d.jsonl:7: expected a string in `text`, found n");

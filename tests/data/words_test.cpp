@@ -8,7 +8,8 @@ namespace shine {
 namespace {
 
 TEST(Words, KeptCountsEqualPythons) {
-  for (const auto& golden : test::read_data_golden("words.json")["kept"]) {
+  const auto goldens = test::read_data_golden("words.json");
+  for (const auto& golden : goldens["kept"]) {
     EXPECT_EQ(words_kept(golden["words"].get<std::size_t>(), golden["drop"].get<double>()),
               golden["kept"].get<std::size_t>())
         << golden;
@@ -26,7 +27,8 @@ TEST(Words, RoundsHalvesToEvenAndKeepsOneAndDropsOne) {
 }
 
 TEST(Words, CutsEqualPythonsSplit) {
-  for (const auto& golden : test::read_data_golden("words.json")["cut"]) {
+  const auto goldens = test::read_data_golden("words.json");
+  for (const auto& golden : goldens["cut"]) {
     const auto text = golden["text"].get<std::string>();
     const auto keep = golden["keep"].get<std::size_t>();
     EXPECT_EQ(count_words(text), golden["count"].get<std::size_t>()) << golden;
