@@ -23,7 +23,8 @@ endif()
 add_library(shine_flags INTERFACE)
 target_compile_options(shine_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align
-  -Wunused -Wduplicated-cond -Wlogical-op)
+  -Wunused -Wduplicated-cond -Wlogical-op
+  -Wno-restrict)  # gcc 12 sees overlaps in its own std::string
 if(SHINE_WERROR)
   target_compile_options(shine_flags INTERFACE -Werror)
 endif()

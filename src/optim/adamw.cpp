@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "shine/common/error.h"
 
@@ -12,10 +13,15 @@ namespace {
 /// PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
 double clip_factor(double norm, double limit) { return std::min(1.0, limit / (norm + 1e-6)); }
 
-double squared_norm(const std::vector<at::Tensor>& gradients) {
-  at::Tensor total = at::zeros({}, gradients[0].options().dtype(at::kDouble));
-  for (const at::Tensor& norm : at::_foreach_norm(gradients, 2)) total += norm.to(at::kDouble).square();
-  return total.item<double>();
+/// Norm of each gradient, with one transfer from the device.
+std::vector<double> norms_of(const std::vector<at::Tensor>& gradients, double scale) {
+  const at::Tensor norms = (at::stack(at::_foreach_norm(gradients, 2)).to(at::kDouble) * scale).to(at::kCPU);
+  const auto* values = norms.const_data_ptr<double>();
+  return {values, values + norms.numel()};
+}
+
+double sum_of_squares(const std::vector<double>& values) {
+  return std::inner_product(values.begin(), values.end(), values.begin(), 0.0);
 }
 
 }  // namespace
@@ -50,7 +56,8 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
   StepNorms norms;
   double squares = 0.0;
   for (const auto& group : gradients) {
-    const double square = squared_norm(group) * gradient_scale * gradient_scale;
+    norms.tensor_norms.push_back(norms_of(group, gradient_scale));
+    const double square = sum_of_squares(norms.tensor_norms.back());
     norms.group_norms.push_back(std::sqrt(square));
     squares += square;
   }

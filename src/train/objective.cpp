@@ -22,10 +22,6 @@ std::vector<TrainedTensor> ShineObjective::trained() const {
   return tensors;
 }
 
-LanguageModelObjective::LanguageModelObjective(Decoder& decoder) : decoder_(decoder) {
-  for (const ParameterSlot& slot : decoder.parameters().slots()) slot.tensor->requires_grad_(true);
-}
-
 ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
   const at::Tensor hidden = decoder_.forward(batch.conversations, /*lora=*/nullptr);
   return {decoder_.losses(hidden, batch.labelled).sum(), {}};
@@ -33,7 +29,9 @@ ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
 
 std::vector<TrainedTensor> LanguageModelObjective::trained() const {
   std::vector<TrainedTensor> tensors;
-  for (const ParameterSlot& slot : decoder_.parameters().slots()) tensors.push_back({slot.name, *slot.tensor});
+  for (const ParameterSlot& slot : decoder_.parameters().slots()) {
+    if (slot.tensor->requires_grad()) tensors.push_back({slot.name, *slot.tensor});
+  }
   return tensors;
 }
 

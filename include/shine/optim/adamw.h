@@ -13,7 +13,8 @@ namespace shine {
 
 /// What one call of AdamW::step did.
 struct StepNorms {
-  std::vector<double> group_norms;  ///< of the gradient, before clipping, in the order of the groups
+  std::vector<double> group_norms;                ///< of the gradient, before clipping, in the order of the groups
+  std::vector<std::vector<double>> tensor_norms;  ///< the same for each tensor of each group
   double global_norm = 0.0;
   bool finite = true;  ///< false: the gradient was not finite and nothing was changed
 };
@@ -24,8 +25,8 @@ class AdamW {
  public:
   AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config);
 
-  /// Clips the gradients (`grad` of each tensor; a missing one counts as zero), updates the parameters and leaves the
-  /// gradients as they are. `gradient_scale` multiplies them first. A gradient that is not finite skips the step.
+  /// Clips the gradients (`grad` of each tensor; a missing one counts as zero) in place and updates the parameters.
+  /// `gradient_scale` multiplies the gradients first. A gradient that is not finite skips the step.
   StepNorms step(double learning_rate, double gradient_scale = 1.0);
 
   void zero_gradients();

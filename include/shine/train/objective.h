@@ -37,12 +37,14 @@ class ShineObjective : public Objective {
   bool with_penalty_;
 };
 
-/// Plain causal language modelling of the conversations with the decoder itself; contexts are not read.
+/// Plain causal language modelling of the conversations with the decoder itself; contexts are not read. With a frozen
+/// decoder: what can be had without any LoRA.
 class LanguageModelObjective : public Objective {
  public:
-  /// Makes every weight of `decoder` a trained leaf.
-  explicit LanguageModelObjective(Decoder& decoder);
+  explicit LanguageModelObjective(const Decoder& decoder) : decoder_(decoder) {}
   ObjectiveValue forward(const ModelBatch& batch) const override;
+
+  /// The decoder's weights that require a gradient (see Decoder::set_trained).
   std::vector<TrainedTensor> trained() const override;
 
  private:

@@ -53,6 +53,10 @@ void Decoder::declare_parameters() {
   if (!config_.tied_embeddings) parameters_.add("lm_head.weight", {config_.vocab_size, hidden}, lm_head_);
 }
 
+void Decoder::set_trained() {
+  for (const ParameterSlot& slot : parameters_.slots()) slot.tensor->requires_grad_(true);
+}
+
 void Decoder::set_softmax_size(std::int64_t size) {
   SHINE_CHECK(size > 0 && size <= config_.vocab_size, ShapeError, "a softmax over ", size, " ids: the model has ",
               config_.vocab_size);

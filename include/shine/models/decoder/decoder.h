@@ -48,6 +48,9 @@ class Decoder {
   /// The mean of all embedding rows, (H), without a gradient: where a new row starts.
   at::Tensor mean_embedding() const { return embedding_.detach().mean(0); }
 
+  /// Makes every weight a trained leaf; a decoder is frozen otherwise.
+  void set_trained();
+
   /// Limits the softmax to the first `size` ids (SPEC section 6: `text.vocabulary: tokenizer`).
   void set_softmax_size(std::int64_t size);
 

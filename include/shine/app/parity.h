@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace shine {
+
+struct ParityOptions {
+  std::string device = "cpu";
+  std::string dtype = "float32";  ///< or "bfloat16": of the frozen weights and activations, with wider tolerances
+};
+
+/// One compared quantity.
+struct ParityRow {
+  std::string name;
+  double error = 0.0;      ///< |found - expected| / |expected| (norms); the plain norm where expected is all zero
+  double tolerance = 0.0;  ///< 0: must be equal
+  bool passed() const { return error <= tolerance; }  // false for NaN too
+};
+
+/// Recomputes every number of a parity fixture of the published implementation and reports each with its error: the
+/// tensors of expected.safetensors for micro-batch 0, then, where fixture.json has `steps`, the training steps and the
+/// tensors after them. A folder without checkpoint/ is about the backbone alone. The key bias of every in_proj_bias is
+/// left out of gradients and trained tensors: its gradient is zero in exact arithmetic.
+/// @param on_row  called for each row in order
+/// @return true if every row passed. Throws UnsupportedError, FormatError or IoError for a folder it cannot use.
+bool check_parity(const std::filesystem::path& folder, const ParityOptions& options,
+                  const std::function<void(const ParityRow&)>& on_row);
+
+}  // namespace shine

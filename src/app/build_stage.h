@@ -1,0 +1,19 @@
+#pragma once
+
+#include "shine/app/builders.h"
+
+namespace shine {
+
+/// Datasets and objective of the configured stage; the experiment's models must be built.
+Stage build_stage(const Experiment& experiment);
+
+/// Bytes that a training run needs, estimated from sizes alone.
+struct MemoryEstimate {
+  double frozen = 0, trained = 0, activations = 0;
+};
+
+/// @param frozen, trained  numbers of parameters
+MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConfig& model, std::int64_t frozen,
+                               std::int64_t trained);
+
+}  // namespace shine

@@ -1,0 +1,166 @@
+#include "shine/app/builders.h"
+
+#include <ATen/ATen.h>
+
+#include "build_stage.h"
+#include "shine/common/error.h"
+#include "shine/common/logging.h"
+#include "shine/io/atomic_folder.h"
+#include "shine/io/safetensors.h"
+#include "shine/io/text_file.h"
+#include "shine/tensor/device.h"
+#include "shine/text/special_tokens.h"
+
+namespace shine {
+namespace {
+
+DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device) {
+  DecoderOptions options;
+  options.device = device;
+  options.recompute = config.model.recompute;
+  switch (config.model.dtype) {
+    case WeightDtype::float32: options.dtype = at::kFloat; break;
+    case WeightDtype::bfloat16: options.dtype = at::kBFloat16; break;
+    case WeightDtype::automatic: options.dtype = stored_dtype(config.model.path); break;
+  }
+  const bool padded = config.model.attention == AttentionForm::padded ||
+                      (config.model.attention == AttentionForm::automatic && device.is_cuda());
+  options.attention = padded ? AttentionLayout::padded : AttentionLayout::per_row;
+  return options;
+}
+
+std::filesystem::path decoder_config_file(const ExperimentConfig& config) {
+  if (config.stage.name == StageName::backbone) return config.model.config;
+  return std::filesystem::path(config.model.path) / "config.json";
+}
+
+std::unique_ptr<Decoder> build_decoder(const ExperimentConfig& config, at::Device device) {
+  auto decoder = std::make_unique<Decoder>(read_decoder_config(decoder_config_file(config)),
+                                           decoder_options(config, device));
+  if (config.stage.name == StageName::backbone) {
+    initialise_decoder(*decoder, config.model.init_gain, static_cast<std::uint64_t>(config.run.seed));
+  } else {
+    load_decoder(*decoder, config.model.path);
+  }
+  return decoder;
+}
+
+/// Rows that the tokenizer's ids need beyond the embedding matrix.
+std::int64_t missing_rows(const Decoder& decoder, const Tokenizer& tokenizer) {
+  return std::max<std::int64_t>(0, tokenizer.size() - decoder.config().vocab_size);
+}
+
+HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::int64_t new_tokens) {
+  HypernetworkOptions options;
+  options.config = config.hypernetwork;
+  options.new_tokens = new_tokens;
+  options.train_new_tokens = config.stage.train_new_tokens;
+  options.recompute = config.model.recompute;
+  return options;
+}
+
+/// The weights that a stage starts from: a checkpoint of this project, or a folder in the published layout.
+RawTensorDict initial_weights(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / "metanetwork.pth")) return read_published_checkpoint(folder);
+  return read_checkpoint_weights(folder);
+}
+
+std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
+                                                 const Tokenizer& tokenizer) {
+  const std::int64_t new_tokens = missing_rows(decoder, tokenizer);
+  auto hypernetwork = std::make_unique<Hypernetwork>(decoder, hypernetwork_options(config, new_tokens));
+  if (config.stage.init_from.empty()) {
+    hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
+  } else {
+    hypernetwork->load(initial_weights(config.stage.init_from), config.stage.init_from);
+  }
+  if (new_tokens > 0) log_info(str(new_tokens, " added tokens have no embedding row: made from the mean of all rows"));
+  return hypernetwork;
+}
+
+std::string mebibytes(double bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f MiB", bytes / (1 << 20));
+  return text;
+}
+
+}  // namespace
+
+Experiment build_experiment(const ExperimentConfig& config) {
+  Experiment experiment;
+  experiment.config = config;
+  experiment.device = parse_device(config.run.device);
+  log_info(str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
+  experiment.tokenizer = load_tokenizer(config.text.tokenizer);
+  if (config.stage.name != StageName::backbone) add_task_tokens(*experiment.tokenizer);
+  experiment.decoder = build_decoder(config, experiment.device);
+  Decoder& decoder = *experiment.decoder;
+  if (config.text.vocabulary == VocabularyUse::tokenizer) {
+    decoder.set_softmax_size(std::min(decoder.config().vocab_size, experiment.tokenizer->size()));
+  }
+  if (config.stage.name != StageName::backbone) {
+    experiment.hypernetwork = build_hypernetwork(config, decoder, *experiment.tokenizer);
+  } else {
+    SHINE_CHECK(missing_rows(decoder, *experiment.tokenizer) == 0, ConfigError, config.model.config, ": vocab_size ",
+                decoder.config().vocab_size, " is below the tokenizer's ", experiment.tokenizer->size(), " tokens");
+  }
+  experiment.stage = build_stage(experiment);
+  return experiment;
+}
+
+TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device) {
+  return {config.run,        config.optimizer,  config.schedule,         config.checkpoint,
+          config.evaluation, config.logging,    experiment_yaml(config), device};
+}
+
+std::string describe_experiment(const ExperimentConfig& config) {
+  const DecoderConfig model = read_decoder_config(decoder_config_file(config));
+  DecoderOptions options;
+  options.device = at::kMeta;
+  options.dtype = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
+  Decoder decoder(model, options);
+  const std::int64_t backbone = decoder.parameters().numel();
+  const bool trains_backbone = config.stage.name == StageName::backbone;
+  std::string text = str("backbone: ", model.model_type, ", ", model.layers, " layers, H ", model.hidden_size, ", ",
+                         backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n");
+  std::int64_t trained = backbone;
+  if (!trains_backbone) {
+    Hypernetwork hypernetwork(decoder, hypernetwork_options(config, /*new_tokens=*/0));
+    const M2pShape& shape = hypernetwork.shape();
+    std::map<std::string, std::int64_t> parts;
+    trained = 0;
+    for (const NamedTensor& named : hypernetwork.trained()) {
+      parts[named.name.substr(0, named.name.find('.'))] += named.tensor.numel();
+      trained += named.tensor.numel();
+    }
+    text += str("generated LoRA: rank ", shape.rank, ", ", shape.spec.numel_per_layer(shape.rank), " values a layer, ",
+                shape.spec.numel_per_layer(shape.rank) * shape.spec.layers, " in all\n");
+    text += str("memory tokens: ", shape.memory_tokens * config.hypernetwork.m2p.mean_pool_size, "\n");
+    for (const auto& [name, numel] : parts) text += str("trained ", name, ": ", numel, " parameters\n");
+  }
+  text += str("trained in all: ", trained, " parameters\n");
+  const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained);
+  text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.trained),
+              " trained weights, gradients and moments + ", mebibytes(memory.activations),
+              " activations of one micro-batch at the maximum lengths = ",
+              mebibytes(memory.frozen + memory.trained + memory.activations), "\n");
+  return text;
+}
+
+void export_decoder(const Experiment& experiment, const std::filesystem::path& directory) {
+  remove_folder(directory);
+  FolderWriter writer(directory);
+  std::vector<std::pair<std::string, RawTensor>> tensors;
+  for (const ParameterSlot& slot : experiment.decoder->parameters().slots()) {
+    tensors.emplace_back(slot.name, to_raw(*slot.tensor));
+  }
+  write_safetensors(writer.path() / "model.safetensors", tensors, {{"format", "pt"}});
+  write_file_atomically(writer.path() / "config.json", read_text_file(experiment.config.model.config));
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    const auto source = std::filesystem::path(experiment.config.text.tokenizer) / name;
+    if (std::filesystem::exists(source)) write_file_atomically(writer.path() / name, read_text_file(source));
+  }
+  writer.commit();
+}
+
+}  // namespace shine

@@ -1,0 +1,81 @@
+// Includes point only downwards through the layers.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <regex>
+
+#include "support/paths.h"
+
+namespace shine::test {
+namespace {
+
+/// Every folder of include/shine with its rank; equal ranks must not include each other.
+const std::map<std::string, int> kRanks{{"common", 0}, {"config", 1}, {"tensor", 2}, {"io", 3},     {"text", 4},
+                                        {"ops", 5},    {"lora", 6},   {"nn", 7},     {"models", 8}, {"data", 9},
+                                        {"optim", 9},  {"train", 10}, {"app", 11}};
+
+/// "a/b includes c/d" for every include that breaks the order, in one file of `layer`.
+std::vector<std::string> violations(const std::filesystem::path& file, const std::string& layer) {
+  static const std::regex include(R"re(^\s*#include\s+"shine/([a-z_0-9]+)/)re");
+  std::vector<std::string> found;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::smatch match;
+    if (!std::regex_search(line, match, include) || match[1] == layer) continue;
+    const auto target = kRanks.find(match[1]);
+    if (target == kRanks.end() || target->second >= kRanks.at(layer)) found.push_back(file.string() + ": " + line);
+  }
+  return found;
+}
+
+std::vector<std::string> violations_below(const std::filesystem::path& root) {
+  std::vector<std::string> all;
+  for (const auto& layer : std::filesystem::directory_iterator(root)) {
+    if (!layer.is_directory()) continue;
+    const std::string name = layer.path().filename();
+    if (!kRanks.contains(name)) all.push_back("no rank for layer " + name);
+    if (!kRanks.contains(name)) continue;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(layer)) {
+      const auto extension = file.path().extension();
+      if (extension != ".h" && extension != ".cpp" && extension != ".cu") continue;
+      for (std::string& violation : violations(file.path(), name)) all.push_back(std::move(violation));
+    }
+  }
+  return all;
+}
+
+std::string lines(const std::vector<std::string>& all) {
+  std::string text;
+  for (const std::string& line : all) text += line + "\n";
+  return text;
+}
+
+TEST(Layers, IncludesPointDownwards) {
+  for (const char* root : {"include/shine", "src"}) {
+    const auto all = violations_below(source_dir() / root);
+    EXPECT_TRUE(all.empty()) << lines(all);
+  }
+}
+
+TEST(Layers, AnUpwardIncludeIsFound) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "io");
+  std::ofstream(folder.path() / "io" / "bad.h")
+      << "#include \"shine/train/trainer.h\"\n#include \"shine/common/str.h\"\n";
+  EXPECT_EQ(violations_below(folder.path()).size(), 1U);
+}
+
+TEST(Layers, NoPublicHeaderIncludesAllOfTorch) {
+  for (const auto& file : std::filesystem::recursive_directory_iterator(source_dir() / "include")) {
+    if (file.path().extension() != ".h") continue;
+    std::ifstream in(file.path());
+    for (std::string line; std::getline(in, line);) {
+      EXPECT_EQ(line.find("#include <torch/torch.h>"), std::string::npos) << file.path();
+      EXPECT_EQ(line.find("#include <ATen/ATen.h>"), std::string::npos) << file.path();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shine::test
