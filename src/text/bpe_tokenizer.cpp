@@ -126,10 +126,12 @@ struct BpeTokenizer::Parts {
       tokens.clear();
       model.tokenize(piece.prefix_space ? ' ' + std::string(inside) : inside, tokens);
       for (const BpeToken& token : tokens) {
-        const std::size_t begin = piece.span.begin + std::max<std::size_t>(token.begin, added_bytes) - added_bytes;
-        const std::size_t end = piece.span.begin + std::max<std::size_t>(token.end, added_bytes) - added_bytes;
+        // A space put before the text counts as its first character.
+        const std::size_t begin = std::max<std::size_t>(token.begin, added_bytes) - added_bytes;
+        const std::size_t end = std::max<std::size_t>(token.end, added_bytes + 1) - added_bytes;
+        const TextSpan span = whole_characters(text, {piece.span.begin + begin, piece.span.begin + end});
         result.ids.push_back(token.id);
-        result.offsets.push_back(source.original(to_repaired(whole_characters(text, {begin, end}))));
+        result.offsets.push_back(source.original(to_repaired(span)));
       }
     }
   }

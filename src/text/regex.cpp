@@ -19,7 +19,8 @@ constexpr std::size_t kJitStackMax = 16 << 20;
 constexpr std::size_t kSmallestMatchLimit = 10'000'000;
 constexpr std::size_t kMatchLimitPerByte = 64;
 
-constexpr std::string_view kWordClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Oniguruma counts the six digits and fractions of Latin-1 as well.
+constexpr std::string_view kWordClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE)";
 
 // Rewrites a pattern of Oniguruma's Ruby syntax for PCRE2.
 class PatternTranslator {

@@ -18,8 +18,8 @@ namespace shine {
 /// (merges as pairs or as "a b", ignore_merges, unk_token); decoder ByteLevel; post_processor null, ByteLevel, or a
 /// TemplateProcessing that adds nothing. Any other part is an UnsupportedError naming it.
 ///
-/// Character classes (PCRE2 10.42) and NFC (utf8proc 2.8) are those of Unicode 14.0; `tokenizers` 0.22 uses newer ones,
-/// so texts with code points assigned after 14.0 may be split otherwise.
+/// NFC (utf8proc) is restricted to Unicode 9.0, the version in `tokenizers` 0.22. Character classes (PCRE2 10.42) are
+/// those of Unicode 14.0, where `tokenizers` has newer ones: around code points assigned after 14.0 ids may differ.
 class BpeTokenizer final : public Tokenizer {
  public:
   /// @param path  a tokenizer.json or a folder that holds one
