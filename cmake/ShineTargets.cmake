@@ -11,15 +11,16 @@ function(shine_add_library name)
   if(NOT ARG_SRCS)
     return()
   endif()
-  add_library(shine_${name} OBJECT ${ARG_SRCS})
-  target_include_directories(shine_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include
+  set(target shine_layer_${name})
+  add_library(${target} OBJECT ${ARG_SRCS})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include
                                            PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(shine_${name} PRIVATE shine_flags yaml-cpp spdlog::spdlog nlohmann_json::nlohmann_json
+  target_link_libraries(${target} PRIVATE shine_flags yaml-cpp spdlog::spdlog nlohmann_json::nlohmann_json
                                               CLI11::CLI11 PkgConfig::PCRE2 PkgConfig::UTF8PROC)
   if(ARG_TORCH)
-    shine_use_torch(shine_${name})
+    shine_use_torch(${target})
   endif()
-  set_property(GLOBAL APPEND PROPERTY SHINE_OBJECTS $<TARGET_OBJECTS:shine_${name}>)
+  set_property(GLOBAL APPEND PROPERTY SHINE_OBJECTS $<TARGET_OBJECTS:shine_layer_${name}>)
 endfunction()
 
 # Torch's headers (as system headers), and the precompiled header shared by every target that uses them.

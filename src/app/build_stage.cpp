@@ -1,6 +1,7 @@
 #include "build_stage.h"
 
 #include "shine/common/logging.h"
+#include "shine/common/str.h"
 #include "shine/data/documents.h"
 #include "shine/data/lm_dataset.h"
 #include "shine/data/pretrain_dataset.h"

@@ -11,6 +11,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Spans = std::vector<std::int64_t>;
+/// autograd::Function takes a tensor that may be absent in this form only.
+using OptionalTensor = std::optional<at::Tensor>;
+
+OptionalTensor if_defined(const at::Tensor& tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
 
 void check(const LoraLinearInput& in) {
   const bool fits = in.x.dim() == 2 && in.weight.dim() == 2 && in.a.dim() == 3 && in.b.dim() == 3 &&
@@ -26,11 +30,11 @@ void check(const LoraLinearInput& in) {
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, const at::Tensor& c,
-                            const Spans& spans) {
+                            const OptionalTensor& bias, const at::Tensor& a, const at::Tensor& b,
+                            const OptionalTensor& c, const Spans& spans) {
     const auto type = x.scalar_type();
     const at::Tensor cast_a = a.to(type), cast_b = b.to(type);
-    const at::Tensor y = at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+    const at::Tensor y = at::linear(x, weight, bias);
     const at::Tensor down = at::empty({x.size(0), a.size(2)}, x.options());  // (N, r) = x A
     for (std::int64_t i = 0; i < a.size(0); ++i) {
       const auto [start, length] = span(spans, i);
@@ -39,10 +43,12 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
       at::mm_out(part, x.narrow(0, start, length), cast_a[i]);
       at::Tensor out = y.narrow(0, start, length);
       out.addmm_(part, cast_b[i]);
-      if (c.defined()) out.add_(c[i].to(type));
+      if (c) out.add_((*c)[i].to(type));
     }
     context->save_for_backward({x, weight, cast_a, cast_b, down});
     context->saved_data["spans"] = spans;
+    context->saved_data["has_bias"] = bias.has_value();
+    context->saved_data["has_c"] = c.has_value();
     context->saved_data["lora_type"] = static_cast<std::int64_t>(a.scalar_type());
     return y;
   }
@@ -53,8 +59,11 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     const Spans spans = context->saved_data["spans"].toIntVector();
     const auto lora_type = static_cast<at::ScalarType>(context->saved_data["lora_type"].toInt());
     const at::Tensor dy = gradients[0].contiguous();
-    const bool need_x = context->needs_input_grad(0), need_a = context->needs_input_grad(3),
-               need_b = context->needs_input_grad(4), need_c = context->needs_input_grad(5);
+    // Edges count the tensors that were given: x, W, bias if any, A, B, C if any.
+    const std::size_t first = context->saved_data["has_bias"].toBool() ? 3 : 2;
+    const bool need_x = context->needs_input_grad(0), need_a = context->needs_input_grad(first),
+               need_b = context->needs_input_grad(first + 1),
+               need_c = context->saved_data["has_c"].toBool() && context->needs_input_grad(first + 2);
     at::Tensor dx, da, db, dc;
     if (need_x) dx = dy.mm(weight);
     if (need_a) da = at::zeros(a.sizes(), a.options());
@@ -87,7 +96,7 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
 
 at::Tensor lora_linear(const LoraLinearInput& in) {
   check(in);
-  return LoraLinear::apply(in.x, in.weight, in.bias, in.a, in.b, in.c, in.spans);
+  return LoraLinear::apply(in.x, in.weight, if_defined(in.bias), in.a, in.b, if_defined(in.c), in.spans);
 }
 
 at::Tensor lora_linear_plain(const LoraLinearInput& in) {

@@ -18,7 +18,9 @@ int run_main(std::string_view program, Body body) {
     std::cerr << program << ": error: " << error.what() << std::endl;
     return 1;
   } catch (const std::exception& error) {
-    std::cerr << program << ": internal error: " << error.what() << std::endl;
+    // LibTorch's messages carry a stack trace below their first line.
+    const std::string_view what = error.what();
+    std::cerr << program << ": internal error: " << what.substr(0, what.find('\n')) << std::endl;
     return 2;
   }
 }
