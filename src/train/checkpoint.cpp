@@ -140,8 +140,7 @@ std::optional<std::filesystem::path> CheckpointStore::newest() const {
 
 void CheckpointStore::save(const CheckpointContents& contents) const {
   const auto folder = folder_of(contents.progress.step);
-  if (is_complete(folder)) return;
-  remove_folder(folder);
+  if (!is_complete(folder)) remove_folder(folder);
   save_checkpoint(folder, contents);
   const auto folders = complete_ascending();
   const auto keep = static_cast<std::size_t>(keep_last_);

@@ -1,9 +1,13 @@
 #include "shine/train/metrics_file.h"
 
+#include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "shine/common/error.h"
+#include "shine/io/json_file.h"
+#include "shine/io/jsonl.h"
 #include "shine/io/text_file.h"
 
 namespace shine {
@@ -32,6 +36,24 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t last_st
 void MetricsFile::write(const nlohmann::ordered_json& event) {
   out_ << event.dump() << std::endl;
   SHINE_CHECK(out_.good(), IoError, path_.string(), ": cannot be written (is the disk full?)");
+}
+
+std::vector<ValidationTrace> read_validation_traces(const std::filesystem::path& path) {
+  std::vector<ValidationTrace> traces;
+  if (!std::filesystem::exists(path)) return traces;
+  read_jsonl(path, [&](std::size_t line, const nlohmann::json& event) {
+    const std::string where = str(path.string(), ":", line);
+    if (get_string(event, "kind", where) != "validation") return;
+    const std::string& set = get_string(event, "set", where);
+    auto trace = std::find_if(traces.begin(), traces.end(), [&](const auto& known) { return known.set == set; });
+    const std::int64_t step = get_int(event, "step", where);
+    // A loss that is not finite is null in JSON.
+    const double loss = get_double_or(event, "loss", std::numeric_limits<double>::quiet_NaN(), where);
+    if (trace == traces.end()) trace = traces.insert(trace, {set, step, step, loss, loss});
+    trace->last_step = step;
+    trace->last_loss = loss;
+  });
+  return traces;
 }
 
 }  // namespace shine

@@ -76,22 +76,22 @@ void Trainer::log_groups() const {
 }
 
 TrainSummary Trainer::run() {
-  TrainSummary summary;
   log_groups();
+  if (progress_.step >= last_step_) {
+    log_info(str("nothing to do: ", options_.run.dir, " has its ", progress_.step, " steps"));
+  }
   log_info(str("stage ", stage_.name, ": ", stage_.train->size(), " samples, ", total_steps_, " optimizer steps, from ",
                progress_.step, " to ", last_step_));
-  if (options_.evaluation.at_start && progress_.step == 0) summary.before = run_validation();
+  if (options_.evaluation.at_start && progress_.step == 0) run_validation();
   while (progress_.step < last_step_) {
     train_one_step();
     const bool last = progress_.step == last_step_;
     const auto due = [&](std::int64_t every) { return every > 0 && progress_.step % every == 0; };
-    if (last || due(options_.evaluation.every_steps)) summary.after = run_validation();
+    if (last || due(options_.evaluation.every_steps)) run_validation();
     if (last || due(options_.checkpoint.every_steps)) save();
   }
   line_.interrupt();
-  summary.progress = progress_;
-  summary.checkpoint = store_.folder_of(progress_.step).string();
-  return summary;
+  return {progress_, store_.folder_of(progress_.step).string()};
 }
 
 std::vector<ModelBatch> Trainer::next_step_batches() {
@@ -162,11 +162,10 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
                    duration_text(per_step * static_cast<double>(last_step_ - progress_.step)).c_str()));
 }
 
-std::vector<ValidationResult> Trainer::run_validation() {
-  std::vector<ValidationResult> results;
+void Trainer::run_validation() {
   for (const ValidationSet& set : stage_.validation) {
-    results.push_back(validate(set, options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device));
-    const ValidationResult& result = results.back();
+    const ValidationResult result =
+        validate(set, options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device);
     metrics_->write({{"kind", "validation"},
                      {"step", progress_.step},
                      {"set", result.name},
@@ -178,7 +177,6 @@ std::vector<ValidationResult> Trainer::run_validation() {
     log_info(print("step %lld  validation %s: loss %.4f  ppl %.3f", static_cast<long long>(progress_.step),
                    result.name.c_str(), result.loss, std::exp(result.loss)));
   }
-  return results;
 }
 
 void Trainer::save() {

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 namespace shine {
 
@@ -20,5 +22,15 @@ class MetricsFile {
   std::filesystem::path path_;
   std::ofstream out_;
 };
+
+/// First and last loss of one validation set over a whole run, whatever processes ran it.
+struct ValidationTrace {
+  std::string set;
+  std::int64_t first_step = 0, last_step = 0;
+  double first_loss = 0.0, last_loss = 0.0;
+};
+
+/// The validation events of a metrics file, by set in the order of their first event; empty where there is no file.
+std::vector<ValidationTrace> read_validation_traces(const std::filesystem::path& path);
 
 }  // namespace shine

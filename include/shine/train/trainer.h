@@ -42,8 +42,7 @@ struct TrainerOptions {
 /// What a run has to show at its end.
 struct TrainSummary {
   TrainProgress progress;
-  std::vector<ValidationResult> before, after;  ///< empty where validation did not run in this process
-  std::string checkpoint;                       ///< folder of the last one
+  std::string checkpoint;  ///< folder of the last one
 };
 
 /// Runs a stage in one process: micro-batches, optimizer steps, schedule, metrics, validation, checkpoints, resume.
@@ -63,7 +62,7 @@ class Trainer {
   std::vector<ModelBatch> next_step_batches();
   void train_one_step();
   void report_step(const StepResult& result, double rate, double seconds);
-  std::vector<ValidationResult> run_validation();
+  void run_validation();
   void save();
 
   Stage stage_;
