@@ -1,6 +1,6 @@
 # shine_add_library(NAME [TORCH] HDRS .. SRCS ..)  one folder of src/ as objects of libshine
 # shine_add_test(NAME [TORCH] [INTEGRATION] SRCS ..)  sources of one of the four test programs
-# shine_add_tool(NAME [TORCH] SRCS .. [DEPS ..])   one program in bin/
+# shine_add_tool(NAME [TORCH] [NO_INSTALL] SRCS .. [DEPS ..])   one program in bin/
 # TORCH marks code that includes torch headers; all else also builds with SHINE_WITH_TORCH=OFF.
 
 function(shine_add_library name)
@@ -36,7 +36,7 @@ function(shine_use_torch target)
 endfunction()
 
 function(shine_add_tool name)
-  cmake_parse_arguments(ARG "TORCH" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;NO_INSTALL" "" "SRCS;DEPS" ${ARGN})
   if(ARG_TORCH AND NOT SHINE_WITH_TORCH)
     return()
   endif()
@@ -47,7 +47,9 @@ function(shine_add_tool name)
     shine_use_torch(${name})
     target_link_libraries(${name} PRIVATE ${TORCH_LIBRARIES})
   endif()
-  set_property(GLOBAL APPEND PROPERTY SHINE_TOOLS ${name})
+  if(NOT ARG_NO_INSTALL)
+    set_property(GLOBAL APPEND PROPERTY SHINE_TOOLS ${name})
+  endif()
 endfunction()
 
 # Test sources are collected here and linked into few programs by tests/CMakeLists.txt.

@@ -133,9 +133,13 @@ at::Tensor Hypernetwork::extract_memory(const TokenRows& contexts) const {
 GeneratedLora Hypernetwork::generate(const TokenRows& contexts) const {
   GeneratedLora generated;
   generated.memory_states = extract_memory(contexts);
-  generated.vector = memory_to_params_->forward(generated.memory_states);
+  generated.vector = generate_vector(generated.memory_states);
   generated.tree = slice(generated.vector);
   return generated;
+}
+
+at::Tensor Hypernetwork::generate_vector(const at::Tensor& memory_states) const {
+  return memory_to_params_->forward(memory_states);
 }
 
 LoraTree Hypernetwork::slice(const at::Tensor& vector) const {

@@ -50,6 +50,9 @@ class Hypernetwork {
   /// The memory states alone, (B, L, M * pool, H), float32 (SPEC section 4).
   at::Tensor extract_memory(const TokenRows& contexts) const;
 
+  /// The M2P alone: memory states to the generated vector, (B, L * M * H) (SPEC section 5).
+  at::Tensor generate_vector(const at::Tensor& memory_states) const;
+
   /// The vector to the LoRA tree (SPEC section 3).
   LoraTree slice(const at::Tensor& vector) const;
 

@@ -1,0 +1,158 @@
+// Measures one optimizer step of SHINE training with random weights and tokens.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bench_size.h"
+#include "machine.h"
+#include "shine/common/main_guard.h"
+#include "shine/common/str.h"
+#include "shine/common/version.h"
+#include "shine/io/text_file.h"
+#include "shine/tensor/device.h"
+#include "shine/train/train_step.h"
+#include "step_report.h"
+
+namespace {
+
+using namespace shine;
+using namespace shine::bench;
+
+constexpr double kLearningRate = 5e-5;
+
+/// A model with its optimizer; the objective may be the trainer's or the timed one.
+struct Subject {
+  Subject(const BenchSize& bench_size, const StepOptions& options, at::Device target)
+      : size(bench_size),
+        device(target),
+        decoder(size.decoder, {.dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
+                               .device = device,
+                               .attention = device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded,
+                               .recompute = options.recompute}) {
+    initialise_decoder(decoder, /*gain=*/0.7, options.seed);
+    hypernetwork = std::make_unique<Hypernetwork>(
+        decoder, HypernetworkOptions{.config = size.hypernetwork, .recompute = options.recompute});
+    hypernetwork->initialise(options.seed);
+    size.hypernetwork.m2p = resolve_m2p_config(size.hypernetwork.m2p, hypernetwork->shape());
+    config.batch_size = size.batch;
+    config.accumulation = size.accumulation;
+  }
+
+  BenchSize size;
+  at::Device device;
+  Decoder decoder;
+  std::unique_ptr<Hypernetwork> hypernetwork;
+  OptimizerConfig config;
+};
+
+StepMeasurement describe(const Subject& subject, const std::vector<ModelBatch>& batches) {
+  StepMeasurement step;
+  for (const ModelBatch& batch : batches) {
+    step.context_tokens += batch.contexts.layout.tokens();
+    step.conversation_tokens += batch.conversations.layout.tokens();
+    step.labels += batch.labelled.count();
+    step.flops += count_flops(subject.size.decoder, subject.size.hypernetwork, subject.hypernetwork->shape(), batch);
+  }
+  return step;
+}
+
+/// Steps `first` .. `first + count - 1` of the seeded batches.
+std::vector<StepMeasurement> run_steps(const Subject& subject, TrainStep& step, const StepOptions& options, int count) {
+  std::vector<StepMeasurement> measured;
+  for (int i = 0; i < count; ++i) {
+    const auto batches = draw_batches(subject.size, options.seed, static_cast<std::uint64_t>(i), subject.device);
+    StepMeasurement measurement = describe(subject, batches);
+    const double start = now(subject.device);
+    step.run(batches, kLearningRate);
+    measurement.seconds = now(subject.device) - start;
+    measured.push_back(measurement);
+  }
+  return measured;
+}
+
+std::vector<StepMeasurement> run_timed(const Subject& subject, AdamW& optimizer, const StepOptions& options) {
+  PartClock clock(subject.device);
+  TimedObjective objective(*subject.hypernetwork, clock);
+  TrainStep step(objective, optimizer, subject.config, {});
+  std::vector<StepMeasurement> measured;
+  for (int i = 0; i < options.steps; ++i) {
+    const auto batches = draw_batches(subject.size, options.seed, static_cast<std::uint64_t>(i), subject.device);
+    StepMeasurement measurement = describe(subject, batches);
+    const double start = now(subject.device);
+    objective.begin_step();
+    step.run(batches, kLearningRate);
+    clock.end_of(Part::optimizer);
+    measurement.seconds = now(subject.device) - start;
+    measurement.parts = clock.seconds();
+    measured.push_back(measurement);
+  }
+  return measured;
+}
+
+void measure(const Subject& subject, StepReport& report) {
+  const StepOptions& options = report.options;
+  const PeakMemory memory(subject.device);
+  report.loaded_bytes = memory.bytes_at_start();
+  const ShineObjective objective(*subject.hypernetwork, /*with_penalty=*/false);
+  AdamW optimizer(make_param_groups(objective.trained(), subject.config), subject.config);
+  TrainStep step(objective, optimizer, subject.config, {});
+  run_steps(subject, step, options, options.warmup);
+  report.steps = run_steps(subject, step, options, options.steps);
+  report.peak_bytes = memory.bytes_above_start();
+  report.timed = run_timed(subject, optimizer, options);
+  if (options.ops > 0) {
+    const OpProfile profile;
+    for (const StepMeasurement& each : run_steps(subject, step, options, options.steps)) {
+      report.profiled_seconds += each.seconds;
+    }
+    report.ops = profile.costs();
+  }
+  report.product_rate = measure_product_rate(subject.decoder.options().dtype, subject.device);
+}
+
+StepReport run_benchmark(const StepOptions& options) {
+  StepReport report;
+  report.options = options;
+  report.load_before = load_average();
+  report.threads = set_threads(options.threads);
+  const Subject subject(find_size(options.size), options, parse_device(options.device));
+  report.size = subject.size;
+  report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
+  report.frozen = subject.decoder.parameters().numel();
+  for (const NamedTensor& named : subject.hypernetwork->trained()) report.trained += named.tensor.numel();
+  measure(subject, report);
+  report.load_after = load_average();
+  return report;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_main("bench_step", [&] {
+    CLI::App app{
+        "Measures one optimizer step: tokens/s, time of each part, peak memory, share of the floor, operations."};
+    StepOptions options;
+    app.set_version_flag("--version", "bench_step " + version());
+    app.add_option("--size", options.size, str("model and batches: ", join(size_names(), ", ")))->capture_default_str();
+    app.add_option("--dtype", options.dtype, "dtype of the frozen weights")
+        ->check(CLI::IsMember({"float32", "bfloat16"}))
+        ->capture_default_str();
+    app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+    app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
+    app.add_option("--steps", options.steps, "steps measured, each on batches of its own; the median counts")
+        ->check(CLI::Range(1, 10000))
+        ->capture_default_str();
+    app.add_option("--warmup", options.warmup, "steps before them")->check(CLI::Range(0, 1000))->capture_default_str();
+    app.add_option("--seed", options.seed, "of weights, lengths and tokens")->capture_default_str();
+    app.add_option("--ops", options.ops, "operations listed; 0 = no profile")
+        ->check(CLI::Range(0, 1000))
+        ->capture_default_str();
+    app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
+    app.add_option("--json", options.json, "also write the numbers to this file");
+    CLI11_PARSE(app, argc, argv);
+    const StepReport report = run_benchmark(options);
+    print_report(report);
+    if (!options.json.empty()) write_file_atomically(options.json, to_json(report).dump(2) + "\n");
+    return 0;
+  });
+}

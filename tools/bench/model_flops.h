@@ -1,0 +1,28 @@
+#pragma once
+
+#include "shine/config/hypernetwork_config.h"
+#include "shine/models/decoder/decoder_config.h"
+#include "shine/models/shine/memory_to_params.h"
+#include "shine/train/model_batch.h"
+
+namespace shine::bench {
+
+/// Floating-point operations of the matrix products that a training step cannot do without, forward and backward:
+/// no gradient of frozen weights, the unmasked half of causal attention, the head at labelled positions, no
+/// recomputation. One multiply-add is 2.
+struct ModelFlops {
+  double backbone = 0.0;   ///< frozen projections, both passes, memory tokens included
+  double lora = 0.0;       ///< Meta-LoRA and generated LoRA
+  double attention = 0.0;  ///< scores and mixing of the backbone
+  double m2p = 0.0;        ///< memory-to-parameter network with its attention
+  double head = 0.0;       ///< logits and their gradient
+
+  double total() const { return backbone + lora + attention + m2p + head; }
+  ModelFlops& operator+=(const ModelFlops& other);
+};
+
+/// @param config  of the kind transformer without couple layers, resolved (see resolve_m2p_config)
+ModelFlops count_flops(const DecoderConfig& decoder, const HypernetworkConfig& config, const M2pShape& shape,
+                       const ModelBatch& batch);
+
+}  // namespace shine::bench

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "bench_size.h"
+#include "model_flops.h"
+#include "op_profile.h"
+#include "step_parts.h"
+
+namespace shine::bench {
+
+/// What the program was asked for.
+struct StepOptions {
+  std::string size = "cpu-small", dtype = "float32", device = "cpu", json;
+  int threads = 0, steps = 9, warmup = 3, ops = 20;
+  std::uint64_t seed = 1;
+  bool recompute = false;
+};
+
+/// One optimizer step.
+struct StepMeasurement {
+  double seconds = 0.0;
+  std::int64_t context_tokens = 0, conversation_tokens = 0, labels = 0;
+  ModelFlops flops;
+  PartSeconds parts{};  ///< zeros unless the parts were timed
+
+  std::int64_t tokens() const { return context_tokens + conversation_tokens; }
+  double tokens_per_second() const { return static_cast<double>(tokens()) / seconds; }
+};
+
+/// What the program found.
+struct StepReport {
+  StepOptions options;
+  BenchSize size;
+  int threads = 0;
+  std::int64_t memory_tokens = 0, trained = 0, frozen = 0;
+  std::vector<StepMeasurement> steps;  ///< as trained, in the order of running
+  std::vector<StepMeasurement> timed;  ///< the same batches again, with the parts timed
+  std::vector<OpCost> ops;             ///< over as many steps again
+  double profiled_seconds = 0.0;
+  double product_rate = 0.0;  ///< FLOP/s
+  std::size_t loaded_bytes = 0, peak_bytes = 0;
+  double load_before = 0.0, load_after = 0.0;
+
+  /// Share of the time that the products alone would take at product_rate.
+  double floor_share(const StepMeasurement& step) const { return step.flops.total() / product_rate / step.seconds; }
+};
+
+/// The step whose time per token is the median (the faster of two middle ones).
+const StepMeasurement& median_step(const std::vector<StepMeasurement>& steps);
+
+void print_report(const StepReport& report);
+nlohmann::ordered_json to_json(const StepReport& report);
+
+}  // namespace shine::bench
