@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "shine/common/error.h"
@@ -42,11 +43,12 @@ std::vector<Slice> slices_of(const LoraLayout& layout, std::int64_t block) {
 /// View of `row_values` (B, length) as the slice's tensor, before scaling.
 at::Tensor shaped(const at::Tensor& values, const Slice& slice, const LoraLayout& layout) {
   const std::int64_t batch = values.size(0), r = layout.rank;
-  const bool a_by_rank = layout.method == LoraMethod::lr || layout.method == LoraMethod::ll;   // A = view(r, in)^T
+  const bool a_by_rank = layout.method == LoraMethod::lr || layout.method == LoraMethod::ll;    // A = view(r, in)^T
   const bool b_by_output = layout.method == LoraMethod::rr || layout.method == LoraMethod::lr;  // B = view(out, r)^T
   switch (slice.part) {
     case Part::a:
-      return a_by_rank ? values.view({batch, r, slice.sizes.in}).transpose(1, 2) : values.view({batch, slice.sizes.in, r});
+      return a_by_rank ? values.view({batch, r, slice.sizes.in}).transpose(1, 2)
+                       : values.view({batch, slice.sizes.in, r});
     case Part::b:
       return b_by_output ? values.view({batch, slice.sizes.out, r}).transpose(1, 2)
                          : values.view({batch, r, slice.sizes.out});
@@ -61,10 +63,10 @@ double factor(const Slice& slice, const LoraLayout& layout) {
 
 std::int64_t block_of(const at::Tensor& vector, const LoraLayout& layout) {
   const std::int64_t needed = layout.spec.numel_per_layer(layout.rank);
-  SHINE_CHECK(vector.dim() == 2 && vector.size(1) % layout.spec.layers == 0 &&
-                  vector.size(1) / layout.spec.layers >= needed,
-              ShapeError, "a generated vector of shape ", vector.sizes(), " does not hold ", layout.spec.layers,
-              " layers of ", needed, " LoRA values each");
+  SHINE_CHECK(
+      vector.dim() == 2 && vector.size(1) % layout.spec.layers == 0 && vector.size(1) / layout.spec.layers >= needed,
+      ShapeError, "a generated vector of shape ", vector.sizes(), " does not hold ", layout.spec.layers, " layers of ",
+      needed, " LoRA values each");
   return vector.size(1) / layout.spec.layers;
 }
 
@@ -86,6 +88,7 @@ class LoraFromVector : public torch::autograd::Function<LoraFromVector> {
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& vector,
                                                 const LoraLayout& layout, std::int64_t block) {
+    context->set_materialize_grads(false);  // tensors that nothing used cost nothing
     context->saved_data["width"] = vector.size(1);
     context->saved_data["rank"] = layout.rank;
     context->saved_data["method"] = static_cast<std::int64_t>(layout.method);
@@ -108,14 +111,10 @@ class LoraFromVector : public torch::autograd::Function<LoraFromVector> {
                                                  torch::autograd::variable_list gradients) {
     const LoraLayout layout = restore_layout(context);
     const std::vector<Slice> slices = slices_of(layout, context->saved_data["block"].toInt());
-    std::int64_t batch = 0;
-    at::TensorOptions options;
-    for (const at::Tensor& gradient : gradients) {
-      if (gradient.defined()) {
-        batch = gradient.size(0);
-        options = gradient.options();
-      }
-    }
+    const auto given = std::find_if(gradients.begin(), gradients.end(), [](const auto& g) { return g.defined(); });
+    if (given == gradients.end()) return torch::autograd::variable_list(3);
+    const std::int64_t batch = given->size(0);
+    const at::TensorOptions options = given->options();
     const at::Tensor result = at::zeros({batch, context->saved_data["width"].toInt()}, options);
     for (std::size_t i = 0; i < slices.size(); ++i) {
       if (!gradients[i].defined()) continue;

@@ -8,9 +8,13 @@
 
 namespace shine {
 
-std::int64_t LoraTree::adapters() const { return layers.empty() ? 0 : layers[0][Projection::q].a.size(0); }
+std::int64_t LoraTree::adapters() const {
+  return layers.empty() ? 0 : layers[0][Projection::q].a.size(0);
+}
 
-std::int64_t LoraTree::rank() const { return layers.empty() ? 0 : layers[0][Projection::q].a.size(2); }
+std::int64_t LoraTree::rank() const {
+  return layers.empty() ? 0 : layers[0][Projection::q].a.size(2);
+}
 
 void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f) {
   for (std::size_t layer = 0; layer < tree.layers.size(); ++layer) {
@@ -27,6 +31,7 @@ void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&
 namespace {
 
 at::Tensor expand_adapters(const at::Tensor& tensor, std::int64_t adapters) {
+  if (!tensor.defined()) return tensor;
   auto sizes = tensor.sizes().vec();
   sizes[0] = adapters;
   return tensor.expand(sizes);
@@ -53,10 +58,13 @@ LoraTree concat_ranks(const LoraTree& first, const LoraTree& second) {
     for (const Projection p : kProjections) {
       const LoraWeights& x = first.layers[layer][p];
       const LoraWeights& y = second.layers[layer][p];
+      SHINE_CHECK(x.a.size(1) == y.a.size(1) && x.b.size(2) == y.b.size(2), ShapeError, "cannot merge LoRAs of ",
+                  dotted_name(p), " of layer ", layer, ": A ", x.a.sizes(), " and ", y.a.sizes(), ", B ", x.b.sizes(),
+                  " and ", y.b.sizes());
       merged.layers[layer][p] = {
           at::cat({expand_adapters(x.a, adapters), expand_adapters(y.a, adapters)}, 2),  // (B_l, in, r1 + r2)
           at::cat({expand_adapters(x.b, adapters), expand_adapters(y.b, adapters)}, 1),  // (B_l, r1 + r2, out)
-          add_terms(x.c, y.c)};
+          add_terms(expand_adapters(x.c, adapters), expand_adapters(y.c, adapters))};    // (B_l, out)
     }
   }
   return merged;

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "shine/common/error.h"
+
 namespace shine {
 namespace {
 
@@ -56,10 +58,19 @@ at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Ten
   return out.reshape({batch * longest, q.size(1), q.size(2)}).index_select(0, index);
 }
 
+void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows) {
+  const bool fits = q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == rows.tokens() &&
+                    k.size(0) == q.size(0) && k.size(2) == q.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0;
+  SHINE_CHECK(fits, ShapeError, "attention: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes(), ", rows of ",
+              rows.tokens(), " tokens: expected (N, heads, d) and twice (N, kv_heads, d)");
+}
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
                             double scale, AttentionLayout layout) {
+  check(q, k, v, rows);
+  if (rows.tokens() == 0) return q.clone();
   const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
   if (layout == AttentionLayout::per_row || rows.rows() == 1) return attend_per_row(q, all_k, all_v, rows, scale);
   return attend_padded(q, all_k, all_v, rows, scale);

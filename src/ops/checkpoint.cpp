@@ -23,6 +23,8 @@ class CheckpointNode : public torch::autograd::Node {
   }
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    // Nothing that was made from the output reached the loss.
+    if (!gradients[0].defined()) return torch::autograd::variable_list(saved_.size());
     Tensors inputs, wanted;
     for (std::size_t i = 0; i < saved_.size(); ++i) {
       const at::Tensor held = saved_[i].unpack();
@@ -33,6 +35,7 @@ class CheckpointNode : public torch::autograd::Node {
     {
       const at::AutoGradMode with_gradient(true);
       const at::Tensor output = function_(inputs);
+      if (!output.requires_grad()) return torch::autograd::variable_list(saved_.size());
       found = torch::autograd::grad({output}, wanted, {gradients[0]}, /*retain_graph=*/std::nullopt,
                                     /*create_graph=*/false, /*allow_unused=*/true);
     }

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "shine/common/error.h"
 
 namespace shine {
@@ -14,7 +16,13 @@ using Spans = std::vector<std::int64_t>;
 /// autograd::Function takes a tensor that may be absent in this form only.
 using OptionalTensor = std::optional<at::Tensor>;
 
-OptionalTensor if_defined(const at::Tensor& tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
+OptionalTensor if_defined(const at::Tensor& tensor) {
+  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
+}
+
+std::string sizes_text(const at::Tensor& tensor) {
+  return tensor.defined() ? ::shine::str(tensor.sizes()) : "none";
+}
 
 void check(const LoraLinearInput& in) {
   const bool fits = in.x.dim() == 2 && in.weight.dim() == 2 && in.a.dim() == 3 && in.b.dim() == 3 &&
@@ -22,9 +30,14 @@ void check(const LoraLinearInput& in) {
                     in.b.size(2) == in.weight.size(0) && in.a.size(2) == in.b.size(1) && in.a.size(0) == in.b.size(0);
   SHINE_CHECK(fits, ShapeError, "LoRA linear: x ", in.x.sizes(), ", W ", in.weight.sizes(), ", A ", in.a.sizes(),
               ", B ", in.b.sizes(), ": expected (N, in), (out, in), (B_l, in, r), (B_l, r, out)");
-  SHINE_CHECK(static_cast<std::int64_t>(in.spans.size()) == in.a.size(0) + 1 && in.spans.back() == in.x.size(0),
-              ShapeError, "LoRA linear: ", in.spans.size(), " offsets for ", in.a.size(0), " LoRAs and ", in.x.size(0),
-              " tokens");
+  const bool terms_fit = (!in.bias.defined() || in.bias.sizes() == at::IntArrayRef({in.b.size(2)})) &&
+                         (!in.c.defined() || in.c.sizes() == at::IntArrayRef({in.a.size(0), in.b.size(2)}));
+  SHINE_CHECK(terms_fit, ShapeError, "LoRA linear: bias ", sizes_text(in.bias), ", C ", sizes_text(in.c),
+              ": expected (", in.b.size(2), "), (", in.a.size(0), ", ", in.b.size(2), ")");
+  const bool spans_fit = static_cast<std::int64_t>(in.spans.size()) == in.a.size(0) + 1 && in.spans.front() == 0 &&
+                         in.spans.back() == in.x.size(0) && std::is_sorted(in.spans.begin(), in.spans.end());
+  SHINE_CHECK(spans_fit, ShapeError, "LoRA linear: offsets ", join(in.spans, ", "), " for ", in.a.size(0),
+              " LoRAs and ", in.x.size(0), " tokens");
 }
 
 class LoraLinear : public torch::autograd::Function<LoraLinear> {

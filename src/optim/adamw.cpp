@@ -11,7 +11,9 @@ namespace shine {
 namespace {
 
 /// PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
-double clip_factor(double norm, double limit) { return std::min(1.0, limit / (norm + 1e-6)); }
+double clip_factor(double norm, double limit) {
+  return std::min(1.0, limit / (norm + 1e-6));
+}
 
 /// Norm of each gradient, with one transfer from the device.
 std::vector<double> norms_of(const std::vector<at::Tensor>& gradients, double scale) {
@@ -104,15 +106,15 @@ std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
 
 void AdamW::load_state(const std::map<std::string, at::Tensor>& moments, std::int64_t steps) {
   const auto mine = state();
-  SHINE_CHECK(moments.size() == mine.size(), FormatError, "optimizer state of ", moments.size(),
-              " tensors, expected ", mine.size());
+  SHINE_CHECK(moments.size() == mine.size(), FormatError, "optimizer state of ", moments.size(), " tensors, expected ",
+              mine.size());
   for (const auto& [name, tensor] : mine) {
     const auto found = moments.find(name);
     SHINE_CHECK(found != moments.end(), FormatError, "optimizer state lacks ", name);
     SHINE_CHECK(found->second.sizes() == tensor.sizes(), FormatError, "optimizer state ", name, " has shape ",
                 found->second.sizes(), ", expected ", tensor.sizes());
-    tensor.copy_(found->second);
   }
+  for (const auto& [name, tensor] : mine) tensor.copy_(moments.at(name));
   steps_ = steps;
   for (const Moments& group : moments_) {
     for (const at::Tensor& count : group.steps) count.fill_(static_cast<double>(steps));

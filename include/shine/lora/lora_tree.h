@@ -32,6 +32,7 @@ struct LoraTree {
 
   /// B_l; 0 for an empty tree.
   std::int64_t adapters() const;
+  /// r; 0 for an empty tree.
   std::int64_t rank() const;
 };
 
@@ -39,10 +40,12 @@ struct LoraTree {
 void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f);
 
 /// Joins two trees along the rank: A along r, B along r, C summed, so that the sum of both deltas results.
-/// One side may be shared (B_l = 1) while the other is not: it is expanded. Throws ShapeError on other sizes.
+/// One side may be shared (B_l = 1) while the other is not: it is expanded. Throws ShapeError unless the layers and
+/// every `in` and `out` are equal.
 LoraTree concat_ranks(const LoraTree& first, const LoraTree& second);
 
-/// A new Meta-LoRA: A ~ Normal(0, scale) with std sqrt(scale), B = 0, C = 0 (SPEC section 3), float32 on the CPU.
+/// A new Meta-LoRA: A ~ Normal with mean 0 and variance `scale`, B = 0, C = 0 (SPEC section 3), B_l = 1, float32 on the
+/// CPU.
 LoraTree make_meta_lora(const LoraSpec& spec, std::int64_t rank, double scale, at::Generator& generator);
 
 }  // namespace shine

@@ -16,6 +16,7 @@ enum class AttentionLayout {
 /// @param q     (N, heads, d)
 /// @param k, v  (N, kv_heads, d); kv_heads divides heads, head h reads kv head h / (heads / kv_heads)
 /// @return      (N, heads, d)
+/// Throws ShapeError for other shapes, or if the rows do not hold N tokens.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
                             double scale, AttentionLayout layout);
 

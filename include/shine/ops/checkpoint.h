@@ -9,7 +9,9 @@ namespace shine {
 
 /// Activation checkpointing: runs `function` without keeping its intermediate values and runs it again in the
 /// backward. Every tensor that needs a gradient must be among `inputs`: what the function captures counts as
-/// constant. Undefined inputs are passed through as they are. The function must be deterministic.
+/// constant. Undefined inputs are passed through as they are. The function must be deterministic and return a new
+/// tensor, not one of its inputs. Inputs must not be changed in place before the backward (c10::Error then), and a
+/// second backward needs a retained graph.
 at::Tensor checkpoint(std::function<at::Tensor(const std::vector<at::Tensor>&)> function,
                       std::vector<at::Tensor> inputs);
 

@@ -14,7 +14,7 @@ struct LoraLinearInput {
   at::Tensor a;                     ///< (B_l, in, r)
   at::Tensor b;                     ///< (B_l, r, out)
   at::Tensor c;                     ///< (B_l, out); undefined: none
-  std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets: tokens [spans[i], spans[i + 1]) use adapter i
+  std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets from 0 to N: tokens [spans[i], spans[i + 1]) use adapter i
 };
 
 /// Returns y (N, out) in x's dtype; A, B and C are cast to it. Hand-written backward that keeps x, A, B and x A, and

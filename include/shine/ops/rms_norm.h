@@ -9,6 +9,7 @@ namespace shine {
 /// gets a gradient only when it asks for one.
 /// @param x       (.., H)
 /// @param weight  (H)
+/// @return        (.., H)
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
 /// The formula by autograd: the plain twin that tests rms_norm.

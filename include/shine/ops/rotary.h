@@ -12,10 +12,12 @@ struct RotaryTable {
 
 /// Angles in float32, as transformers computes them; the table has `dtype`.
 /// @param positions  (N), int64
+/// @param head_dim   d, even
 RotaryTable make_rotary_table(const at::Tensor& positions, std::int64_t head_dim, double theta, at::ScalarType dtype);
 
+/// Hand-written backward: the rotation by the opposite angle, nothing of x is kept. The table is constant.
 /// @param x  (N, heads, d)
-/// Hand-written backward: the rotation by the opposite angle, nothing of x is kept.
+/// @return   (N, heads, d)
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table);
 
 /// The formula by autograd: the plain twin that tests rotary.

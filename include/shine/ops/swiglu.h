@@ -4,7 +4,7 @@
 
 namespace shine {
 
-/// silu(gate) * up, element by element. Hand-written backward that keeps only the two inputs.
+/// silu(gate) * up, element by element; both of one shape. Hand-written backward that keeps only the two inputs.
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 
 /// The formula by autograd: the plain twin that tests swiglu.

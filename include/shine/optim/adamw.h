@@ -20,7 +20,7 @@ struct StepNorms {
 };
 
 /// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping.
-/// Moments are float32 tensors beside each parameter.
+/// Moments have the parameters' dtype (trained leaves are float32) and device.
 class AdamW {
  public:
   AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config);
@@ -29,6 +29,7 @@ class AdamW {
   /// `gradient_scale` multiplies the gradients first. A gradient that is not finite skips the step.
   StepNorms step(double learning_rate, double gradient_scale = 1.0);
 
+  /// Sets the gradients that exist to zero, in place.
   void zero_gradients();
 
   const std::vector<ParamGroup>& groups() const { return groups_; }
@@ -36,10 +37,11 @@ class AdamW {
   /// Steps taken (skipped ones not counted): the t of the bias correction.
   std::int64_t steps() const { return steps_; }
 
-  /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME".
+  /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME". Not copies: later steps change them.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
-  /// Restores what `state` and `steps` gave. Throws FormatError for missing, unexpected or mis-shaped moments.
+  /// Restores what `state` and `steps` gave. Throws FormatError for missing, unexpected or mis-shaped moments;
+  /// nothing is changed then.
   void load_state(const std::map<std::string, at::Tensor>& moments, std::int64_t steps);
 
  private:

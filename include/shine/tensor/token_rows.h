@@ -16,7 +16,7 @@ struct RowLayout {
   std::int64_t length(std::int64_t row) const {
     return starts[static_cast<std::size_t>(row) + 1] - starts[static_cast<std::size_t>(row)];
   }
-  std::int64_t longest() const;
+  std::int64_t longest() const;  ///< 0 without rows
   void push(std::int64_t length) { starts.push_back(starts.back() + length); }
 
   /// Position of every token in its row, (N), int64.
@@ -34,7 +34,8 @@ struct TokenRows {
 
   static TokenRows pack(const std::vector<std::vector<std::int64_t>>& rows, at::Device device);
 
-  /// From a padded batch (B, T) and its mask (1 = a real token, on either side); keeps the real tokens in order.
+  /// From a padded batch (B, T) and its mask (1 = a real token, on either side); keeps the real tokens in order. Throws
+  /// ShapeError unless both have one shape (B, T).
   static TokenRows from_padded(const at::Tensor& ids, const at::Tensor& mask);
 };
 

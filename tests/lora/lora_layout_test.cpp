@@ -1,0 +1,143 @@
+#include "shine/lora/lora_layout.h"
+
+#include "lora/small_spec.h"
+#include "shine/common/error.h"
+#include "support/gradient_check.h"
+
+namespace shine::test {
+namespace {
+
+constexpr std::int64_t kBatch = 2, kRank = 2;
+constexpr double kScale = 0.04;  // its root is 0.2
+
+LoraLayout layout_of(LoraMethod method, bool biases) {
+  return {small_spec(biases), kRank, method, kScale};
+}
+
+/// A vector whose layers have `tail` values that no LoRA uses.
+at::Tensor vector_of(const LoraLayout& layout, std::int64_t tail) {
+  const std::int64_t block = layout.spec.numel_per_layer(layout.rank) + tail;
+  return random_leaf({kBatch, layout.spec.layers * block});
+}
+
+at::Tensor flat(LoraTree tree) {
+  std::vector<at::Tensor> all;
+  for_each_tensor(tree, [&](const std::string&, at::Tensor& tensor) { all.push_back(tensor.reshape({-1})); });
+  return at::cat(all);
+}
+
+struct Case {
+  LoraMethod method;
+  bool biases;
+  std::int64_t tail;
+};
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (const auto method : {LoraMethod::rl, LoraMethod::rr, LoraMethod::lr, LoraMethod::ll}) {
+    for (const bool biases : {false, true}) {
+      for (const std::int64_t tail : {0, 5}) cases.push_back({method, biases, tail});
+    }
+  }
+  return cases;
+}
+
+std::string text(const Case& c) {
+  return str(config_names(c.method)[static_cast<std::size_t>(c.method)], c.biases ? " biases" : "", " tail ", c.tail);
+}
+
+TEST(LoraLayout, IndicesAreThoseOfTheMethod) {
+  for (const Case& c : all_cases()) {
+    const LoraLayout layout = layout_of(c.method, c.biases);
+    const at::Tensor vector = vector_of(layout, c.tail).detach();
+    const LoraTree tree = lora_from_vector(vector, layout);
+    const auto v = vector.accessor<double, 2>();
+    const double root = std::sqrt(kScale);
+    const bool a_as_in_r = c.method == LoraMethod::rl || c.method == LoraMethod::rr;
+    const bool b_as_r_out = c.method == LoraMethod::rl || c.method == LoraMethod::ll;
+    ASSERT_EQ(tree.layers.size(), 2U);
+    for (std::int64_t layer = 0; layer < 2; ++layer) {
+      std::int64_t at = layer * vector.size(1) / 2;
+      for (const Projection p : kProjections) {
+        const auto [in, out, has_bias] = layout.spec[p];
+        const LoraWeights& w = tree.layers[static_cast<std::size_t>(layer)][p];
+        const auto where = str(text(c), " layer ", layer, " ", name_of(p));
+        ASSERT_EQ(w.a.sizes(), at::IntArrayRef({kBatch, in, kRank})) << where;
+        ASSERT_EQ(w.b.sizes(), at::IntArrayRef({kBatch, kRank, out})) << where;
+        ASSERT_EQ(w.c.defined(), has_bias) << where;
+        const auto a = w.a.accessor<double, 3>(), b = w.b.accessor<double, 3>();
+        for (std::int64_t n = 0; n < kBatch; ++n) {
+          for (std::int64_t k = 0; k < kRank; ++k) {
+            for (std::int64_t i = 0; i < in; ++i) {
+              ASSERT_DOUBLE_EQ(a[n][i][k], root * v[n][at + (a_as_in_r ? i * kRank + k : k * in + i)]) << where;
+            }
+            for (std::int64_t o = 0; o < out; ++o) {
+              const std::int64_t index = at + in * kRank + (b_as_r_out ? k * out + o : o * kRank + k);
+              ASSERT_DOUBLE_EQ(b[n][k][o], root * v[n][index]) << where;
+            }
+          }
+          for (std::int64_t o = 0; has_bias && o < out; ++o) {
+            const double found = w.c[n][o].item<double>();
+            ASSERT_DOUBLE_EQ(found, kScale * v[n][at + (in + out) * kRank + o]) << where;
+          }
+        }
+        at += layout.spec.numel(p, kRank);
+      }
+    }
+  }
+}
+
+TEST(LoraLayout, FormsAgree) {
+  for (const Case& c : all_cases()) {
+    const LoraLayout layout = layout_of(c.method, c.biases);
+    const TensorFunction fused = [&](const auto& in) { return flat(lora_from_vector(in[0], layout)); };
+    const TensorFunction plain = [&](const auto& in) { return flat(lora_from_vector_plain(in[0], layout)); };
+    const at::Tensor vector = vector_of(layout, c.tail);
+    EXPECT_TRUE(forms_agree(fused, plain, {vector}, 0.0)) << text(c);
+    EXPECT_TRUE(forms_agree(fused, plain, {leaf(vector.to(at::kFloat))}, 1e-7)) << text(c);
+    // One rounding to bfloat16 in both.
+    EXPECT_TRUE(forms_agree(fused, plain, {leaf(vector.to(at::kBFloat16))}, 8e-3)) << text(c);
+  }
+}
+
+TEST(LoraLayout, GradientMatchesDifferences) {
+  for (const Case& c : all_cases()) {
+    const LoraLayout layout = layout_of(c.method, c.biases);
+    const TensorFunction f = [&](const auto& in) { return flat(lora_from_vector(in[0], layout)); };
+    EXPECT_TRUE(gradients_match_differences(f, {vector_of(layout, c.tail)})) << text(c);
+  }
+}
+
+TEST(LoraLayout, UnusedTailGetsNoGradient) {
+  const LoraLayout layout = layout_of(LoraMethod::lr, true);
+  const at::Tensor vector = vector_of(layout, 5);
+  flat(lora_from_vector(vector, layout)).square().sum().backward();
+  const std::int64_t block = vector.size(1) / 2;
+  const at::Tensor by_layer = vector.grad().view({kBatch, 2, block});
+  EXPECT_EQ(by_layer.narrow(2, block - 5, 5).abs().max().item<double>(), 0.0);
+  EXPECT_GT(by_layer.narrow(2, 0, block - 5).abs().min().item<double>(), 0.0);
+}
+
+TEST(LoraLayout, OutputsThatAreNotUsedLeaveZeros) {
+  const LoraLayout layout = layout_of(LoraMethod::rr, true);
+  const at::Tensor vector = vector_of(layout, 5);
+  const auto some = [&](const LoraTree& tree) {
+    return at::cat({tree.layers[1][Projection::v].b.flatten(), tree.layers[0][Projection::q].c.flatten()});
+  };
+  EXPECT_TRUE(forms_agree([&](const auto& in) { return some(lora_from_vector(in[0], layout)); },
+                          [&](const auto& in) { return some(lora_from_vector_plain(in[0], layout)); }, {vector}, 0.0));
+}
+
+TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
+  const LoraLayout layout = layout_of(LoraMethod::rl, false);
+  const std::int64_t needed = layout.spec.numel_per_layer(kRank);
+  EXPECT_NO_THROW(lora_from_vector(at::zeros({1, 2 * needed}), layout));
+  for (const std::vector<std::int64_t>& sizes :
+       {std::vector<std::int64_t>{1, 2 * needed - 2}, {1, 2 * needed + 1}, {2 * needed}, {1, 1, 2 * needed}}) {
+    EXPECT_THROW(lora_from_vector(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
+    EXPECT_THROW(lora_from_vector_plain(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
+  }
+}
+
+}  // namespace
+}  // namespace shine::test

@@ -1,0 +1,96 @@
+#include "shine/ops/attention.h"
+
+#include "shine/common/error.h"
+#include "support/gradient_check.h"
+
+namespace shine::test {
+namespace {
+
+constexpr std::int64_t kDim = 6;
+constexpr double kScale = 0.3;
+
+RowLayout layout_of(const std::vector<std::int64_t>& lengths) {
+  RowLayout rows;
+  for (const std::int64_t length : lengths) rows.push(length);
+  return rows;
+}
+
+std::vector<at::Tensor> qkv(const RowLayout& rows, std::int64_t heads, std::int64_t kv_heads, at::ScalarType type) {
+  return {random_leaf({rows.tokens(), heads, kDim}, type, 1), random_leaf({rows.tokens(), kv_heads, kDim}, type, 2),
+          random_leaf({rows.tokens(), kv_heads, kDim}, type, 3)};
+}
+
+TensorFunction form(const RowLayout& rows, AttentionLayout layout) {
+  return [=](const std::vector<at::Tensor>& in) { return causal_attention(in[0], in[1], in[2], rows, kScale, layout); };
+}
+
+TensorFunction plain(const RowLayout& rows) {
+  return [=](const std::vector<at::Tensor>& in) { return causal_attention_plain(in[0], in[1], in[2], rows, kScale); };
+}
+
+const std::vector<std::vector<std::int64_t>> kLengths{{7}, {1}, {3, 1, 5}, {0, 4, 0, 2}, {1, 1}, {2, 0}, {0, 0}, {0}};
+
+TEST(CausalAttention, LayoutsAndPlainFormAgree) {
+  const std::vector<std::array<std::int64_t, 2>> heads{{1, 1}, {4, 2}, {6, 1}};
+  for (const auto& lengths : kLengths) {
+    const RowLayout rows = layout_of(lengths);
+    for (const auto& [all, kv] : heads) {
+      for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+        const auto where =
+            str("rows ", join(lengths, " "), ", heads ", all, "/", kv, ", layout ", static_cast<int>(layout));
+        EXPECT_TRUE(forms_agree(form(rows, layout), plain(rows), qkv(rows, all, kv, at::kDouble), 1e-11)) << where;
+        EXPECT_TRUE(forms_agree(form(rows, layout), plain(rows), qkv(rows, all, kv, at::kFloat), 1e-5)) << where;
+        // Plain scores and weights are rounded to bfloat16 (2^-9), the kernel's are not.
+        EXPECT_TRUE(forms_agree(form(rows, layout), plain(rows), qkv(rows, all, kv, at::kBFloat16), 6e-2)) << where;
+      }
+    }
+  }
+}
+
+TEST(CausalAttention, GradientMatchesDifferences) {
+  const RowLayout rows = layout_of({3, 1, 4});
+  for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+    EXPECT_TRUE(gradients_match_differences(form(rows, layout), qkv(rows, 4, 2, at::kDouble)));
+  }
+}
+
+TEST(CausalAttention, SeesItsOwnRowAndPastOnly) {
+  const RowLayout rows = layout_of({4, 3});
+  for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+    const auto in = qkv(rows, 2, 1, at::kDouble);
+    const at::Tensor before = form(rows, layout)(in);
+    const at::NoGradGuard no_grad;
+    at::Tensor k = in[1].clone(), v = in[2].clone();
+    k.narrow(0, 2, 2).add_(3.0);  // tokens 2 and 3 of the first row
+    v.narrow(0, 2, 2).add_(3.0);
+    const at::Tensor after = form(rows, layout)({in[0], k, v});
+    EXPECT_TRUE(tensors_match(after.narrow(0, 0, 2), before.narrow(0, 0, 2), 1e-13));
+    EXPECT_FALSE(tensors_match(after.narrow(0, 2, 2), before.narrow(0, 2, 2), 1e-1));
+    EXPECT_TRUE(tensors_match(after.narrow(0, 4, 3), before.narrow(0, 4, 3), 1e-13));
+  }
+}
+
+TEST(CausalAttention, GroupedHeadsReadTheirOwnKvHead) {
+  const RowLayout rows = layout_of({3});
+  const auto in = qkv(rows, 4, 2, at::kDouble);
+  const at::Tensor all = form(rows, AttentionLayout::per_row)(in);
+  for (std::int64_t head = 0; head < 4; ++head) {
+    const at::Tensor alone =
+        plain(rows)({in[0].narrow(1, head, 1), in[1].narrow(1, head / 2, 1), in[2].narrow(1, head / 2, 1)});
+    EXPECT_TRUE(tensors_match(all.narrow(1, head, 1), alone, 1e-12)) << head;
+  }
+}
+
+TEST(CausalAttention, RefusesShapesThatDoNotFit) {
+  const RowLayout rows = layout_of({2, 3});
+  const auto in = qkv(rows, 4, 2, at::kFloat);
+  for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+    EXPECT_THROW(form(layout_of({2, 2}), layout)(in), ShapeError);
+    EXPECT_THROW(form(rows, layout)({in[0].narrow(1, 0, 3), in[1], in[2]}), ShapeError);
+    EXPECT_THROW(form(rows, layout)({in[0], in[1], in[2].narrow(1, 0, 1)}), ShapeError);
+    EXPECT_THROW(form(rows, layout)({in[0], in[1].narrow(2, 0, 4), in[2]}), ShapeError);
+  }
+}
+
+}  // namespace
+}  // namespace shine::test

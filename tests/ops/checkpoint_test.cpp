@@ -1,0 +1,130 @@
+#include "shine/ops/checkpoint.h"
+
+#include "support/gradient_check.h"
+
+namespace shine::test {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+
+/// Not linear in any input; the third may be absent.
+at::Tensor formula(const Tensors& in) {
+  const at::Tensor y = (in[0].mm(in[1])).tanh();
+  return in[2].defined() ? y * in[2] : y;
+}
+
+Tensors inputs_of(bool third) {
+  return {random_leaf({3, 4}), random_leaf({4, 2}, at::kDouble, 2),
+          third ? random_leaf({3, 2}, at::kDouble, 3) : at::Tensor()};
+}
+
+TEST(Checkpoint, ValuesAndGradientsAreThoseOfTheFunction) {
+  const TensorFunction kept = [](const Tensors& in) { return checkpoint(formula, in); };
+  for (const bool third : {true, false}) {
+    EXPECT_TRUE(forms_agree(kept, formula, inputs_of(third), 0.0)) << third;
+    EXPECT_TRUE(gradients_match_differences(kept, inputs_of(third))) << third;
+  }
+  Tensors frozen = inputs_of(true);
+  frozen[1].requires_grad_(false);
+  EXPECT_TRUE(forms_agree(kept, formula, frozen, 0.0));
+}
+
+TEST(Checkpoint, CallsTheFunctionAgainInTheBackwardOnly) {
+  int calls = 0, calls_with_gradient = 0;
+  const auto counted = [&](const Tensors& in) {
+    ++calls;
+    calls_with_gradient += at::GradMode::is_enabled() ? 1 : 0;
+    return formula(in);
+  };
+  const Tensors in = inputs_of(true);
+  const at::Tensor y = checkpoint(counted, in);
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(calls_with_gradient, 0);
+  y.sum().backward();
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(calls_with_gradient, 1);
+}
+
+TEST(Checkpoint, WithoutGradientsItOnlyCalls) {
+  int calls = 0;
+  const auto counted = [&](const Tensors& in) {
+    ++calls;
+    return formula(in);
+  };
+  Tensors in = inputs_of(true);
+  {
+    const at::NoGradGuard no_grad;
+    EXPECT_FALSE(checkpoint(counted, in).requires_grad());
+  }
+  for (at::Tensor& tensor : in) tensor = tensor.detach();
+  EXPECT_FALSE(checkpoint(counted, in).requires_grad());
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(Checkpoint, Nests) {
+  int inner_calls = 0;
+  const auto inner = [&](const Tensors& in) {
+    ++inner_calls;
+    return formula(in);
+  };
+  const TensorFunction nested = [&](const Tensors& in) {
+    const auto outer = [&](const Tensors& again) { return checkpoint(inner, again).sin() * again[0].sum(); };
+    return checkpoint(outer, in);
+  };
+  const TensorFunction direct = [](const Tensors& in) { return formula(in).sin() * in[0].sum(); };
+  EXPECT_TRUE(forms_agree(nested, direct, inputs_of(true), 0.0));
+  inner_calls = 0;
+  nested(inputs_of(true)).sum().backward();
+  EXPECT_EQ(inner_calls, 3);  // the outer forward, its recomputation, the inner recomputation
+}
+
+TEST(Checkpoint, Chains) {
+  const auto step = [](const Tensors& in) { return (in[0].mm(in[1])).tanh(); };
+  const TensorFunction chain = [&](const Tensors& in) {
+    return checkpoint(step, {checkpoint(step, {in[0], in[1]}), in[2]});
+  };
+  const TensorFunction direct = [&](const Tensors& in) { return step({step({in[0], in[1]}), in[2]}); };
+  EXPECT_TRUE(forms_agree(
+      chain, direct, {random_leaf({3, 4}), random_leaf({4, 2}, at::kDouble, 2), random_leaf({2, 5}, at::kDouble, 3)},
+      0.0));
+}
+
+TEST(Checkpoint, AnInputThatIsNotUsedGetsNoGradient) {
+  // The second checkpoint ignores the first one's output, which then receives no gradient either.
+  const at::Tensor x = random_leaf({2}), y = random_leaf({2}, at::kDouble, 2);
+  const auto square = [](const Tensors& in) { return in[0] * in[0]; };
+  const at::Tensor ignored = checkpoint(square, {x});
+  const at::Tensor one = checkpoint(square, {x.sum()});
+  const at::Tensor out = checkpoint(square, {y, ignored, one});
+  out.sum().backward();
+  EXPECT_TRUE(tensors_match(y.grad(), 2.0 * y.detach(), 1e-15));
+  EXPECT_TRUE(!x.grad().defined() || x.grad().abs().max().item<double>() == 0.0);
+}
+
+TEST(Checkpoint, AFunctionOfNoTrainedInputGivesNoGradient) {
+  const at::Tensor x = random_leaf({2}), fixed = random_tensor({2});
+  const at::Tensor out = checkpoint([](const Tensors& in) { return in[1] * 2.0; }, {x, fixed});
+  out.sum().backward();
+  EXPECT_TRUE(!x.grad().defined() || x.grad().abs().max().item<double>() == 0.0);
+}
+
+TEST(Checkpoint, TwoBackwardsNeedARetainedGraph) {
+  const Tensors in = inputs_of(true);
+  const at::Tensor loss = checkpoint(formula, in).sum();
+  loss.backward({}, /*retain_graph=*/true);
+  const at::Tensor once = in[0].grad().clone();
+  loss.backward();
+  EXPECT_TRUE(tensors_match(in[0].grad(), 2.0 * once, 1e-15));
+  EXPECT_THROW(loss.backward(), std::exception);
+}
+
+TEST(Checkpoint, NoticesAnInputThatWasChangedInPlace) {
+  const Tensors in = inputs_of(false);
+  const at::Tensor x = in[0] * 1.0;
+  const at::Tensor loss = checkpoint(formula, {x, in[1], in[2]}).sum();
+  x.add_(1.0);
+  EXPECT_THROW(loss.backward(), std::exception);
+}
+
+}  // namespace
+}  // namespace shine::test

@@ -1,0 +1,85 @@
+#include "shine/ops/linear_cross_entropy.h"
+
+#include "support/gradient_check.h"
+
+namespace shine::test {
+namespace {
+
+struct Head {
+  at::Tensor weight;
+  at::Tensor targets;
+};
+
+Head make_head(std::int64_t n, std::int64_t width, std::int64_t vocabulary, at::ScalarType type) {
+  const at::Tensor weight = random_tensor({vocabulary, width}, type, 2) * 0.5;
+  return {weight, (at::arange(n, at::kLong) * 7919).remainder(vocabulary)};
+}
+
+TensorFunction fused(const Head& head) {
+  return [head](const std::vector<at::Tensor>& in) { return linear_cross_entropy(in[0], head.weight, head.targets); };
+}
+
+TensorFunction plain(const Head& head) {
+  return [head](const std::vector<at::Tensor>& in) {
+    return linear_cross_entropy_plain(in[0], head.weight, head.targets);
+  };
+}
+
+TEST(LinearCrossEntropy, FormsAgree) {
+  for (const auto& [n, width, vocabulary] :
+       std::vector<std::array<std::int64_t, 3>>{{5, 3, 11}, {1, 1, 1}, {0, 4, 9}}) {
+    const auto hidden = [&, rows = n, columns = width](at::ScalarType type) {
+      return random_leaf({rows, columns}, type);
+    };
+    const auto head = [&, rows = n, columns = width, v = vocabulary](at::ScalarType type) {
+      return make_head(rows, columns, v, type);
+    };
+    EXPECT_TRUE(forms_agree(fused(head(at::kDouble)), plain(head(at::kDouble)), {hidden(at::kDouble)}, 1e-12)) << n;
+    EXPECT_TRUE(forms_agree(fused(head(at::kFloat)), plain(head(at::kFloat)), {hidden(at::kFloat)}, 1e-5)) << n;
+    // The logits are rounded to bfloat16 in both forms, the gradient by the logits in one step more.
+    EXPECT_TRUE(forms_agree(fused(head(at::kBFloat16)), plain(head(at::kBFloat16)), {hidden(at::kBFloat16)}, 2e-2))
+        << n;
+  }
+}
+
+TEST(LinearCrossEntropy, GradientMatchesDifferences) {
+  EXPECT_TRUE(gradients_match_differences(fused(make_head(4, 3, 9, at::kDouble)), {random_leaf({4, 3})}));
+}
+
+TEST(LinearCrossEntropy, ManyChunksGiveTheLossOfAllLogitsAtOnce) {
+  // A chunk holds 2^24 logits: 167 rows of this vocabulary, so 400 rows take three, the last one shorter.
+  const std::int64_t n = 400, width = 3, vocabulary = 100003;
+  const Head head = make_head(n, width, vocabulary, at::kFloat);
+  const at::Tensor hidden = random_leaf({n, width}, at::kFloat);
+  const TensorFunction whole = [&](const auto& in) {
+    return at::cross_entropy_loss(in[0].mm(head.weight.t()), head.targets, /*weight=*/{}, at::Reduction::None);
+  };
+  EXPECT_TRUE(forms_agree(fused(head), whole, {hidden}, 2e-5));
+}
+
+TEST(LinearCrossEntropy, LossIsFloat32AndFiniteForLargeLogits) {
+  Head head = make_head(2, 3, 5, at::kBFloat16);
+  const at::Tensor losses = linear_cross_entropy(random_tensor({2, 3}, at::kBFloat16) * 1e4, head.weight, head.targets);
+  EXPECT_EQ(losses.scalar_type(), at::kFloat);
+  EXPECT_TRUE(losses.isfinite().all().item<bool>());
+}
+
+TEST(LinearCrossEntropy, WithoutGradientTheLossIsTheSame) {
+  const Head head = make_head(5, 3, 11, at::kFloat);
+  const at::Tensor hidden = random_leaf({5, 3}, at::kFloat), losses = fused(head)({hidden});
+  const at::NoGradGuard no_grad;
+  const at::Tensor again = fused(head)({hidden});
+  EXPECT_FALSE(again.requires_grad());
+  EXPECT_TRUE(at::equal(again, losses.detach()));
+}
+
+TEST(LinearCrossEntropy, TargetOutsideTheVocabularyThrows) {
+  Head head = make_head(2, 3, 5, at::kFloat);
+  for (const std::int64_t outside : {std::int64_t{5}, std::int64_t{-1}, std::int64_t{-100}}) {
+    head.targets = at::full({2}, outside, at::kLong);
+    EXPECT_THROW(fused(head)({random_leaf({2, 3}, at::kFloat)}), std::exception) << outside;
+  }
+}
+
+}  // namespace
+}  // namespace shine::test

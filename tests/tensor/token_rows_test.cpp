@@ -1,0 +1,93 @@
+#include "shine/tensor/token_rows.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "shine/common/error.h"
+
+namespace shine {
+namespace {
+
+using Ids = std::vector<std::int64_t>;
+
+Ids values(const at::Tensor& tensor) {
+  EXPECT_EQ(tensor.scalar_type(), at::kLong);
+  EXPECT_EQ(tensor.dim(), 1);
+  const auto* data = tensor.const_data_ptr<std::int64_t>();
+  return {data, data + tensor.numel()};
+}
+
+RowLayout layout_of(const Ids& lengths) {
+  RowLayout rows;
+  for (const std::int64_t length : lengths) rows.push(length);
+  return rows;
+}
+
+TEST(RowLayout, CountsRowsAndTokens) {
+  const RowLayout rows = layout_of({3, 0, 5});
+  EXPECT_EQ(rows.starts, (Ids{0, 3, 3, 8}));
+  EXPECT_EQ(rows.rows(), 3);
+  EXPECT_EQ(rows.tokens(), 8);
+  EXPECT_EQ(rows.length(1), 0);
+  EXPECT_EQ(rows.length(2), 5);
+  EXPECT_EQ(rows.longest(), 5);
+  EXPECT_EQ(values(rows.positions(at::kCPU)), (Ids{0, 1, 2, 0, 1, 2, 3, 4}));
+}
+
+TEST(RowLayout, EmptyBatch) {
+  const RowLayout rows;
+  EXPECT_EQ(rows.rows(), 0);
+  EXPECT_EQ(rows.tokens(), 0);
+  EXPECT_EQ(rows.longest(), 0);
+  EXPECT_EQ(values(rows.positions(at::kCPU)), Ids{});
+}
+
+TEST(RowLayout, AdaptersShareConsecutiveRows) {
+  const RowLayout rows = layout_of({3, 0, 5, 2});
+  EXPECT_EQ(rows.adapter_spans(1), (Ids{0, 10}));
+  EXPECT_EQ(rows.adapter_spans(2), (Ids{0, 3, 10}));
+  EXPECT_EQ(rows.adapter_spans(4), (Ids{0, 3, 3, 8, 10}));
+  for (const std::int64_t wrong : {0, -1, 3, 8}) EXPECT_THROW(rows.adapter_spans(wrong), ShapeError) << wrong;
+}
+
+TEST(TokenRows, PacksRowsEndToEnd) {
+  const TokenRows packed = TokenRows::pack({{7, 8, 9}, {}, {1}}, at::kCPU);
+  EXPECT_EQ(values(packed.ids), (Ids{7, 8, 9, 1}));
+  EXPECT_EQ(packed.layout.starts, (Ids{0, 3, 3, 4}));
+  EXPECT_EQ(values(TokenRows::pack({}, at::kCPU).ids), Ids{});
+}
+
+TEST(TokenRows, DropsPaddingOfEitherSide) {
+  const at::Tensor ids = at::tensor({0, 0, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0}, at::kLong).view({3, 4});
+  const at::Tensor mask = at::tensor({0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0}, at::kLong).view({3, 4});
+  for (const auto type : {at::kLong, at::kBool, at::kFloat}) {
+    const TokenRows packed = TokenRows::from_padded(ids, mask.to(type));
+    EXPECT_EQ(values(packed.ids), (Ids{5, 6, 7, 0}));  // a real token may have the padding's id
+    EXPECT_EQ(packed.layout.starts, (Ids{0, 2, 4, 4}));
+  }
+}
+
+TEST(TokenRows, RefusesAMaskOfAnotherShape) {
+  const at::Tensor ids = at::zeros({2, 3}, at::kLong);
+  EXPECT_THROW(TokenRows::from_padded(ids, at::ones({2, 4}, at::kLong)), ShapeError);
+  EXPECT_THROW(TokenRows::from_padded(ids[0], at::ones({3}, at::kLong)), ShapeError);
+}
+
+TEST(LabelledTokens, PredictTheTokenAfterEachPosition) {
+  const LabelledTokens labelled =
+      LabelledTokens::of({{-100, 11, -100, 12}, {}, {21, -100}, {31, 32}, {-100}, {-100, 0}}, at::kCPU);
+  // A row's first label has nothing before it: neither the row itself nor the row that comes earlier predicts it.
+  EXPECT_EQ(values(labelled.positions), (Ids{0, 2, 6, 9}));
+  EXPECT_EQ(values(labelled.targets), (Ids{11, 12, 32, 0}));
+  EXPECT_EQ(labelled.count(), 4);
+}
+
+TEST(LabelledTokens, MayBeNone) {
+  EXPECT_EQ(LabelledTokens{}.count(), 0);
+  const LabelledTokens none = LabelledTokens::of({{-100, -100}, {5}}, at::kCPU);
+  EXPECT_EQ(none.count(), 0);
+  EXPECT_EQ(values(none.positions), Ids{});
+}
+
+}  // namespace
+}  // namespace shine
