@@ -41,12 +41,24 @@ TrainStep::Weights TrainStep::weights_of(const ModelBatch& batch, const Totals& 
   return weights;
 }
 
+StepResult TrainStep::run_without(std::vector<ModelBatch> micro_batches, std::size_t index, double learning_rate) {
+  const auto place = static_cast<std::ptrdiff_t>(index);
+  const std::int64_t tokens = micro_batches[index].tokens();
+  micro_batches.erase(micro_batches.begin() + place);
+  StepResult result = run(micro_batches, learning_rate);
+  result.micro_losses.insert(result.micro_losses.begin() + place, std::numeric_limits<double>::quiet_NaN());
+  result.tokens += tokens;
+  ++result.dropped;
+  return result;
+}
+
 StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double learning_rate) {
   StepResult result;
   Totals planned, counted;
   for (const ModelBatch& batch : micro_batches) planned.add(batch);
   optimizer_.zero_gradients();
-  for (const ModelBatch& batch : micro_batches) {
+  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
+    const ModelBatch& batch = micro_batches[i];
     result.tokens += batch.tokens();
     result.micro_losses.push_back(std::numeric_limits<double>::quiet_NaN());
     if (batch.labelled.count() == 0) {
@@ -58,6 +70,7 @@ StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double l
     at::Tensor total = value.loss_sum * weights.loss;
     if (value.penalty_sum.defined()) total = total + value.penalty_sum * weights.penalty;
     if (!std::isfinite(total.item<double>())) {
+      if (value.penalty_sum.defined()) return run_without(micro_batches, i, learning_rate);
       ++result.dropped;
       continue;
     }

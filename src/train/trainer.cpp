@@ -48,7 +48,9 @@ Trainer::Trainer(Stage stage, TrainerOptions options)
   resume();
   sampler.restore(progress_.sampler);
   loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), kPreparedAhead);
-  metrics_ = std::make_unique<MetricsFile>(std::filesystem::path(options_.run.dir) / "metrics.jsonl", progress_.step);
+  // A run that starts anew also validates anew, at step 0.
+  const std::int64_t last_written = progress_.step > 0 ? progress_.step : -1;
+  metrics_ = std::make_unique<MetricsFile>(std::filesystem::path(options_.run.dir) / "metrics.jsonl", last_written);
 }
 
 void Trainer::resume() {

@@ -15,10 +15,10 @@ struct StepResult {
   double penalty = 0.0;              ///< adapter_reg times the reduced L1 norm
   std::vector<double> micro_losses;  ///< mean over the labels of each micro-batch; NaN where it was dropped
   StepNorms norms;
-  std::int64_t labels = 0;           ///< labelled tokens that counted
-  std::int64_t tokens = 0;           ///< real tokens of all micro-batches
-  int dropped = 0;                   ///< micro-batches without labels or with a loss that is not finite
-  bool skipped = false;              ///< nothing was updated: all dropped, or a gradient that is not finite
+  std::int64_t labels = 0;  ///< labelled tokens that counted
+  std::int64_t tokens = 0;  ///< real tokens of all micro-batches
+  int dropped = 0;          ///< micro-batches without labels or with a loss that is not finite
+  bool skipped = false;     ///< nothing was updated: all dropped, or a gradient that is not finite
 };
 
 /// The penalty on generated vectors.
@@ -41,6 +41,10 @@ class TrainStep {
     double loss = 0.0, penalty = 0.0;
   };
   Weights weights_of(const ModelBatch& batch, const Totals& planned) const;
+
+  /// Starts again without one micro-batch: loss and penalty have denominators of their own, so that no single scale
+  /// gives the share of a dropped one back to the others.
+  StepResult run_without(std::vector<ModelBatch> micro_batches, std::size_t index, double learning_rate);
 
   const Objective& objective_;
   AdamW& optimizer_;

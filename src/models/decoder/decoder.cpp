@@ -13,6 +13,20 @@
 
 namespace shine {
 
+namespace {
+
+/// Calls `f` with every weight of a layer, undefined ones too.
+template <class AnyLayer, class Function>
+void for_each_weight(AnyLayer& layer, Function f) {
+  for (auto* norm : {&layer.input_norm, &layer.post_attention_norm, &layer.q_norm, &layer.k_norm}) f(*norm);
+  for (auto& linear : layer.projections) {
+    f(linear.weight);
+    f(linear.bias);
+  }
+}
+
+}  // namespace
+
 /// What every projection of a layer needs beside its input.
 struct Decoder::LayerContext {
   const RowLayout& rows;
@@ -114,20 +128,26 @@ at::Tensor Decoder::run_layer(const Layer& layer, const at::Tensor& x, const Lay
   return h + mlp_block(layer, rms_norm(h, layer.post_attention_norm, eps), context);
 }
 
-at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor& x,
-                                           const LayerContext& context) const {
+at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
   std::vector<at::Tensor> inputs{x};
+  for_each_weight(layer, [&](const at::Tensor& weight) { inputs.push_back(weight); });
   if (context.lora != nullptr) {
     for (const LoraWeights& weights : context.lora->projections) {
       inputs.insert(inputs.end(), {weights.a, weights.b, weights.c});
     }
   }
   // The backward runs after this call has returned: everything is captured by value.
-  const auto again = [this, &layer, rows = context.rows, table = context.rotary, spans = context.spans](
-                         const std::vector<at::Tensor>& in) {
+  const auto again = [this, rows = context.rows, table = context.rotary,
+                      spans = context.spans](const std::vector<at::Tensor>& in) {
+    std::size_t next = 1;
+    Layer weights;
+    for_each_weight(weights, [&](at::Tensor& weight) { weight = in[next++]; });
     LoraLayer lora;
-    for (std::size_t p = 0; in.size() > 1 && p < 7; ++p) lora.projections[p] = {in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p]};
-    return run_layer(layer, in[0], {rows, table, in.size() > 1 ? &lora : nullptr, spans});
+    const bool adapted = next < in.size();
+    for (std::size_t p = 0; adapted && p < 7; ++p, next += 3) {
+      lora.projections[p] = {in[next], in[next + 1], in[next + 2]};
+    }
+    return run_layer(weights, in[0], {rows, table, adapted ? &lora : nullptr, spans});
   };
   return checkpoint(again, std::move(inputs));
 }
@@ -138,8 +158,8 @@ at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const L
               "hidden states of shape ", hidden.sizes(), ": expected (", rows.tokens(), ", ", config_.hidden_size, ")");
   SHINE_CHECK(lora == nullptr || static_cast<std::int64_t>(lora->layers.size()) == config_.layers, ShapeError,
               "a LoRA of ", lora->layers.size(), " layers on a model of ", config_.layers);
-  const RotaryTable table = make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta,
-                                              hidden.scalar_type());
+  const RotaryTable table =
+      make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type());
   const std::vector<std::int64_t> spans = lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const LayerContext context{rows, table, lora ? &lora->layers[i] : nullptr, spans};
@@ -158,7 +178,9 @@ at::Tensor Decoder::head_weight() const {
   return (config_.tied_embeddings ? embedding_ : lm_head_).narrow(0, 0, softmax_size_);
 }
 
-at::Tensor Decoder::logits(const at::Tensor& hidden) const { return hidden.mm(head_weight().t()); }
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  return hidden.mm(head_weight().t());
+}
 
 at::Tensor Decoder::losses(const at::Tensor& hidden, const LabelledTokens& labelled) const {
   const at::Tensor rows = hidden.index_select(0, labelled.positions);  // (n, H)

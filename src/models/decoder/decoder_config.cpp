@@ -11,11 +11,20 @@ namespace {
 using Json = nlohmann::json;
 
 /// Keys of related families that change the result whenever they are set; no family here implements them.
-constexpr std::array<const char*, 14> kRefusedKeys{
-    "quantization_config",     "num_experts",          "num_local_experts",      "logit_scale",
-    "embedding_multiplier",    "residual_multiplier",  "attention_multiplier",   "logits_scaling",
-    "final_logit_softcapping", "attn_logit_softcapping", "query_pre_attn_scalar", "no_rope_layers",
-    "use_qk_norm",             "attention_chunk_size"};
+constexpr std::array<const char*, 14> kRefusedKeys{"quantization_config",
+                                                   "num_experts",
+                                                   "num_local_experts",
+                                                   "logit_scale",
+                                                   "embedding_multiplier",
+                                                   "residual_multiplier",
+                                                   "attention_multiplier",
+                                                   "logits_scaling",
+                                                   "final_logit_softcapping",
+                                                   "attn_logit_softcapping",
+                                                   "query_pre_attn_scalar",
+                                                   "no_rope_layers",
+                                                   "use_qk_norm",
+                                                   "attention_chunk_size"};
 
 [[noreturn]] void refuse(const std::string& where, const std::string& key, const std::string& value) {
   throw UnsupportedError(str("`", key, "`: ", value, " would change the result and is not implemented"), where,
@@ -35,7 +44,7 @@ void refuse_attention_variants(const Json& json, const DecoderConfig& config, co
       if (type != "full_attention") refuse(where, "layer_types", type.dump());
     }
   } else if (config.model_type == "qwen3" && get_bool_or(json, "use_sliding_window", false, where) &&
-             has_value(json, "sliding_window", where) &&
+             (!json.contains("sliding_window") || has_value(json, "sliding_window", where)) &&
              get_int_or(json, "max_window_layers", 28, where) < config.layers) {
     refuse(where, "use_sliding_window", "true");
   }
@@ -51,7 +60,8 @@ void read_rope(const Json& json, DecoderConfig& config, const std::string& where
     const std::string inner = str(where, ": ", key);
     const std::string type = get_string_or(rope, "rope_type", get_string_or(rope, "type", "default", inner), inner);
     if (type != "default") refuse(where, key, str("rope type ", type));
-    if (get_double_or(rope, "partial_rotary_factor", 1.0, inner) != 1.0) refuse(inner, "partial_rotary_factor", "not 1");
+    if (get_double_or(rope, "partial_rotary_factor", 1.0, inner) != 1.0)
+      refuse(inner, "partial_rotary_factor", "not 1");
     const double theta = get_double_or(rope, "rope_theta", config.rope_theta, inner);
     SHINE_CHECK(!has_value(json, "rope_theta", where) || theta == config.rope_theta, FormatError, inner,
                 ": rope_theta ", theta, " differs from the outer rope_theta ", config.rope_theta);
@@ -63,8 +73,8 @@ void read_rope(const Json& json, DecoderConfig& config, const std::string& where
 
 void read_heads(const Json& json, DecoderConfig& config, const std::string& where) {
   config.heads = positive(json, "num_attention_heads", where);
-  config.kv_heads = has_value(json, "num_key_value_heads", where) ? positive(json, "num_key_value_heads", where)
-                                                                  : config.heads;
+  config.kv_heads =
+      has_value(json, "num_key_value_heads", where) ? positive(json, "num_key_value_heads", where) : config.heads;
   SHINE_CHECK(config.heads % config.kv_heads == 0, FormatError, where, ": ", config.heads,
               " attention heads are not a multiple of ", config.kv_heads, " key/value heads");
   if (has_value(json, "head_dim", where)) {

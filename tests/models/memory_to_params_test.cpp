@@ -1,0 +1,141 @@
+#include "shine/models/shine/memory_to_params.h"
+
+#include <gtest/gtest.h>
+
+#include "models/tiny_model.h"
+#include "shine/common/error.h"
+
+namespace shine::test {
+namespace {
+
+M2pShape tiny_shape(std::int64_t memory_tokens = 29) {
+  return {.spec = tiny_config().lora_spec(), .rank = 2, .hidden_size = 16, .memory_tokens = memory_tokens};
+}
+
+M2pConfig config_of(M2pKind kind) {
+  M2pConfig config = tiny_options().config.m2p;
+  config.kind = kind;
+  config.linear_hidden = 12;
+  return config;
+}
+
+std::unique_ptr<MemoryToParams> make(const M2pConfig& config, const M2pShape& shape) {
+  auto network = make_memory_to_params(config, shape, /*recompute=*/false);
+  network->parameters().allocate(at::TensorOptions().dtype(at::kFloat));
+  std::uint64_t seed = 40;
+  for (const ParameterSlot& slot : network->parameters().slots()) {
+    slot.tensor->copy_(random_tensor(slot.shape, ++seed) * 0.3);
+  }
+  return network;
+}
+
+class M2pKinds : public testing::TestWithParam<M2pKind> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, M2pKinds, testing::Values(M2pKind::transformer, M2pKind::linear, M2pKind::lineargate),
+                         [](const auto& tested) {
+                           return std::string(config_names(M2pKind{})[static_cast<std::size_t>(tested.param)]);
+                         });
+
+TEST_P(M2pKinds, MeanPoolingAveragesTokensThatAreMemoryTokensApart) {
+  // The same network once with pooling over 2 x 29 tokens, once without it over 58 tokens.
+  M2pConfig pooled = config_of(GetParam());
+  pooled.mean_pool_size = 2;
+  const at::Tensor states = random_tensor({3, 2, 58, 16}, 1);
+  const at::Tensor found = make(pooled, tiny_shape())->forward(states);
+  ASSERT_EQ(found.sizes().vec(), (std::vector<std::int64_t>{3, 2 * 29 * 16}));
+
+  const at::Tensor all = make(config_of(GetParam()), tiny_shape(58))->forward(states).view({3, 2, 58, 16});
+  at::Tensor expected = at::zeros({3, 2, 29, 16});
+  for (std::int64_t m = 0; m < 29; ++m) {
+    expected.select(2, m).copy_((all.select(2, m) + all.select(2, m + 29)) / 2);
+  }
+  EXPECT_LT(relative_error(found, expected.view({3, -1})), 1e-6);
+}
+
+TEST_P(M2pKinds, SamplesDoNotMix) {
+  const auto network = make(config_of(GetParam()), tiny_shape());
+  const at::Tensor states = random_tensor({3, 2, 29, 16}, 1);
+  const at::Tensor together = network->forward(states);
+  for (std::int64_t i = 0; i < 3; ++i) {
+    EXPECT_LT(relative_error(together.narrow(0, i, 1), network->forward(states.narrow(0, i, 1))), 1e-6);
+  }
+}
+
+TEST_P(M2pKinds, StatesOfAnotherShapeAreRefused) {
+  const auto network = make(config_of(GetParam()), tiny_shape());
+  for (const std::vector<std::int64_t>& shape : std::vector<std::vector<std::int64_t>>{
+           {2, 29, 16}, {1, 3, 29, 16}, {1, 2, 28, 16}, {1, 2, 29, 15}, {1, 1, 29, 16}}) {
+    EXPECT_THROW(network->forward(at::zeros(shape)), ShapeError);
+  }
+}
+
+TEST_P(M2pKinds, InitialisesAsPyTorchDoesEachLayerItsOwn) {
+  M2pConfig config = config_of(GetParam());
+  config.linear_bias = true;
+  config.num_layers = 3;
+  const auto network = make(config, tiny_shape());
+  at::Generator generator = at::detail::createCPUGenerator(9);
+  network->initialise(generator);
+  std::map<std::string, at::Tensor> tensors;
+  for (const ParameterSlot& slot : network->parameters().slots()) tensors[slot.name] = *slot.tensor;
+  EXPECT_EQ(tensors.at("layer_pe").abs().max().item<double>(), 0.0);
+  EXPECT_EQ(tensors.at("token_pe").abs().max().item<double>(), 0.0);
+  const auto expect_uniform = [&](const std::string& name, double bound) {
+    const double highest = tensors.at(name).abs().max().item<double>();
+    EXPECT_LE(highest, bound) << name;
+    EXPECT_GT(highest, 0.8 * bound) << name;
+    EXPECT_NEAR(tensors.at(name).std().item<double>() * std::sqrt(3.0) / bound, 1.0, 0.4) << name;
+  };
+  if (GetParam() == M2pKind::transformer) {
+    const std::string layer = "transformer_layers.1.";
+    expect_uniform(layer + "self_attn.in_proj_weight", std::sqrt(6.0 / (48 + 16)));
+    expect_uniform(layer + "self_attn.out_proj.weight", 0.25);
+    expect_uniform(layer + "linear1.weight", 0.25);
+    expect_uniform(layer + "linear1.bias", 0.25);
+    expect_uniform(layer + "linear2.weight", 1 / std::sqrt(20.0));
+    expect_uniform(layer + "linear2.bias", 1 / std::sqrt(20.0));
+    for (const char* zero : {"self_attn.in_proj_bias", "self_attn.out_proj.bias", "norm1.bias", "norm2.bias"}) {
+      EXPECT_EQ(tensors.at(layer + zero).abs().max().item<double>(), 0.0) << zero;
+    }
+    for (const char* one : {"norm1.weight", "norm2.weight"}) {
+      EXPECT_TRUE(at::equal(tensors.at(layer + one), at::ones({16}))) << one;
+    }
+    EXPECT_FALSE(at::equal(tensors.at(layer + "linear1.weight"), tensors.at("transformer_layers.0.linear1.weight")));
+  } else {
+    expect_uniform("linear_layers.0.weight", 0.25);
+    expect_uniform("linear_layers.1.weight", 1 / std::sqrt(12.0));
+    expect_uniform("linear_layers.1.bias", 1 / std::sqrt(12.0));
+  }
+}
+
+TEST(M2pConfig, ZerosStandForThePublishedSizes) {
+  M2pShape shape = tiny_shape();
+  shape.hidden_size = 256;
+  const M2pConfig config = resolve_m2p_config({}, shape);
+  EXPECT_EQ(config.heads, 2);
+  EXPECT_EQ(config.feedforward, 512);
+  EXPECT_EQ(config.couple_width, 256);
+  EXPECT_EQ(config.couple_heads, 2);
+  EXPECT_EQ(config.couple_feedforward, 512);
+  EXPECT_EQ(resolve_m2p_config({}, tiny_shape()).heads, 1) << "at least one head";
+}
+
+TEST(M2pConfig, ListsAllSizesThatDoNotDivide) {
+  M2pConfig config = config_of(M2pKind::transformer);
+  config.heads = 3;
+  config.couple_layers = 1;
+  config.couple_width = 12;
+  config.couple_heads = 5;
+  try {
+    resolve_m2p_config(config, tiny_shape());
+    FAIL() << "accepted";
+  } catch (const ConfigError& error) {
+    const std::string text = error.what();
+    for (const char* part : {"m2p.heads 3 does not divide the hidden size 16", "couple_heads 5", "couple_width 12",
+                             "A of q 32", "B of k 16"}) {
+      EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shine::test

@@ -1,0 +1,29 @@
+#include "shine/train/metrics_file.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "shine/common/error.h"
+#include "shine/io/text_file.h"
+#include "support/paths.h"
+
+namespace shine::test {
+namespace {
+
+TEST(MetricsFile, KeepsLinesUpToTheResumedStepAndAppends) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "metrics.jsonl";
+  const std::string kept = "{\"kind\":\"train\",\"step\":1}\n{\"kind\":\"train\",\"step\":2}\n";
+  write_file_atomically(path,
+                        kept + "{\"kind\":\"train\",\"step\":3}\nno json\n{\"step\":\"1\"}\n{\"kind\":\"train\",\"st");
+  MetricsFile(path, 2).write({{"kind", "train"}, {"step", 3}, {"loss", 0.5}});
+  EXPECT_EQ(read_text_file(path), kept + "{\"kind\":\"train\",\"step\":3,\"loss\":0.5}\n");
+}
+
+TEST(MetricsFile, AFolderThatDoesNotExistIsAnError) {
+  EXPECT_THROW(MetricsFile("/nonexistent/metrics.jsonl", 0), IoError);
+}
+
+}  // namespace
+}  // namespace shine::test

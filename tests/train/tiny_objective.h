@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "models/tiny_model.h"
+#include "shine/data/dataset.h"
+#include "shine/train/objective.h"
+
+namespace shine::test {
+
+/// Conversations of given labels: one row each, all of it labelled but the first token.
+inline Sample labelled_row(const std::vector<std::int64_t>& labels) {
+  Sample sample;
+  sample.context_ids = {1};
+  sample.conversation_ids = {0};
+  sample.labels = {-100};
+  for (const std::int64_t label : labels) {
+    sample.conversation_ids.push_back(label < 0 ? 0 : label);
+    sample.labels.push_back(label);
+  }
+  return sample;
+}
+
+inline ModelBatch batch_of(const std::vector<std::vector<std::int64_t>>& rows) {
+  std::vector<Sample> samples;
+  for (const auto& labels : rows) samples.push_back(labelled_row(labels));
+  return make_model_batch(samples, at::kCPU);
+}
+
+/// Every label t costs (w - t / 10)^2, every row has the penalty w^2. The labels below have another effect.
+class QuadraticObjective : public Objective {
+ public:
+  static constexpr std::int64_t kNaNLoss = 77;      ///< its loss is NaN
+  static constexpr std::int64_t kNaNGradient = 78;  ///< its loss is finite, the gradient is not
+
+  explicit QuadraticObjective(double start, bool with_penalty = false)
+      : weight_(at::full({1}, start, at::TensorOptions().dtype(at::kDouble)).requires_grad_(true)),
+        with_penalty_(with_penalty) {}
+
+  ObjectiveValue forward(const ModelBatch& batch) const override {
+    const at::Tensor& targets = batch.labelled.targets;
+    at::Tensor loss = (weight_ - targets.to(at::kDouble) / 10).square().sum();
+    if (targets.eq(kNaNLoss).any().item<bool>()) loss = loss * std::numeric_limits<double>::quiet_NaN();
+    if (targets.eq(kNaNGradient).any().item<bool>()) loss = loss + (weight_ - weight_.detach()).sqrt().sum();
+    ObjectiveValue value{loss, {}};
+    if (with_penalty_) value.penalty_sum = weight_.square().sum() * static_cast<double>(batch.samples());
+    return value;
+  }
+
+  std::vector<TrainedTensor> trained() const override { return {{"w", weight_}}; }
+  double weight() const { return weight_.item<double>(); }
+  double gradient() const { return weight_.grad().item<double>(); }
+
+ private:
+  at::Tensor weight_;
+  bool with_penalty_;
+};
+
+}  // namespace shine::test
