@@ -1,5 +1,6 @@
 #include "build_stage.h"
 
+#include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 #include "shine/data/documents.h"
@@ -16,6 +17,8 @@ SpecialTokens special_tokens(const TextConfig& text) {
 
 DocumentSplit load_texts(const ExperimentConfig& config) {
   DocumentSplit split = load_documents(config.data, static_cast<std::uint64_t>(config.run.seed));
+  SHINE_CHECK(!split.train.empty(), ConfigError, "data.train: ", join(config.data.train, ", "),
+              ": no text to train on (name files that hold texts)");
   log_info(str(split.train.size(), " training texts, ", split.validation.size(), " validation texts (", split.empty,
                " empty ones left out, ", split.repaired, " with repaired UTF-8, ", split.dropped_from_train,
                " also in validation and dropped)"));

@@ -66,6 +66,9 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {},
                                         ConfigOrigins* origins = nullptr);
 
+/// Throws ConfigError that lists every file or folder the configuration names and that does not exist.
+void check_inputs(const ExperimentConfig& config);
+
 /// The resolved configuration as YAML that load_experiment_config reads back to an equal one.
 std::string experiment_yaml(const ExperimentConfig& config);
 

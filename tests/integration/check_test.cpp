@@ -1,0 +1,102 @@
+// shine_train --check: sizes from a config.json alone; and the usual answers of the programs with LibTorch.
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "integration/answers.h"
+#include "integration/tiny_run.h"
+
+namespace shine::test {
+namespace {
+
+/// The numbers of a published Qwen3 model, and what follows from them by hand: D is the sum of in + out over the seven
+/// projections; M = 8 D / H; Meta-LoRA L * 128 * D; M2P (L + M) H + 4 (8 H^2 + 11 H); memory M H.
+struct Expected {
+  const char* size;
+  int hidden, layers, intermediate, heads;
+  bool tied;
+  const char *backbone, *memory_tokens, *meta_lora, *m2p, *memory, *all;
+};
+
+std::ostream& operator<<(std::ostream& out, const Expected& expected) {
+  return out << expected.size;
+}
+
+std::string qwen3_json(const Expected& e) {
+  return R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_act": "silu", "attention_bias": false,
+"attention_dropout": 0.0, "head_dim": 128, "num_key_value_heads": 8, "vocab_size": 151936, "rms_norm_eps": 1e-06,
+"rope_theta": 1000000, "rope_scaling": null, "sliding_window": null, "use_sliding_window": false,
+"max_window_layers": 28, "max_position_embeddings": 40960, "torch_dtype": "bfloat16",
+"hidden_size": )" +
+         std::to_string(e.hidden) + ", \"num_hidden_layers\": " + std::to_string(e.layers) +
+         ", \"intermediate_size\": " + std::to_string(e.intermediate) +
+         ", \"num_attention_heads\": " + std::to_string(e.heads) +
+         ", \"tie_word_embeddings\": " + (e.tied ? "true" : "false") + "}\n";
+}
+
+class CheckQwen3 : public testing::TestWithParam<Expected> {};
+
+TEST_P(CheckQwen3, SizesNeedNoWeights) {
+  const Expected& expected = GetParam();
+  const TemporaryFolder folder;
+  write_bytes(folder.path() / "config.json", qwen3_json(expected));
+  const std::string run = (folder.path() / "run").string();
+  const Outcome outcome =
+      run_program("shine_train", {std::string("configs/qwen3-") + expected.size + "/pretrain.yaml",
+                                  "model.path=" + folder.path().string(), "run.dir=" + run, "--check"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  for (const std::string& line :
+       {std::string("backbone: qwen3, ") + std::to_string(expected.layers) + " layers, H " +
+            std::to_string(expected.hidden) + ", " + expected.backbone + " parameters (frozen)\n",
+        std::string("\nmemory tokens: ") + expected.memory_tokens + "\n",
+        std::string("\ntrained metalora: ") + expected.meta_lora + " parameters\n",
+        std::string("\ntrained metanetwork: ") + expected.m2p + " parameters\n",
+        std::string("\ntrained mem_tokens: ") + expected.memory + " parameters\n",
+        std::string("\ntrained in all: ") + expected.all + " parameters\n"}) {
+    EXPECT_NE(outcome.out.find(line), std::string::npos) << line << "is not in\n" << outcome.out;
+  }
+  // Frozen weights in float32 and 16 bytes for a trained value; a run on a GPU of 80 GB cannot need terabytes.
+  std::smatch mib;
+  const std::regex estimate(
+      R"(memory estimate: (\d+) MiB frozen weights \+ (\d+) MiB trained .* \+ (\d+) MiB act.* = (\d+) MiB)");
+  ASSERT_TRUE(std::regex_search(outcome.out, mib, estimate)) << outcome.out;
+  EXPECT_NEAR(std::stod(mib[1]), std::stod(expected.backbone) * 4 / (1 << 20), 1);
+  EXPECT_NEAR(std::stod(mib[2]), std::stod(expected.all) * 16 / (1 << 20), 1);
+  EXPECT_GT(std::stod(mib[3]), 100);
+  EXPECT_LT(std::stod(mib[3]), 100000);
+  EXPECT_NEAR(std::stod(mib[4]), std::stod(mib[1]) + std::stod(mib[2]) + std::stod(mib[3]), 2);
+  EXPECT_FALSE(std::filesystem::exists(run));
+}
+
+INSTANTIATE_TEST_SUITE_P(Integration, CheckQwen3,
+                         testing::Values(Expected{"0.6b", 1024, 28, 3072, 16, true, "596049920", "176", "80740352",
+                                                  "33808384", "180224", "114728960"},
+                                         Expected{"1.7b", 2048, 28, 6144, 16, true, "1720574976", "152", "139460608",
+                                                  "134676480", "311296", "274448384"},
+                                         Expected{"8b", 4096, 36, 12288, 32, false, "8190735360", "148", "349175808",
+                                                  "537804800", "606208", "887586816"}));
+
+TEST(Check, SumOfPartsAndNoRunFolder) {
+  const TinyRun tiny;
+  const Outcome outcome = tiny.train("backbone.yaml", {"--check"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  // 320 * 32 embeddings, 2 layers of 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64 + 2 * 32 + 2 * 16, and the last norm.
+  EXPECT_NE(outcome.out.find("28896 parameters (trained)"), std::string::npos) << outcome.out;
+  EXPECT_FALSE(std::filesystem::exists(tiny.file("backbone")));
+}
+
+TEST(TorchPrograms, AnswerHelpVersionAndWrongOptions) {
+  for (const char* program : {"shine_train", "shine_verify"}) expect_usual_answers(program);
+}
+
+TEST(TorchPrograms, TrainExplainsEveryKey) {
+  const Outcome keys = run_program("shine_train", {"--keys"});
+  EXPECT_EQ(keys.status, 0);
+  for (const char* key : {"max_steps", "lora_rank", "completion_frequency", "learning_rate", "keep_last"}) {
+    EXPECT_NE(keys.out.find(key), std::string::npos) << key;
+  }
+}
+
+}  // namespace
+}  // namespace shine::test

@@ -1,0 +1,114 @@
+// cmake --install, and a project of its own that finds, compiles against and runs with what was installed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "integration/run_program.h"
+
+namespace shine::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A variable of the build that made this test, or nothing.
+std::string cached(const std::string& name) {
+  for (const std::string& line : lines_of(read_bytes(bin_dir().parent_path() / "CMakeCache.txt"))) {
+    if (line.starts_with(name + ":")) return line.substr(line.find('=') + 1);
+  }
+  return "";
+}
+
+constexpr const char* project = R"(cmake_minimum_required(VERSION 3.25)
+project(user LANGUAGES CXX)
+find_package(shine REQUIRED)
+add_executable(user user.cpp)
+target_link_libraries(user PRIVATE shine::shine)
+)";
+
+constexpr const char* program = R"(#include <iostream>
+
+#include "shine/app/builders.h"
+#include "shine/common/error.h"
+#include "shine/common/version.h"
+#include "shine/models/decoder/decoder_config.h"
+#include "shine/tensor/device.h"
+
+int main(int, char** argv) {
+  const shine::DecoderConfig config = shine::read_decoder_config(argv[1]);
+  std::cout << shine::version() << ' ' << config.lora_spec().memory_tokens(8, config.hidden_size) << ' '
+            << shine::parse_device("cpu").str() << '\n';
+  try {
+    shine::read_decoder_config("none.json");
+  } catch (const shine::Error& error) {
+    std::cout << error.what() << '\n';
+  }
+}
+)";
+
+class Install : public testing::Test {
+ protected:
+  void SetUp() override {
+    const Outcome outcome =
+        run_command({"cmake", "--install", bin_dir().parent_path().string(), "--prefix", prefix().string()});
+    ASSERT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  }
+  fs::path prefix() const { return folder_.path() / "prefix"; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Install, ProgramsRunFromThePrefix) {
+  for (const char* name : {"shine_train", "shine_verify", "shine_tokenize", "shine_prepare"}) {
+    const Outcome outcome = run_command({(prefix() / "bin" / name).string(), "--version"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.out.find(std::string(name) + " 0."), 0U) << outcome.out;
+    const Outcome linked = run_command({"ldd", (prefix() / "bin" / name).string()});
+    EXPECT_EQ(linked.out.find(bin_dir().parent_path().string() + "/"), std::string::npos) << linked.out;
+  }
+}
+
+TEST_F(Install, TheFilesNameNoFolderOfTheSources) {
+  const std::string source = source_dir().string() + "/";
+  const std::string libraries = source + ".venv/";
+  for (const auto& entry : fs::recursive_directory_iterator(prefix() / "lib" / "cmake")) {
+    if (!entry.is_regular_file()) continue;
+    const std::string text = read_bytes(entry.path());
+    for (std::size_t at = text.find(source); at != std::string::npos; at = text.find(source, at + 1)) {
+      EXPECT_EQ(text.compare(at, libraries.size(), libraries), 0) << entry.path() << ": " << text.substr(at, 120);
+    }
+  }
+}
+
+TEST_F(Install, AProjectFindsAndUsesIt) {
+  const fs::path user = folder_.path() / "user";
+  write_bytes(user / "CMakeLists.txt", project);
+  write_bytes(user / "user.cpp", program);
+  write_bytes(user / "config.json",
+              R"({"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "intermediate_size": 3072,
+                  "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936})");
+  std::vector<std::string> configure{"cmake",
+                                     "-S",
+                                     user.string(),
+                                     "-B",
+                                     (user / "build").string(),
+                                     "-DCMAKE_PREFIX_PATH=" + prefix().string(),
+                                     "-DCMAKE_BUILD_TYPE=Debug"};
+  for (const char* name : {"Torch_DIR", "CUDA_TOOLKIT_ROOT_DIR", "CUDAToolkit_ROOT", "CMAKE_CUDA_COMPILER",
+                           "CMAKE_CXX_COMPILER", "CMAKE_GENERATOR", "TORCH_CUDA_ARCH_LIST"}) {
+    if (!cached(name).empty()) configure.push_back(std::string("-D") + name + "=" + cached(name));
+  }
+  const Outcome configured = run_command(configure);
+  ASSERT_EQ(configured.status, 0) << configured.out << configured.err;
+  const Outcome built = run_command({"cmake", "--build", (user / "build").string(), "--verbose"});
+  ASSERT_EQ(built.status, 0) << built.out << built.err;
+  EXPECT_EQ(built.out.find(source_dir().string() + "/include"), std::string::npos) << "compiled with the source folder";
+  const Outcome ran = run_command({(user / "build" / "user").string(), (user / "config.json").string()});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_EQ(lines.size(), 2U) << ran.out;
+  EXPECT_TRUE(lines[0].ends_with(" 176 cpu")) << lines[0];
+  EXPECT_NE(lines[1].find("none.json"), std::string::npos) << lines[1];
+}
+
+}  // namespace
+}  // namespace shine::test

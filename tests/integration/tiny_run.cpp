@@ -1,0 +1,57 @@
+#include "integration/tiny_run.h"
+
+#include <array>
+#include <stdexcept>
+
+namespace shine::test {
+
+std::string tiny_texts(int count) {
+  constexpr std::array<const char*, 7> who{"baker", "sailor", "nurse", "painter", "farmer", "tailor", "judge"};
+  constexpr std::array<const char*, 5> what{"sold", "found", "hid", "drew", "lost"};
+  constexpr std::array<const char*, 9> thing{"lamp", "rope", "coin", "boat", "book", "drum", "ring", "gate", "bell"};
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    const auto n = static_cast<std::size_t>(i);
+    text += std::string("The ") + who[n % 7] + ' ' + what[n % 5] + " a " + thing[n % 9] + " on day " +
+            std::to_string(i) + ".\n\n";
+  }
+  return text;
+}
+
+std::string tiny_decoder_json() {
+  return R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_act": "silu", "hidden_size": 32,
+ "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
+ "max_position_embeddings": 256, "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "tie_word_embeddings": true,
+ "vocab_size": 320, "torch_dtype": "float32"}
+)";
+}
+
+TinyRun::TinyRun() {
+  write_bytes(folder() / "texts.txt", tiny_texts(240));
+  write_bytes(folder() / "config.json", tiny_decoder_json());
+  write_bytes(folder() / "backbone.yaml",
+              "run: {dir: " + file("backbone") + ", device: cpu, max_steps: 10}\n" +
+                  "model: {config: " + file("config.json") + "}\n" + "text: {tokenizer: " + file("tokenizer") +
+                  ", conversation_max_length: 64}\n" + "stage: {name: backbone, repeat_share: 0.5}\n" +
+                  "data: {train: [" + file("texts.txt") + "], validation_share: 0.05}\n" +
+                  "optimizer: {learning_rate: 1e-3, batch_size: 4, accumulation: 2}\n"
+                  "schedule: {warmup_steps: 2, epochs: 4}\n");
+  write_bytes(folder() / "pretrain.yaml", "run: {dir: " + file("run") + ", device: cpu, max_steps: 10}\n" +
+                                              "model: {path: " + file("backbone/model") + "}\n" +
+                                              "text: {context_max_length: 64, conversation_max_length: 72}\n"
+                                              "hypernetwork: {lora_rank: 2, meta_lora_rank: 4}\n" +
+                                              "data: {train: [" + file("texts.txt") + "], validation_share: 0.05}\n" +
+                                              "optimizer: {learning_rate: 1e-3, batch_size: 2, accumulation: 2}\n"
+                                              "schedule: {warmup_steps: 2, epochs: 4}\n"
+                                              "evaluation: {every_steps: 5, max_samples: 4}\n");
+  const Outcome made = run_program("shine_prepare", {"tokenizer", "--input", file("texts.txt"), "--vocab-size", "300",
+                                                     "--output", file("tokenizer")});
+  if (made.status != 0) throw std::runtime_error("shine_prepare: " + made.err);
+}
+
+Outcome TinyRun::train(const std::string& yaml, std::vector<std::string> overrides) const {
+  overrides.insert(overrides.begin(), file(yaml));
+  return run_program("shine_train", overrides);
+}
+
+}  // namespace shine::test

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "integration/run_program.h"
+
+namespace shine::test {
+
+/// A folder with all that a run of seconds needs: texts, a tokenizer learnt from them, a config.json of width 32 and a
+/// YAML file for each stage.
+class TinyRun {
+ public:
+  TinyRun();
+
+  const std::filesystem::path& folder() const { return folder_.path(); }
+  std::string file(const std::string& name) const { return (folder() / name).string(); }
+
+  /// shine_train with one of backbone.yaml or pretrain.yaml.
+  Outcome train(const std::string& yaml, std::vector<std::string> overrides = {}) const;
+
+  /// Makes the backbone that pretrain.yaml names, by stage `backbone`.
+  Outcome train_backbone() const { return train("backbone.yaml"); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+/// A dense qwen3 config.json of two layers.
+std::string tiny_decoder_json();
+
+/// `count` different sentences, each followed by a blank line.
+std::string tiny_texts(int count);
+
+}  // namespace shine::test

@@ -1,0 +1,246 @@
+// Short runs from nothing: what they print and write, and that a run in parts equals a run in one go.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "integration/tiny_run.h"
+#include "shine/app/experiment_config.h"
+
+namespace shine::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::vector<json> events_of(const fs::path& run) {
+  std::vector<json> events;
+  for (const std::string& line : lines_of(read_bytes(run / "metrics.jsonl"))) {
+    events.push_back(json::parse(line, nullptr, false));
+    if (!events.back().is_object()) throw std::runtime_error("not a JSON object: " + line);
+  }
+  return events;
+}
+
+/// Everything but clocks.
+json without_times(json event) {
+  event.erase("seconds");
+  event.erase("tokens_per_second");
+  return event;
+}
+
+void expect_equal_metrics(const fs::path& left, const fs::path& right) {
+  std::vector<json> a = events_of(left), b = events_of(right);
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(without_times(a[i]), without_times(b[i]));
+}
+
+void expect_equal_checkpoints(const fs::path& left, const fs::path& right, int step) {
+  for (const char* name : {"trained.safetensors", "optimizer.safetensors"}) {
+    const fs::path inner = fs::path("checkpoints") / ("step-" + std::to_string(step)) / name;
+    const std::string expected = read_bytes(left / inner);
+    ASSERT_GT(expected.size(), 1000U) << (left / inner);
+    EXPECT_TRUE(expected == read_bytes(right / inner)) << inner << " differs";
+  }
+}
+
+std::size_t count_lines_with(const std::string& text, const std::string& part) {
+  const std::vector<std::string> lines = lines_of(text);
+  return static_cast<std::size_t>(std::count_if(
+      lines.begin(), lines.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; }));
+}
+
+/// A tiny run with a backbone and a pretraining of ten steps in one go, in `run`, made once.
+class TrainRun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    tiny_ = new TinyRun();
+    backbone_ = tiny_->train_backbone();
+    pretrain_ = tiny_->train("pretrain.yaml");
+  }
+  static void TearDownTestSuite() { delete tiny_; }
+  void SetUp() override {
+    ASSERT_EQ(backbone_.status, 0) << backbone_.err;
+    ASSERT_EQ(pretrain_.status, 0) << pretrain_.err;
+  }
+
+  static fs::path folder(const std::string& name) { return tiny_->folder() / name; }
+  static Outcome pretrain_in(const std::string& name, std::vector<std::string> overrides = {}) {
+    overrides.push_back("run.dir=" + folder(name).string());
+    return tiny_->train("pretrain.yaml", overrides);
+  }
+
+  /// Starts shine_train in the background, as a child of this process.
+  static pid_t start_pretrain(const std::vector<std::string>& overrides) {
+    std::string command = "cd " + quoted(source_dir().string()) + " && OMP_NUM_THREADS=1 exec " +
+                          quoted((bin_dir() / "shine_train").string()) + ' ' + quoted(tiny_->file("pretrain.yaml"));
+    for (const std::string& word : overrides) command += ' ' + quoted(word);
+    command += " > /dev/null 2>&1 < /dev/null";
+    const pid_t pid = fork();
+    if (pid == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    return pid;
+  }
+
+  static TinyRun* tiny_;
+  static Outcome backbone_, pretrain_;
+};
+
+TinyRun* TrainRun::tiny_ = nullptr;
+Outcome TrainRun::backbone_, TrainRun::pretrain_;
+
+TEST_F(TrainRun, BackboneIsAHuggingFaceFolder) {
+  std::set<std::string> names;
+  for (const auto& [name, content] : snapshot(folder("backbone/model"))) names.insert(name);
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+  }
+  EXPECT_EQ(read_bytes(folder("backbone/model/config.json")), tiny_decoder_json());
+  EXPECT_NE(backbone_.out.find("text"), std::string::npos);
+  EXPECT_NE(backbone_.out.find("model: " + folder("backbone/model").string()), std::string::npos) << backbone_.out;
+}
+
+TEST_F(TrainRun, PrintsLossLinesAndTheTable) {
+  for (int step = 1; step <= 10; ++step) {
+    EXPECT_EQ(count_lines_with(pretrain_.err, "step " + std::to_string(step) + "/10  loss "), 1U) << step;
+  }
+  const std::vector<std::string> lines = lines_of(pretrain_.out);
+  for (const char* set : {"reconstruction", "completion", "LoRA of another text", "no LoRA"}) {
+    EXPECT_EQ(std::count_if(lines.begin(), lines.end(), [&](const auto& line) { return line.starts_with(set); }), 1)
+        << set << " in\n"
+        << pretrain_.out;
+  }
+  EXPECT_NE(pretrain_.out.find("loss before"), std::string::npos);
+  EXPECT_NE(pretrain_.out.find("10 steps, "), std::string::npos);
+  EXPECT_NE(pretrain_.out.find("checkpoint: " + folder("run/checkpoints/step-10").string()), std::string::npos);
+  EXPECT_NE(pretrain_.out.find("metrics (loss curves): " + folder("run/metrics.jsonl").string()), std::string::npos);
+}
+
+TEST_F(TrainRun, MetricsAreWellFormed) {
+  int trained = 0;
+  std::set<std::string> sets;
+  for (const json& event : events_of(folder("run"))) {
+    ASSERT_TRUE(event.at("step").is_number_integer());
+    EXPECT_TRUE(std::isfinite(event.at("loss").get<double>()));
+    EXPECT_NEAR(event.at("perplexity").get<double>(), std::exp(event.at("loss").get<double>()), 1e-6 * 1e4);
+    if (event.at("kind") == "validation") {
+      sets.insert(event.at("set").get<std::string>());
+      EXPECT_GT(event.at("labels").get<int>(), 0);
+      EXPECT_GT(event.at("samples").get<int>(), 0);
+      continue;
+    }
+    EXPECT_EQ(event.at("kind"), "train");
+    EXPECT_EQ(event.at("step"), ++trained);
+    for (const char* key : {"epoch", "learning_rate", "gradient_norm", "labels", "tokens", "tokens_per_second",
+                            "seconds", "dropped_micro_batches"}) {
+      EXPECT_TRUE(event.at(key).is_number()) << key;
+    }
+    EXPECT_EQ(event.at("skipped"), false);
+    EXPECT_GT(event.at("gradient_norms").at("mem_tokens").get<double>(), 0);
+  }
+  EXPECT_EQ(trained, 10);
+  EXPECT_EQ(sets, (std::set<std::string>{"reconstruction", "completion", "LoRA of another text", "no LoRA"}));
+  EXPECT_EQ(events_of(folder("run")).front().at("step"), 0);
+}
+
+TEST_F(TrainRun, TheLossFalls) {
+  const auto loss_of = [](const fs::path& run, int step) {
+    for (const json& event : events_of(run)) {
+      if (event.at("kind") == "train" && event.at("step") == step) return event.at("loss").get<double>();
+    }
+    return std::nan("");
+  };
+  EXPECT_LT(loss_of(folder("backbone"), 10), loss_of(folder("backbone"), 1));
+}
+
+TEST_F(TrainRun, CheckpointsAreComplete) {
+  const auto files = snapshot(folder("run/checkpoints"));
+  std::set<std::string> names;
+  for (const auto& [name, content] : files) names.insert(name);
+  EXPECT_EQ(names, (std::set<std::string>{"step-10/DONE", "step-10/config.yaml", "step-10/optimizer.safetensors",
+                                          "step-10/state.json", "step-10/trained.safetensors"}));
+  const json state = json::parse(files.at("step-10/state.json"));
+  EXPECT_EQ(state.at("step"), 10);
+  EXPECT_EQ(state.at("optimizer_steps"), 10);
+}
+
+TEST_F(TrainRun, TheResolvedConfigurationReadsBack) {
+  const ExperimentConfig written = load_experiment_config(folder("run/config.yaml"));
+  EXPECT_EQ(written, load_experiment_config(tiny_->file("pretrain.yaml")));
+  EXPECT_EQ(experiment_yaml(written), read_bytes(folder("run/config.yaml")));
+  EXPECT_EQ(read_bytes(folder("run/config.yaml")), read_bytes(folder("run/checkpoints/step-10/config.yaml")));
+}
+
+TEST_F(TrainRun, RunAgainHasNothingToDo) {
+  for (const auto& [yaml, name] : {std::pair{"pretrain.yaml", "run"}, std::pair{"backbone.yaml", "backbone"}}) {
+    auto before = snapshot(folder(name));
+    const Outcome again = tiny_->train(yaml);
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(again.err.find("loss "), std::string::npos) << again.err;
+    EXPECT_NE(again.err.find("nothing to do"), std::string::npos) << again.err;
+    auto after = snapshot(folder(name));
+    before.erase("log.txt");
+    after.erase("log.txt");
+    EXPECT_EQ(before, after);
+  }
+}
+
+TEST_F(TrainRun, FiveStepsAndFiveMoreEqualTen) {
+  ASSERT_EQ(pretrain_in("parts", {"run.max_steps=5"}).status, 0);
+  ASSERT_TRUE(fs::exists(folder("parts/checkpoints/step-5/DONE")));
+  const Outcome rest = pretrain_in("parts");
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  EXPECT_NE(rest.err.find("resuming from"), std::string::npos);
+  EXPECT_EQ(count_lines_with(rest.err, "/10  loss "), 5U) << rest.err;
+  expect_equal_checkpoints(folder("run"), folder("parts"), 10);
+  expect_equal_metrics(folder("run"), folder("parts"));
+}
+
+TEST_F(TrainRun, ChosenInterruptionPointsEndTheSame) {
+  ASSERT_EQ(pretrain_in("pieces", {"run.max_steps=1"}).status, 0);
+  ASSERT_EQ(pretrain_in("pieces", {"run.max_steps=8"}).status, 0);
+  ASSERT_EQ(pretrain_in("pieces").status, 0);
+  expect_equal_checkpoints(folder("run"), folder("pieces"), 10);
+}
+
+TEST_F(TrainRun, AKilledRunGoesOnAndEndsTheSame) {
+  const std::vector<std::string> longer{"run.max_steps=60", "checkpoint.every_steps=3"};
+  auto with_dir = [&](const std::string& name) {
+    std::vector<std::string> all = longer;
+    all.push_back("run.dir=" + folder(name).string());
+    return all;
+  };
+  ASSERT_EQ(tiny_->train("pretrain.yaml", with_dir("whole")).status, 0);
+
+  const fs::path killed = folder("killed");
+  const pid_t pid = start_pretrain(with_dir("killed"));
+  const auto lines = [&] { return lines_of(read_bytes(killed / "metrics.jsonl")).size(); };
+  while (lines() < 14 && waitpid(pid, nullptr, WNOHANG) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  ASSERT_EQ(kill(pid, SIGKILL), 0) << "the run ended before it could be killed";
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  ASSERT_FALSE(fs::exists(killed / "checkpoints/step-60"));
+  // What a crash can leave besides: a checkpoint that was being written, and half a line.
+  write_bytes(killed / "checkpoints/step-58.partial-1/trained.safetensors", "cut");
+  write_bytes(killed / "checkpoints/step-59/trained.safetensors", "cut");
+  write_bytes(killed / "metrics.jsonl", read_bytes(killed / "metrics.jsonl") + "{\"kind\": \"tra");
+
+  const Outcome rest = tiny_->train("pretrain.yaml", with_dir("killed"));
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  EXPECT_NE(rest.err.find("resuming from"), std::string::npos) << rest.err;
+  expect_equal_checkpoints(folder("whole"), killed, 60);
+  expect_equal_metrics(folder("whole"), killed);
+}
+
+}  // namespace
+}  // namespace shine::test
