@@ -176,12 +176,13 @@ class ParityCheck {
     std::int64_t k = 0;
     for (std::size_t i = 0; i < training.steps.size(); ++i) {
       std::vector<ModelBatch> batches;
-      for (std::int64_t j = 0; j < training.optimizer.accumulation; ++j) batches.push_back(fixture_.batch(k++, device_));
+      for (std::int64_t j = 0; j < training.optimizer.accumulation; ++j)
+        batches.push_back(fixture_.batch(k++, device_));
       const double rate = learning_rate_at(training.schedule, training.optimizer.learning_rate,
                                            static_cast<std::int64_t>(i), training.total_steps);
       check_step(str("step ", i), training.steps[i], step.run(batches, rate), rate, optimizer);
     }
-    for (const TrainedTensor& tensor : trained) {
+    for (const TrainedTensor& tensor : objective.trained()) {  // what is left untrained must be as it was
       const std::string name = "after." + tensor.name;
       if (!expects(name)) continue;
       report(name, relative_error(without_key_bias(name, tensor.tensor), without_key_bias(name, expected(name))),

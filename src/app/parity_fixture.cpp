@@ -26,18 +26,34 @@ Enum read_enum(const Json& json, const char* key, const std::string& where) {
   return static_cast<Enum>(found - names.begin());
 }
 
+/// A size or count: large ones would only end in a failed allocation.
+std::int64_t get_size(const Json& json, const char* key, const std::string& where) {
+  constexpr std::int64_t limit = std::int64_t{1} << 16;
+  const std::int64_t value = get_int(json, key, where);
+  SHINE_CHECK(value > 0 && value <= limit, FormatError, where, ": `", key, "` is ", value, ", expected 1 to ", limit);
+  return value;
+}
+
+/// `count` numbers.
+std::vector<double> get_numbers(const Json& json, const char* key, std::size_t count, const std::string& where) {
+  const Json& array = get_array(json, key, where);
+  SHINE_CHECK(array.size() == count, FormatError, where, ": `", key, "` holds ", array.size(), " numbers, expected ",
+              count);
+  return array.get<std::vector<double>>();
+}
+
 HypernetworkConfig read_hypernetwork(const Json& json, const std::string& where) {
   HypernetworkConfig config;
-  config.lora_rank = get_int(json, "lora_r", where);
-  config.meta_lora_rank = get_int(json, "meta_lora_r", where);
+  config.lora_rank = get_size(json, "lora_r", where);
+  config.meta_lora_rank = get_size(json, "meta_lora_r", where);
   config.generated_scale = get_double(json, "scale", where);
   config.method = read_enum<LoraMethod>(json, "method", where);
   const Json& m2p = get_object(json, "m2p", where);
   const std::string inner = where + ": m2p";
   config.m2p.kind = read_enum<M2pKind>(m2p, "type", inner);
-  config.m2p.num_layers = get_int(m2p, "num_layers", inner);
-  config.m2p.heads = get_int(m2p, "nhead", inner);
-  config.m2p.feedforward = get_int(m2p, "dim_feedforward", inner);
+  config.m2p.num_layers = get_size(m2p, "num_layers", inner);
+  config.m2p.heads = get_size(m2p, "nhead", inner);
+  config.m2p.feedforward = get_size(m2p, "dim_feedforward", inner);
   config.m2p.layers_first = get_bool(m2p, "layer_transformer_first", inner);
   config.m2p.mean_pool_size = get_int_or(m2p, "mean_pool_size", 1, inner);
   config.m2p.couple_layers = get_int_or(m2p, "couple_num_layers", 0, inner);
@@ -55,8 +71,7 @@ FixtureTraining read_training(const Json& json, const std::string& where) {
   FixtureTraining result;
   OptimizerConfig& optimizer = result.optimizer;
   optimizer.learning_rate = get_double(training, "learning_rate", inner);
-  const auto betas = get_array(training, "betas", inner).get<std::vector<double>>();
-  SHINE_CHECK(betas.size() == 2, FormatError, inner, ": `betas` holds ", betas.size(), " numbers, expected 2");
+  const auto betas = get_numbers(training, "betas", 2, inner);
   optimizer.beta1 = betas[0];
   optimizer.beta2 = betas[1];
   optimizer.epsilon = get_double(training, "eps", inner);
@@ -65,22 +80,26 @@ FixtureTraining read_training(const Json& json, const std::string& where) {
   optimizer.clip = read_enum<ClipKind>(training, "clip", inner);
   optimizer.clip_norm = get_double(training, "clip_norm", inner);
   const std::string average = get_string(training, "loss_average", inner);
+  SHINE_CHECK(average == "micro_batch_mean" || average == "tokens", FormatError, inner, ": `loss_average` is `",
+              average, "`, expected micro_batch_mean or tokens");
   optimizer.loss_average = average == "micro_batch_mean" ? LossAverage::micro_batch : LossAverage::tokens;
-  optimizer.accumulation = get_int(training, "accumulation", inner);
+  optimizer.accumulation = get_size(training, "accumulation", inner);
   result.schedule.warmup_steps = get_int(training, "warmup_steps", inner);
-  result.total_steps = get_int(training, "total_steps", inner);
+  result.total_steps = get_size(training, "total_steps", inner);
   result.train_memory_embeddings = get_bool(training, "train_memory_embeddings", inner);
+  const std::string at = where + ": steps";
   for (const Json& step : get_array(json, "steps", where)) {
-    result.steps.push_back({get_array(step, "losses", where + ": steps").get<std::vector<double>>(),
-                            get_array(step, "group_norms", where + ": steps").get<std::vector<double>>(),
-                            get_double(step, "learning_rate", where + ": steps")});
+    result.steps.push_back({get_numbers(step, "losses", static_cast<std::size_t>(optimizer.accumulation), at),
+                            get_numbers(step, "group_norms", 3, at), get_double(step, "learning_rate", at)});
   }
   return result;
 }
 
 }  // namespace
 
-at::Tensor ParityFixture::input(const std::string& name) const { return to_tensor(inputs.tensor(name)); }
+at::Tensor ParityFixture::input(const std::string& name) const {
+  return to_tensor(inputs.tensor(name));
+}
 
 ModelBatch ParityFixture::batch(std::int64_t k, at::Device device) const {
   const std::string prefix = str(k, ".");
