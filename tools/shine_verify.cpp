@@ -20,9 +20,10 @@ int main(int argc, char** argv) {
     bool quiet = false;
     app.add_option("folders", folders, "fixture folders")->required();
     app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-    app.add_option("--dtype", options.dtype,
-                   "float32, or bfloat16 with tolerances 4e-2 (states, logits), 2e-2 (losses), 2e-1 (gradients, norms), "
-                   "1e-1 (trained tensors) and without greedy decoding")
+    app.add_option(
+           "--dtype", options.dtype,
+           "float32, or bfloat16 with tolerances 4e-2 (states, logits), 2e-2 (losses), 2e-1 (gradients, norms), "
+           "1e-1 (trained tensors) and without greedy decoding")
         ->capture_default_str();
     app.add_option("--threads", threads, "CPU threads; 0 = as the system gives");
     app.add_flag("--quiet", quiet, "print only what fails, and a line for each folder");

@@ -32,6 +32,10 @@ std::string describe_experiment(const ExperimentConfig& config);
 /// Writes the decoder as a Hugging Face directory: config.json, model.safetensors and the tokenizer's files.
 void export_decoder(const Experiment& experiment, const std::filesystem::path& directory);
 
+/// Refuses to mix runs: throws ConfigError where run.dir holds checkpoints of a configuration that differs in anything
+/// that changes the numbers (all differences are listed), or where it holds any and checkpoint.resume is `never`.
+void check_run_folder(const ExperimentConfig& config);
+
 TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device);
 
 }  // namespace shine
