@@ -15,10 +15,6 @@ if(NOT SHINE_WITH_TORCH)
   return()
 endif()
 
-if(SHINE_BUILD_BENCH)
-  find_package(benchmark REQUIRED)
-endif()
-
 # What scripts/setup.sh put into .venv: LibTorch and, where the machine has no CUDA 13, nvcc.
 file(GLOB shine_site_packages ${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages)
 if(EXISTS ${shine_site_packages}/nvidia/cu13/bin/nvcc)
