@@ -41,7 +41,9 @@ std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, st
   auto dataset = std::make_shared<PretrainDataset>(std::move(texts), experiment.tokenizer, options);
   const PackingReport& report = dataset->report();
   log_info(str("packed ", report.texts, " texts into ", report.groups, " groups; ", report.over_long,
-               " texts over the limit, cut at the end (", report.tokens_cut, " tokens)"));
+               " texts over the conversation limit, cut at the end (", report.tokens_cut, " tokens); ",
+               report.contexts_over_long, " contexts over the context limit, cut at the end (",
+               report.context_tokens_cut, " tokens)"));
   return dataset;
 }
 

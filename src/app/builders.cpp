@@ -21,7 +21,9 @@ DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device
   switch (config.model.dtype) {
     case WeightDtype::float32: options.dtype = at::kFloat; break;
     case WeightDtype::bfloat16: options.dtype = at::kBFloat16; break;
-    case WeightDtype::automatic: options.dtype = stored_dtype(config.model.path); break;
+    case WeightDtype::automatic:  // float16 is too narrow for generated LoRAs: it is widened
+      options.dtype = stored_dtype(config.model.path) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+      break;
   }
   const bool padded = config.model.attention == AttentionForm::padded ||
                       (config.model.attention == AttentionForm::automatic && device.is_cuda());
@@ -78,6 +80,25 @@ std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config,
   return hypernetwork;
 }
 
+/// Rows that will be made for added tokens, where the tokenizer is there to tell.
+std::int64_t expected_new_tokens(const ExperimentConfig& config, const Decoder& decoder) {
+  if (!std::filesystem::exists(std::filesystem::path(config.text.tokenizer) / "tokenizer.json")) return 0;
+  const auto tokenizer = load_tokenizer(config.text.tokenizer);
+  add_task_tokens(*tokenizer);
+  return missing_rows(decoder, *tokenizer);
+}
+
+void check_positions(const ExperimentConfig& config, const DecoderConfig& model, std::int64_t memory_tokens) {
+  if (model.max_positions <= 0) return;
+  const auto check = [&](const char* key, std::int64_t length, std::int64_t extra) {
+    SHINE_CHECK(length + extra <= model.max_positions, ConfigError, key, " ", length,
+                extra > 0 ? str(" and ", extra, " memory tokens") : "", ": the backbone has ", model.max_positions,
+                " positions (max_position_embeddings)");
+  };
+  check("text.conversation_max_length", config.text.conversation_max_length, 0);
+  if (memory_tokens > 0) check("text.context_max_length", config.text.context_max_length, memory_tokens);
+}
+
 std::string mebibytes(double bytes) {
   char text[32];
   std::snprintf(text, sizeof text, "%.0f MiB", bytes / (1 << 20));
@@ -123,9 +144,9 @@ std::string describe_experiment(const ExperimentConfig& config) {
   const bool trains_backbone = config.stage.name == StageName::backbone;
   std::string text = str("backbone: ", model.model_type, ", ", model.layers, " layers, H ", model.hidden_size, ", ",
                          backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n");
-  std::int64_t trained = backbone;
+  std::int64_t trained = backbone, memory_tokens = 0;
   if (!trains_backbone) {
-    Hypernetwork hypernetwork(decoder, hypernetwork_options(config, /*new_tokens=*/0));
+    Hypernetwork hypernetwork(decoder, hypernetwork_options(config, expected_new_tokens(config, decoder)));
     const M2pShape& shape = hypernetwork.shape();
     std::map<std::string, std::int64_t> parts;
     trained = 0;
@@ -135,10 +156,12 @@ std::string describe_experiment(const ExperimentConfig& config) {
     }
     text += str("generated LoRA: rank ", shape.rank, ", ", shape.spec.numel_per_layer(shape.rank), " values a layer, ",
                 shape.spec.numel_per_layer(shape.rank) * shape.spec.layers, " in all\n");
-    text += str("memory tokens: ", shape.memory_tokens * config.hypernetwork.m2p.mean_pool_size, "\n");
+    memory_tokens = shape.memory_tokens * config.hypernetwork.m2p.mean_pool_size;
+    text += str("memory tokens: ", memory_tokens, "\n");
     for (const auto& [name, numel] : parts) text += str("trained ", name, ": ", numel, " parameters\n");
   }
   text += str("trained in all: ", trained, " parameters\n");
+  check_positions(config, model, memory_tokens);
   const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained);
   text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),
@@ -148,8 +171,9 @@ std::string describe_experiment(const ExperimentConfig& config) {
 }
 
 void export_decoder(const Experiment& experiment, const std::filesystem::path& directory) {
-  remove_folder(directory);
-  FolderWriter writer(directory);
+  const std::filesystem::path fresh = directory.string() + ".new";
+  remove_folder(fresh);
+  FolderWriter writer(fresh);
   std::vector<std::pair<std::string, RawTensor>> tensors;
   for (const ParameterSlot& slot : experiment.decoder->parameters().slots()) {
     tensors.emplace_back(slot.name, to_raw(*slot.tensor));
@@ -161,6 +185,8 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
     if (std::filesystem::exists(source)) write_file_atomically(writer.path() / name, read_text_file(source));
   }
   writer.commit();
+  remove_folder(directory);
+  std::filesystem::rename(fresh, directory);
 }
 
 }  // namespace shine

@@ -13,6 +13,17 @@ void require(const std::string& key, const std::filesystem::path& path, Faults& 
                       " (correct the path; a relative one starts at the current folder)"));
 }
 
+/// Training texts are files, not folders or devices.
+void require_files(const std::string& key, const std::vector<std::string>& paths, Faults& faults) {
+  for (const std::string& path : paths) {
+    require(key, path, faults);
+    std::error_code unreadable;
+    if (std::filesystem::exists(path, unreadable) && !std::filesystem::is_regular_file(path, unreadable)) {
+      faults.add(key, str("not a file: ", path, " (name .txt or .jsonl files)"));
+    }
+  }
+}
+
 }  // namespace
 
 void check_inputs(const ExperimentConfig& config) {
@@ -21,8 +32,8 @@ void check_inputs(const ExperimentConfig& config) {
   require("model.config", config.model.config, faults);
   if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
   require("stage.init_from", config.stage.init_from, faults);
-  for (const std::string& file : config.data.train) require("data.train", file, faults);
-  for (const std::string& file : config.data.validation) require("data.validation", file, faults);
+  require_files("data.train", config.data.train, faults);
+  require_files("data.validation", config.data.validation, faults);
   faults.throw_if_any("the paths");
 }
 

@@ -63,12 +63,13 @@ TokenRows TokenRows::from_padded(const at::Tensor& ids, const at::Tensor& mask) 
   return packed;
 }
 
-LabelledTokens LabelledTokens::of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device) {
+LabelledTokens LabelledTokens::of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device,
+                                  std::int64_t softmax_size) {
   std::vector<std::int64_t> positions, targets;
   std::int64_t start = 0;
   for (const auto& row : labels) {
     for (std::size_t t = 1; t < row.size(); ++t) {
-      if (row[t] == kNoLabel) continue;
+      if (row[t] == kNoLabel || row[t] >= softmax_size) continue;
       positions.push_back(start + static_cast<std::int64_t>(t) - 1);
       targets.push_back(row[t]);
     }

@@ -43,6 +43,9 @@ std::string state_text(const TrainProgress& progress) {
                    {"labels", progress.labels},
                    {"dropped_micro_batches", progress.dropped},
                    {"skipped_steps", progress.skipped},
+                   {"context_tokens_cut", progress.context_tokens_cut},
+                   {"conversation_tokens_cut", progress.conversation_tokens_cut},
+                   {"data_fingerprint", std::to_string(progress.data_fingerprint)},
                    {"seconds", progress.seconds}};
   return state.dump(2) + "\n";
 }
@@ -64,6 +67,26 @@ std::size_t get_size(const nlohmann::json& object, const char* key, const std::s
   const std::int64_t value = get_int(object, key, where);
   SHINE_CHECK(value >= 0, FormatError, where, ": `", key, "` is ", value, ", expected 0 or more");
   return static_cast<std::size_t>(value);
+}
+
+/// 64 bits do not fit a JSON number everywhere: the file holds them as text.
+std::uint64_t get_fingerprint(const nlohmann::json& state, const std::string& where) {
+  const std::string& text = get_string(state, "data_fingerprint", where);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  SHINE_CHECK(error == std::errc() && end == text.data() + text.size(), FormatError, where,
+              ": `data_fingerprint` is no number");
+  return value;
+}
+
+/// What a killed save left behind.
+void remove_partial_folders(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder)) return;
+  std::vector<std::filesystem::path> partial;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().filename().string().find(".partial-") != std::string::npos) partial.push_back(entry.path());
+  }
+  for (const auto& path : partial) remove_folder(path);
 }
 
 }  // namespace
@@ -106,6 +129,9 @@ TrainProgress read_checkpoint_progress(const std::filesystem::path& folder) {
   progress.labels = get_int(state, "labels", where);
   progress.dropped = get_int(state, "dropped_micro_batches", where);
   progress.skipped = get_int(state, "skipped_steps", where);
+  progress.context_tokens_cut = get_int(state, "context_tokens_cut", where);
+  progress.conversation_tokens_cut = get_int(state, "conversation_tokens_cut", where);
+  progress.data_fingerprint = get_fingerprint(state, where);
   progress.seconds = get_double(state, "seconds", where);
   return progress;
 }
@@ -140,6 +166,7 @@ std::optional<std::filesystem::path> CheckpointStore::newest() const {
 
 void CheckpointStore::save(const CheckpointContents& contents) const {
   const auto folder = folder_of(contents.progress.step);
+  remove_partial_folders(folder_);
   if (!is_complete(folder)) remove_folder(folder);
   save_checkpoint(folder, contents);
   const auto folders = complete_ascending();

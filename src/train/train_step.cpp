@@ -83,7 +83,10 @@ StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double l
   }
   result.labels = counted.labels;
   result.skipped = counted.micro_batches == 0;
-  if (result.skipped) return result;
+  if (result.skipped) {
+    result.loss = std::numeric_limits<double>::quiet_NaN();
+    return result;
+  }
   // Dropped micro-batches were part of the plan's denominators: give their share back to the others.
   const double scale = config_.loss_average == LossAverage::tokens
                            ? renormalise(planned.labels, counted.labels)

@@ -45,6 +45,7 @@ Trainer::Trainer(Stage stage, TrainerOptions options)
   total_steps_ = options_.schedule.epochs * ((batches_per_epoch_ + accumulation - 1) / accumulation);
   last_step_ = options_.run.max_steps > 0 ? std::min(options_.run.max_steps, total_steps_) : total_steps_;
   progress_.sampler = sampler.state();
+  progress_.data_fingerprint = stage_.train->fingerprint();
   resume();
   sampler.restore(progress_.sampler);
   loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), kPreparedAhead);
@@ -57,7 +58,10 @@ void Trainer::resume() {
   if (options_.checkpoint.resume == ResumeMode::never) return;
   const auto newest = store_.newest();
   if (!newest) return;
+  const std::uint64_t fingerprint = progress_.data_fingerprint;
   progress_ = read_checkpoint_progress(*newest);
+  SHINE_CHECK(progress_.data_fingerprint == fingerprint, ConfigError, newest->string(),
+              ": the training data has changed since this checkpoint (restore it, or use a new run.dir)");
   const at::NoGradGuard no_grad;
   const RawTensorDict saved = read_checkpoint_weights(*newest);
   for (const auto& [name, tensor] : stage_.weights()) {
@@ -103,7 +107,11 @@ std::vector<ModelBatch> Trainer::next_step_batches() {
   std::vector<ModelBatch> batches;
   for (std::int64_t i = 0; i < count; ++i) {
     const MicroBatch batch = loader_->next();
-    batches.push_back(make_model_batch(batch.samples, options_.device));
+    for (const Sample& sample : batch.samples) {
+      progress_.context_tokens_cut += sample.context_tokens_cut;
+      progress_.conversation_tokens_cut += sample.conversation_tokens_cut;
+    }
+    batches.push_back(make_model_batch(batch.samples, options_.device, stage_.objective->softmax_size()));
     progress_.sampler = batch.resume;
   }
   return batches;
@@ -145,6 +153,8 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
              {"tokens", result.tokens},
              {"tokens_per_second", speed},
              {"seconds", seconds},
+             {"context_tokens_cut", progress_.context_tokens_cut},
+             {"conversation_tokens_cut", progress_.conversation_tokens_cut},
              {"dropped_micro_batches", result.dropped},
              {"skipped", result.skipped}};
   if (stage_.penalty.weight > 0) event["adapter_penalty"] = result.penalty;

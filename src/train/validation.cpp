@@ -16,13 +16,13 @@ ValidationResult validate(const ValidationSet& set, std::int64_t max_samples, st
     std::vector<Sample> samples;
     const std::size_t end = std::min(total, start + static_cast<std::size_t>(batch_size));
     for (std::size_t i = start; i < end; ++i) samples.push_back(set.dataset->sample(/*epoch=*/0, i));
-    const ModelBatch batch = make_model_batch(samples, device);
+    const ModelBatch batch = make_model_batch(samples, device, set.objective->softmax_size());
     result.samples += batch.samples();
     if (batch.labelled.count() == 0) continue;
     loss_sum += set.objective->forward(batch).loss_sum.item<double>();
     result.labels += batch.labelled.count();
   }
-  if (result.labels > 0) result.loss = loss_sum / static_cast<double>(result.labels);
+  result.loss = loss_sum / static_cast<double>(result.labels);  // NaN without labels
   return result;
 }
 

@@ -82,6 +82,13 @@ TEST(LabelledTokens, PredictTheTokenAfterEachPosition) {
   EXPECT_EQ(labelled.count(), 4);
 }
 
+TEST(LabelledTokens, TokensOutsideTheSoftmaxAreNoLabels) {
+  const LabelledTokens labelled = LabelledTokens::of({{-100, 4, 9, 5}}, at::kCPU, /*softmax_size=*/9);
+  EXPECT_EQ(labelled.count(), 2);
+  EXPECT_TRUE(labelled.positions.equal(at::tensor({0L, 2L})));
+  EXPECT_TRUE(labelled.targets.equal(at::tensor({4L, 5L})));
+}
+
 TEST(LabelledTokens, MayBeNone) {
   EXPECT_EQ(LabelledTokens{}.count(), 0);
   const LabelledTokens none = LabelledTokens::of({{-100, -100}, {5}}, at::kCPU);

@@ -105,6 +105,14 @@ TEST(CheckpointStore, KeepsTheLastAndFindsTheNewestByNumber) {
   EXPECT_FALSE(std::filesystem::exists(store.folder_of(8)));
 }
 
+TEST(CheckpointStore, ASaveRemovesWhatAKilledOneLeft) {
+  const TemporaryFolder folder;
+  const auto left = folder.path() / "checkpoints" / "step-3.partial-1";
+  std::filesystem::create_directories(left);
+  CheckpointStore(folder.path(), 1).save(CheckpointContents{});
+  EXPECT_FALSE(std::filesystem::exists(left));
+}
+
 TEST(CheckpointStore, IgnoresIncompleteAndForeignFolders) {
   const TemporaryFolder folder;
   const CheckpointStore store(folder.path(), /*keep_last=*/1);

@@ -18,8 +18,9 @@ using Json = nlohmann::json;
 /// Rows that depend on the epoch too, of different lengths.
 class TinyDataset : public Dataset {
  public:
-  explicit TinyDataset(std::size_t size) : size_(size) {}
+  explicit TinyDataset(std::size_t size, std::uint64_t fingerprint = 1) : size_(size), fingerprint_(fingerprint) {}
   std::size_t size() const override { return size_; }
+  std::uint64_t fingerprint() const override { return fingerprint_; }
   Sample sample(std::int64_t epoch, std::size_t index) const override {
     const auto seed = static_cast<std::uint64_t>(epoch) * 1000 + index;
     Sample sample;
@@ -31,6 +32,7 @@ class TinyDataset : public Dataset {
 
  private:
   std::size_t size_;
+  std::uint64_t fingerprint_;
 };
 
 struct Run {
@@ -255,6 +257,9 @@ TEST(Trainer, ACheckpointOfAnotherModelOrDataIsRefused) {
   const auto other_data = make_run(false);
   other_data->stage.train = std::make_shared<TinyDataset>(17);
   EXPECT_THROW(train(*other_data, options), ConfigError);
+  const auto changed_texts = make_run(false);
+  changed_texts->stage.train = std::make_shared<TinyDataset>(18, /*fingerprint=*/2);
+  EXPECT_THROW(train(*changed_texts, options), ConfigError);
   options.run.seed = 7;
   EXPECT_THROW(train(*make_run(false), options), ConfigError);
 }

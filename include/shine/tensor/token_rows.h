@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace shine {
@@ -47,8 +48,9 @@ struct LabelledTokens {
   std::int64_t count() const { return positions.defined() ? positions.size(0) : 0; }
 
   /// `labels` has one vector a row, as long as the row, -100 where nothing is trained. A row's first label is never
-  /// used: nothing comes before it.
-  static LabelledTokens of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device);
+  /// used: nothing comes before it. Labels from `softmax_size` on, tokens that are an input only, are left out.
+  static LabelledTokens of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device,
+                           std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
 };
 
 }  // namespace shine

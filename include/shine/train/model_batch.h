@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "shine/data/sample.h"
@@ -18,6 +19,8 @@ struct ModelBatch {
   std::int64_t tokens() const { return contexts.layout.tokens() + conversations.layout.tokens(); }
 };
 
-ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device device);
+/// Labels from `softmax_size` on are left out: tokens that a model reads but cannot write.
+ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device device,
+                            std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
 
 }  // namespace shine

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <limits>
+
 #include "shine/models/shine/hypernetwork.h"
 #include "shine/optim/param_groups.h"
 #include "shine/train/model_batch.h"
@@ -22,6 +24,9 @@ class Objective {
 
   /// The leaves it trains, by checkpoint name.
   virtual std::vector<TrainedTensor> trained() const = 0;
+
+  /// Ids from here on are no labels: tokens that the model reads but cannot write.
+  virtual std::int64_t softmax_size() const { return std::numeric_limits<std::int64_t>::max(); }
 };
 
 /// SHINE: the conversation's loss under the LoRA generated from the context (paper section 3).
@@ -31,6 +36,7 @@ class ShineObjective : public Objective {
   ShineObjective(const Hypernetwork& hypernetwork, bool with_penalty);
   ObjectiveValue forward(const ModelBatch& batch) const override;
   std::vector<TrainedTensor> trained() const override;
+  std::int64_t softmax_size() const override { return hypernetwork_.decoder().softmax_size(); }
 
  private:
   const Hypernetwork& hypernetwork_;
@@ -46,6 +52,7 @@ class LanguageModelObjective : public Objective {
 
   /// The decoder's weights that require a gradient (see Decoder::set_trained).
   std::vector<TrainedTensor> trained() const override;
+  std::int64_t softmax_size() const override { return decoder_.softmax_size(); }
 
  private:
   const Decoder& decoder_;

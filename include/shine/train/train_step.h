@@ -11,7 +11,7 @@ namespace shine {
 
 /// What happened in one optimizer step.
 struct StepResult {
-  double loss = 0.0;                 ///< the average that was minimised, without the penalty
+  double loss = 0.0;                 ///< the average that was minimised, without the penalty; NaN where nothing counted
   double penalty = 0.0;              ///< adapter_reg times the reduced L1 norm
   std::vector<double> micro_losses;  ///< mean over the labels of each micro-batch; NaN where it was dropped
   StepNorms norms;

@@ -18,7 +18,7 @@ struct ValidationSet {
 
 struct ValidationResult {
   std::string name;
-  double loss = 0.0;  ///< mean cross-entropy over all labelled tokens
+  double loss = 0.0;  ///< mean cross-entropy over all labelled tokens; NaN where there are none
   std::int64_t labels = 0;
   std::int64_t samples = 0;
 };

@@ -53,6 +53,7 @@ class Decoder {
 
   /// Limits the softmax to the first `size` ids (SPEC section 6: `text.vocabulary: tokenizer`).
   void set_softmax_size(std::int64_t size);
+  std::int64_t softmax_size() const { return softmax_size_; }
 
   /// (N) ids -> (N, H). Throws ShapeError for an id that has no row.
   at::Tensor embed(const at::Tensor& ids) const;
