@@ -10,10 +10,12 @@
 #include <utility>
 
 #include "data/random_streams.h"
+#include "io/json_parser.h"
 #include "shine/common/error.h"
 #include "shine/data/words.h"
 #include "shine/io/jsonl.h"
 #include "shine/io/mapped_file.h"
+#include "shine/text/json_text.h"
 #include "text/utf8.h"
 
 namespace shine {
@@ -88,26 +90,22 @@ void read_txt(const std::filesystem::path& path, std::string_view separator, Col
   if (has_text && !collector.full()) close(rest.size());
 }
 
-/// Thrown through read_jsonl, which has no other way to stop before the end of the file.
-struct EnoughTexts {};
-
 void read_text_field(const std::filesystem::path& path, Collector& collector) {
-  const auto take = [&](std::size_t line, nlohmann::json&& value) {
+  const auto take = [&](std::size_t number, std::string_view line) {
     const auto fail = [&](std::string_view what) {
-      throw FormatError(what, str(path.string(), ":", line), R"(each line must be like {"text": "..."})");
+      throw FormatError(what, str(path.string(), ":", number), R"(each line must be like {"text": "..."})");
     };
+    const std::string repaired = repair_json(line);
+    nlohmann::json value = parse_json_from_line(repaired, path.string(), number);
     if (!value.is_object()) fail(str("expected an object, found ", value.type_name()));
     const auto found = value.find("text");
     if (found == value.end()) fail("the object has no key `text`");
     if (!found->is_string()) fail(str("expected a string in `text`, found ", found->type_name()));
+    if (repaired != line) collector.count_repaired();
     collector.add(std::move(found->get_ref<std::string&>()));
-    if (collector.full()) throw EnoughTexts{};
+    return !collector.full();
   };
-  try {
-    read_jsonl(path, take);
-  } catch (const EnoughTexts&) {
-    return;
-  }
+  read_lines(path, take);
 }
 
 std::size_t target_count(std::size_t texts, double share) {

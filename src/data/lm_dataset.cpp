@@ -8,6 +8,7 @@
 
 #include "data/random_streams.h"
 #include "shine/common/error.h"
+#include "shine/common/hash.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 
@@ -94,6 +95,15 @@ LmDataset::LmDataset(const std::vector<std::string>& texts, std::shared_ptr<cons
     ids_.insert(ids_.end(), document.begin(), document.end());
     document = {};
   }
+  fingerprint_ = hash_all();
+}
+
+std::uint64_t LmDataset::hash_all() const {
+  Fnv1a hash;
+  hash.add(std::uint64_t{row_length_}).add(seed_).add(std::uint64_t{starts_.size()});
+  for (const std::size_t start : starts_) hash.add(std::uint64_t{start});
+  for (const std::int32_t id : ids_) hash.add(std::int64_t{id});
+  return hash.value();
 }
 
 std::size_t LmDataset::size() const {

@@ -7,6 +7,7 @@
 
 #include "data/random_streams.h"
 #include "shine/common/error.h"
+#include "shine/common/hash.h"
 #include "shine/data/words.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
@@ -33,6 +34,13 @@ void append(std::vector<std::int64_t>& row, std::span<const std::int64_t> ids) {
   row.insert(row.end(), ids.begin(), ids.end());
 }
 
+std::uint64_t hash_text(std::string_view text, std::span<const std::int64_t> ids) {
+  Fnv1a hash;
+  hash.add(std::uint64_t{text.size()}).add_bytes(text);
+  for (const std::int64_t id : ids) hash.add(id);
+  return hash.value();
+}
+
 }  // namespace
 
 PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,
@@ -46,13 +54,45 @@ PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr
   complete_request_ = request(*tokenizer_, kComplete);
   check_options();
 
-  std::vector<std::int64_t> costs(texts_.size());
+  std::vector<std::int64_t> lengths(texts_.size());
+  std::vector<std::uint64_t> hashes(texts_.size());
   const auto measure = [&](std::size_t i) {
-    const auto tokens = tokenizer_->encode(texts_[i], options_.special_tokens).ids.size();
-    costs[i] = static_cast<std::int64_t>(tokens) + turn_overhead_;
+    const auto ids = tokenizer_->encode(texts_[i], options_.special_tokens).ids;
+    lengths[i] = static_cast<std::int64_t>(ids.size());
+    hashes[i] = hash_text(texts_[i], ids);
   };
   parallel_for(texts_.size(), options_.threads, measure, progress);
-  packed_ = pack_texts(costs, options_.conversation_max_length, options_.open_groups);
+  pack(lengths);
+  Fnv1a hash;
+  hash.add(hash_options());
+  for (const std::uint64_t text : hashes) hash.add(text);
+  fingerprint_ = hash.value();
+}
+
+void PretrainDataset::pack(const std::vector<std::int64_t>& lengths) {
+  std::vector<std::int64_t> costs = lengths;
+  for (std::int64_t& cost : costs) cost += turn_overhead_;
+  TextGroups packed = pack_texts(costs, options_.conversation_max_length, options_.open_groups);
+  groups_ = std::move(packed.groups);
+  report_ = {packed.report, 0, 0};
+  for (const auto& group : groups_) {
+    auto length = static_cast<std::int64_t>(group.size()) - 1;  // separators
+    for (const std::size_t text : group) length += lengths[text];
+    if (length <= options_.context_max_length) continue;
+    ++report_.contexts_over_long;
+    report_.context_tokens_cut += length - options_.context_max_length;
+  }
+}
+
+std::uint64_t PretrainDataset::hash_options() const {
+  Fnv1a hash;
+  hash.add(options_.context_max_length).add(options_.conversation_max_length);
+  hash.add(std::uint64_t{options_.open_groups}).add(options_.completion_frequency);
+  hash.add(options_.completion_drop_min).add(options_.completion_drop_max);
+  hash.add(std::uint64_t{options_.collapse_whitespace}).add(static_cast<std::uint64_t>(options_.special_tokens));
+  hash.add(options_.seed).add(separator_id_);
+  for (const auto* request : {&reconstruct_request_, &complete_request_}) hash.add(hash_text({}, *request));
+  return hash.value();
 }
 
 void PretrainDataset::check_options() const {
@@ -77,7 +117,7 @@ std::string PretrainDataset::context_part(const std::string& text, double drop) 
 
 Sample PretrainDataset::sample(std::int64_t epoch, std::size_t index) const {
   SHINE_CHECK(index < size(), ConfigError, "there is no sample ", index, ", the dataset has ", size());
-  const auto& group = packed_.groups[index];
+  const auto& group = groups_[index];
   Random random = stream_of(options_.seed, RandomPurpose::pretrain_sample, epoch, index);
 
   std::vector<double> drops(group.size(), reconstruction);

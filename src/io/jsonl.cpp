@@ -63,13 +63,22 @@ class LineReader {
 
 }  // namespace
 
-void read_jsonl(const std::filesystem::path& path, const std::function<void(std::size_t, nlohmann::json&&)>& take,
+void read_lines(const std::filesystem::path& path, const std::function<bool(std::size_t, std::string_view)>& take,
                 std::size_t max_line_bytes) {
   LineReader lines(path, max_line_bytes);
   for (std::string_view line; lines.next(line);) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    take(lines.number(), parse_json_from_line(line, path.string(), lines.number()));
+    if (!take(lines.number(), line)) return;
   }
+}
+
+void read_jsonl(const std::filesystem::path& path, const std::function<void(std::size_t, nlohmann::json&&)>& take,
+                std::size_t max_line_bytes) {
+  const auto parse = [&](std::size_t number, std::string_view line) {
+    take(number, parse_json_from_line(line, path.string(), number));
+    return true;
+  };
+  read_lines(path, parse, max_line_bytes);
 }
 
 }  // namespace shine

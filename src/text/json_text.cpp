@@ -30,8 +30,11 @@ bool is_low(unsigned unit) {
   return unit >= 0xDC00 && unit < 0xE000;
 }
 
-std::string replace_single_surrogates(std::string_view json) {
+std::string replace_single_surrogates(std::string json_text) {
+  const std::string_view json = json_text;
+  if (json.find("\\u") == std::string_view::npos) return json_text;
   std::string result;
+  result.reserve(json.size());
   for (std::size_t at = 0; at < json.size();) {
     std::size_t length = json[at] == '\\' ? 2 : 1;
     if (const auto unit = unicode_escape(json, at)) {
@@ -52,8 +55,12 @@ std::string replace_single_surrogates(std::string_view json) {
 
 }  // namespace
 
+std::string repair_json(std::string_view json) {
+  return replace_single_surrogates(replace_invalid_utf8(json));
+}
+
 std::string parse_json_text(std::string_view json, const std::string& where) {
-  const nlohmann::json value = parse_json(replace_single_surrogates(replace_invalid_utf8(json)), where);
+  const nlohmann::json value = parse_json(repair_json(json), where);
   if (!value.is_string()) throw FormatError(str("expected a JSON string, found ", value.type_name()), where);
   return value.get<std::string>();
 }

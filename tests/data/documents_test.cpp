@@ -75,6 +75,19 @@ TEST_F(DocumentsTest, JsonLinesKeepTheirTextAsItIs) {
   EXPECT_EQ(documents.empty, 1U);
 }
 
+TEST_F(DocumentsTest, JsonLinesAreRepairedAsPlainTextIs) {
+  const auto path = file("a.jsonl",
+                         "{\"text\":\"bad \xff and \xe2\x82 end\"}\n"
+                         "{\"text\":\"whole \\ud83d\\ude42 \\\\ud800\"}\n"
+                         "{\"text\":\"single \\ud800 and \\uDC00\"}\n");
+  const auto documents = read_documents({path}, {});
+  EXPECT_EQ(documents.texts,
+            (Texts{"bad \uFFFD and \uFFFD end", "whole \U0001f642 \\ud800", "single \uFFFD and \uFFFD"}));
+  EXPECT_EQ(documents.repaired, 2U);
+  expect_error<FormatError>(file("b.jsonl", "{\"text\":\"a\"}\n{\"text\":\xff\"a\"}\n"), "b.jsonl:2:");
+  expect_error<FormatError>(file("c.jsonl", "{\"text\":\"\\ud800\"\n"), "c.jsonl:1:");
+}
+
 TEST_F(DocumentsTest, FaultsNameFileAndLine) {
   std::string six;
   for (int i = 0; i < 6; ++i) six += "{\"text\":\"t\"}\n";

@@ -118,6 +118,25 @@ TEST(LmDataset, EscapedTextsHoldNoSpecialToken) {
   EXPECT_EQ(std::ranges::count(ids, *tokenizer.token_to_id(kTextEnd)), 3);
 }
 
+TEST(LmDataset, TheFingerprintTellsIdsRowsAndSeed) {
+  LmOptions options{.row_length = 16, .repeat_share = 0.5, .seed = 4};
+  const auto texts = numbered(10);
+  std::set<std::uint64_t> seen{make(texts, options).fingerprint()};
+  EXPECT_FALSE(seen.contains(0));
+  EXPECT_TRUE(seen.contains(make(texts, options).fingerprint()));
+  EXPECT_TRUE(seen.insert(make(numbered(9), options).fingerprint()).second);
+  auto longer_rows = options;
+  longer_rows.row_length = 17;
+  EXPECT_TRUE(seen.insert(make(texts, longer_rows).fingerprint()).second);
+  auto less_repeated = options;
+  less_repeated.repeat_share = 0.2;
+  EXPECT_TRUE(seen.insert(make(texts, less_repeated).fingerprint()).second);
+  options.repeat_share = 0;
+  const auto plain = make(texts, options).fingerprint();
+  ++options.seed;
+  EXPECT_NE(make(texts, options).fingerprint(), plain);
+}
+
 TEST(LmDataset, RefusesOptionsThatCannotBe) {
   EXPECT_THROW(make({}, {.row_length = 8}), ConfigError);
   EXPECT_THROW(make({"a"}, {.row_length = 1}), ConfigError);

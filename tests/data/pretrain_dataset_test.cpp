@@ -215,6 +215,26 @@ TEST(PretrainDataset, OverLongTextsAreCutAtTheEndAndCounted) {
   EXPECT_EQ(sample.labels.back(), 'x');
 }
 
+TEST(PretrainDataset, ContextsOverTheirLengthAreCountedBeforeCompletion) {
+  auto options = roomy();
+  options.completion_frequency = 0;
+  options.conversation_max_length = 2 * (10 + byte_overhead);
+  // Groups of 10 + 10 and of 10 tokens; a separator between the first two makes 21.
+  const Texts texts{"0123456789", "abcdefghij", "ABCDEFGHIJ"};
+  const auto expect_report = [&](std::int64_t context_max_length, std::size_t over_long, std::int64_t cut) {
+    options.context_max_length = context_max_length;
+    const auto dataset = make(texts, options);
+    ASSERT_EQ(dataset.size(), 2U);
+    EXPECT_EQ(dataset.report().contexts_over_long, over_long) << context_max_length;
+    EXPECT_EQ(dataset.report().context_tokens_cut, cut) << context_max_length;
+    EXPECT_EQ(dataset.sample(0, 0).context_tokens_cut + dataset.sample(0, 1).context_tokens_cut, cut);
+  };
+  expect_report(21, 0, 0);
+  expect_report(20, 1, 1);
+  expect_report(10, 1, 11);
+  expect_report(9, 2, 13);
+}
+
 TEST(PretrainDataset, ATextThatJustFitsIsWhole) {
   auto options = roomy();
   options.conversation_max_length = 10 + byte_overhead;
@@ -259,6 +279,36 @@ TEST(PretrainDataset, ThreadsDoNotMatter) {
   for (std::size_t i = 0; i < one.size(); ++i) {
     EXPECT_EQ(one.sample(0, i).conversation_ids, three.sample(0, i).conversation_ids);
   }
+}
+
+TEST(PretrainDataset, TheFingerprintTellsTextsAndOptionsButNotThreads) {
+  const Texts texts{"one text", "another text"};
+  const auto options = roomy();
+  std::set<std::uint64_t> seen{make(texts, options).fingerprint()};
+  EXPECT_FALSE(seen.contains(0));
+  EXPECT_TRUE(seen.contains(make(texts, options).fingerprint()));
+  const auto expect_new = [&](const Texts& other, auto change) {
+    auto changed = options;
+    change(changed);
+    EXPECT_TRUE(seen.insert(make(other, changed).fingerprint()).second) << seen.size();
+  };
+  const auto nothing = [](PretrainOptions&) {};
+  expect_new({"one text", "another texT"}, nothing);
+  expect_new({"another text", "one text"}, nothing);
+  expect_new({"one texta", "nother text"}, nothing);
+  expect_new({"one text"}, nothing);
+  expect_new(texts, [](PretrainOptions& o) { --o.context_max_length; });
+  expect_new(texts, [](PretrainOptions& o) { --o.conversation_max_length; });
+  expect_new(texts, [](PretrainOptions& o) { o.open_groups = 2; });
+  expect_new(texts, [](PretrainOptions& o) { o.completion_frequency = 0.25; });
+  expect_new(texts, [](PretrainOptions& o) { o.completion_drop_min = 0.2; });
+  expect_new(texts, [](PretrainOptions& o) { o.completion_drop_max = 0.4; });
+  expect_new(texts, [](PretrainOptions& o) { o.collapse_whitespace = true; });
+  expect_new(texts, [](PretrainOptions& o) { o.special_tokens = SpecialTokens::escape; });
+  expect_new(texts, [](PretrainOptions& o) { ++o.seed; });
+  auto more_threads = options;
+  more_threads.threads = 3;
+  EXPECT_TRUE(seen.contains(make(texts, more_threads).fingerprint()));
 }
 
 TEST(PretrainDataset, RefusesOptionsThatCannotBe) {

@@ -108,6 +108,21 @@ TEST(JsonLines, NumbersLinesAndPassesOverBlankOnes) {
   EXPECT_TRUE(lines_of(path).empty());
 }
 
+TEST(JsonLines, PlainLinesComeUntilTheReaderHasEnough) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "data.jsonl";
+  test::write_bytes(path, "{\xff\n\n two \nthree\n" + std::string(100, 'x'));
+  std::vector<std::pair<std::size_t, std::string>> seen;
+  const auto take_two = [&](std::size_t number, std::string_view line) {
+    seen.emplace_back(number, line);
+    return seen.size() < 2;
+  };
+  read_lines(path, take_two, 50);
+  EXPECT_EQ(seen, (std::vector<std::pair<std::size_t, std::string>>{{1, "{\xff"}, {3, " two "}}));
+  const auto take_all = [](std::size_t, std::string_view) { return true; };
+  expect_fault<FormatError>("data.jsonl:5: line over 50 bytes", [&] { read_lines(path, take_all, 50); });
+}
+
 TEST(JsonLines, ReadsLinesAcrossChunks) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "data.jsonl";

@@ -17,13 +17,14 @@ const std::map<std::string, int> kRanks{{"common", 0}, {"config", 1}, {"tensor",
 
 /// "a/b includes c/d" for every include that breaks the order, in one file of `layer`.
 std::vector<std::string> violations(const std::filesystem::path& file, const std::string& layer) {
-  static const std::regex include(R"re(^\s*#include\s+"shine/([a-z_0-9]+)/)re");
+  static const std::regex include(R"re(^\s*#include\s+"(shine/)?([a-z_0-9]+)/)re");
   std::vector<std::string> found;
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     std::smatch match;
-    if (!std::regex_search(line, match, include) || match[1] == layer) continue;
-    const auto target = kRanks.find(match[1]);
+    if (!std::regex_search(line, match, include) || match[2] == layer) continue;
+    const auto target = kRanks.find(match[2]);
+    if (target == kRanks.end() && !match[1].matched) continue;
     if (target == kRanks.end() || target->second >= kRanks.at(layer)) found.push_back(file.string() + ": " + line);
   }
   return found;
@@ -64,6 +65,10 @@ TEST(Layers, AnUpwardIncludeIsFound) {
   std::ofstream(folder.path() / "io" / "bad.h")
       << "#include \"shine/train/trainer.h\"\n#include \"shine/common/str.h\"\n";
   EXPECT_EQ(violations_below(folder.path()).size(), 1U);
+  std::ofstream(folder.path() / "io" / "bad.cpp")
+      << "#include \"text/utf8.h\"\n#include \"io/posix_file.h\"\n#include \"posix_file.h\"\n"
+      << "#include \"nlohmann/json.hpp\"\n#include \"shine/nowhere/x.h\"\n";
+  EXPECT_EQ(violations_below(folder.path()).size(), 3U);
 }
 
 TEST(Layers, NoPublicHeaderIncludesAllOfTorch) {

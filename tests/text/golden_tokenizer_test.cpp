@@ -109,6 +109,20 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenTokenizer,
                                          "unknown_fused"),
                          [](const auto& kind) { return std::string(kind.param); });
 
+TEST(Qwen3Tokenizer, IdsAndDecodedTextsEqualTokenizers) {
+  const auto file = test::shared_dir() / "tokenizers" / "qwen3" / "tokenizer.json";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no " << file;
+  const BpeTokenizer tokenizer(file);
+  const json golden = json::parse(std::ifstream(folder() / "qwen3_ids.json"));
+  EXPECT_EQ(tokenizer.size(), golden["size"]);
+  ASSERT_GE(golden["cases"].size(), 150U);
+  for (const json& item : golden["cases"]) {
+    const Ids expected = item["ids"].get<Ids>();
+    EXPECT_EQ(tokenizer.encode(from_hex(item["hex"])).ids, expected) << item["decoded"];
+    EXPECT_EQ(tokenizer.decode(expected), item["decoded"]);
+  }
+}
+
 TEST(EscapedText, EqualsTokenizersWhereAllAddedTokensAreSpecial) {
   const BpeTokenizer tokenizer(folder() / "digits.json");
   const json golden = json::parse(std::ifstream(folder() / "digits.golden.json"));

@@ -107,6 +107,9 @@ TEST(JsonText, ReadsStringsAndRepairsThem) {
   EXPECT_EQ(parse_json_text(R"("\ud83d \ude42\ud83dA")", "x"), "\uFFFD \uFFFD\uFFFDA");
   EXPECT_EQ(parse_json_text(R"("\\ud83d")", "x"), "\\ud83d");
   EXPECT_EQ(parse_json_text("\"\xff\"", "x"), "\uFFFD");
+  const std::string well_formed = R"({"é\\": "\\ud800 \ud83d\uDE42 \u00e9\n", "b": [1]})";
+  EXPECT_EQ(repair_json(well_formed), well_formed);
+  EXPECT_EQ(repair_json("{\"a\": \"\xe2\x82\\uDC00\"}"), "{\"a\": \"\uFFFD\\ufffd\"}");
   for (const char* bad : {"", "3", "[\"a\"]", "\"a", "\"\\u12\"", "\"\\ud83", "\"a\" x", "\\"})
     EXPECT_THROW(parse_json_text(bad, "x"), FormatError) << bad;
 }

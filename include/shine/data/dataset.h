@@ -19,6 +19,9 @@ class Dataset {
   /// @param epoch  from 0
   /// @param index  below size(); throws ConfigError otherwise
   virtual Sample sample(std::int64_t epoch, std::size_t index) const = 0;
+
+  /// A hash of everything the samples are made of, by which a resume notices other data; 0: unknown.
+  virtual std::uint64_t fingerprint() const { return 0; }
 };
 
 }  // namespace shine

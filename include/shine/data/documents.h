@@ -23,7 +23,8 @@ struct Documents {
   std::vector<std::string> texts;
   /// Documents without anything but white space, which are not in `texts`.
   std::size_t empty = 0;
-  /// Documents in which bytes that are no UTF-8 became U+FFFD.
+  /// Documents in which bytes that are no UTF-8 became U+FFFD; in .jsonl also escapes of single surrogates ("\ud800"),
+  /// anywhere in the document's line.
   std::size_t repaired = 0;
 };
 

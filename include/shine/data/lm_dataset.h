@@ -47,15 +47,20 @@ class LmDataset : public Dataset {
   std::size_t size() const override;
   Sample sample(std::int64_t epoch, std::size_t index) const override;
 
+  /// Of the documents' ids, the row length and the seed.
+  std::uint64_t fingerprint() const override { return fingerprint_; }
+
   /// Tokens of an epoch.
   std::size_t tokens() const { return starts_.back(); }
 
  private:
   struct Order;
+  std::uint64_t hash_all() const;
   std::shared_ptr<const Order> order_of(std::int64_t epoch) const;
 
   std::size_t row_length_;
   std::uint64_t seed_;
+  std::uint64_t fingerprint_ = 0;
   /// Document d is ids_[starts_[d] .. starts_[d + 1]).
   std::vector<std::int32_t> ids_;
   std::vector<std::size_t> starts_;

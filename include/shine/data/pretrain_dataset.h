@@ -32,6 +32,14 @@ struct PretrainOptions {
   int threads = 0;
 };
 
+/// What packing and the maximum lengths do to the texts, to be logged.
+struct PretrainReport : PackingReport {
+  /// Groups whose contexts, before completion takes words from them, exceed the maximum length.
+  std::size_t contexts_over_long = 0;
+  /// What will be cut from these contexts, in tokens; less where completion has taken words.
+  std::int64_t context_tokens_cut = 0;
+};
+
 /// Self-supervised pretraining (SPEC section 7). Texts are packed once into groups; a sample is one group. Context: its
 /// texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation: for
 /// each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are cut at
@@ -44,16 +52,21 @@ class PretrainDataset : public Dataset {
   PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,
                   const PretrainOptions& options, const Progress& progress = {});
 
-  std::size_t size() const override { return packed_.groups.size(); }
+  std::size_t size() const override { return groups_.size(); }
   Sample sample(std::int64_t epoch, std::size_t index) const override;
 
-  const PackingReport& report() const { return packed_.report; }
+  /// Of the texts, their ids and all options but `threads`.
+  std::uint64_t fingerprint() const override { return fingerprint_; }
+
+  const PretrainReport& report() const { return report_; }
 
   /// Tokens that the template adds to a text for its two messages: 11 with Qwen3's tokenizer.
   std::int64_t turn_overhead() const { return turn_overhead_; }
 
  private:
   void check_options() const;
+  void pack(const std::vector<std::int64_t>& lengths);
+  std::uint64_t hash_options() const;
   std::string context_part(const std::string& text, double drop) const;
 
   std::vector<std::string> texts_;
@@ -64,7 +77,9 @@ class PretrainDataset : public Dataset {
   /// The user's messages that ask for reconstruction and for completion.
   std::vector<std::int64_t> reconstruct_request_;
   std::vector<std::int64_t> complete_request_;
-  TextGroups packed_;
+  std::vector<std::vector<std::size_t>> groups_;
+  PretrainReport report_;
+  std::uint64_t fingerprint_ = 0;
 };
 
 }  // namespace shine

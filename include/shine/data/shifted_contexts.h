@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
+#include "shine/common/hash.h"
 #include "shine/data/dataset.h"
 
 namespace shine {
@@ -18,6 +20,11 @@ class ShiftedContexts : public Dataset {
     Sample own = dataset_->sample(epoch, index);
     own.context_ids = dataset_->sample(epoch, (index + 1) % size()).context_ids;
     return own;
+  }
+
+  std::uint64_t fingerprint() const override {
+    const std::uint64_t own = dataset_->fingerprint();
+    return own == 0 ? 0 : Fnv1a().add_bytes("shifted contexts").add(own).value();
   }
 
  private:
