@@ -8,14 +8,16 @@
 namespace shine {
 namespace {
 
-/// Collects unused keys of one cause.
+using Keys = std::initializer_list<std::string_view>;
+
+/// Collects unused keys; of several reasons for one key the first is kept.
 class UnusedList {
  public:
-  void add(std::string_view cause, std::string_view reason, std::initializer_list<std::string_view> keys) {
+  void add(Keys causes, std::string_view reason, Keys keys) {
     for (const std::string_view key : keys) {
       const bool listed =
           std::any_of(keys_.begin(), keys_.end(), [&](const UnusedKey& other) { return other.key == key; });
-      if (!listed) keys_.push_back({std::string(key), std::string(cause), std::string(reason)});
+      if (!listed) keys_.push_back({std::string(key), {causes.begin(), causes.end()}, std::string(reason)});
     }
   }
   std::vector<UnusedKey> take() { return std::move(keys_); }
@@ -26,35 +28,52 @@ class UnusedList {
 
 void add_unused_of_stage(const ExperimentConfig& config, UnusedList& unused) {
   if (config.stage.name == StageName::pretrain) {
-    unused.add("stage.name", "with stage pretrain", {"model.config", "model.init_gain", "stage.repeat_share"});
+    unused.add({"stage.name"}, "with stage pretrain", {"model.config", "model.init_gain", "stage.repeat_share"});
     return;
   }
   unused.add(
-      "stage.name", "with stage backbone",
+      {"stage.name"}, "with stage backbone",
       {"model.path", "text.context_max_length", "stage.init_from", "stage.completion_frequency",
        "stage.completion_drop_min", "stage.completion_drop_max", "stage.collapse_whitespace", "stage.train_new_tokens",
        "stage.adapter_reg", "stage.adapter_reg_form", "data.open_groups", "optimizer.decay"});
   ExperimentConfig copy = config;
   for (const Field& field : fields_of(copy).fields) {
-    if (field.path.starts_with("hypernetwork.")) unused.add("stage.name", "with stage backbone", {field.path});
+    if (field.path.starts_with("hypernetwork.")) unused.add({"stage.name"}, "with stage backbone", {field.path});
   }
 }
 
 void add_unused_of_m2p(const M2pConfig& m2p, UnusedList& unused) {
-  const std::string cause = "hypernetwork.m2p.kind";
-  const std::string reason = str("with ", cause, " ", enum_name(m2p.kind));
+  const std::string_view kind = "hypernetwork.m2p.kind";
+  const std::string reason = str("with ", kind, " ", enum_name(m2p.kind));
   if (m2p.kind == M2pKind::transformer) {
-    unused.add(cause, reason, {"hypernetwork.m2p.linear_hidden", "hypernetwork.m2p.linear_bias"});
+    unused.add({kind}, reason, {"hypernetwork.m2p.linear_hidden", "hypernetwork.m2p.linear_bias"});
   } else {
-    unused.add(cause, reason,
+    unused.add({kind}, reason,
                {"hypernetwork.m2p.heads", "hypernetwork.m2p.feedforward", "hypernetwork.m2p.layers_first",
-                "hypernetwork.m2p.couple_layers"});
+                "hypernetwork.m2p.couple_layers", "hypernetwork.m2p.couple_width", "hypernetwork.m2p.couple_heads",
+                "hypernetwork.m2p.couple_feedforward"});
   }
-  if (m2p.couple_layers == 0 || m2p.kind != M2pKind::transformer) {
+  if (m2p.couple_layers == 0) {
     unused.add(
-        "hypernetwork.m2p.couple_layers", "without couple layers",
+        {"hypernetwork.m2p.couple_layers"}, "without couple layers",
         {"hypernetwork.m2p.couple_width", "hypernetwork.m2p.couple_heads", "hypernetwork.m2p.couple_feedforward"});
   }
+}
+
+void reset_unused(ExperimentConfig& config) {
+  const std::vector<UnusedKey> unused = unused_keys(config);
+  ExperimentConfig defaults;
+  const FieldList from = fields_of(defaults);
+  const FieldList to = fields_of(config);
+  for (std::size_t i = 0; i < to.fields.size(); ++i) {
+    const bool listed = std::any_of(unused.begin(), unused.end(),
+                                    [&](const UnusedKey& other) { return other.key == to.fields[i].path; });
+    if (listed) copy_value(from.fields[i], to.fields[i]);
+  }
+}
+
+bool is_text_file(const std::filesystem::path& file) {
+  return file.extension() == ".txt" || file.extension() == ".jsonl";
 }
 
 /// Checks rules between keys; a rule about a key whose value was refused is left out.
@@ -65,6 +84,7 @@ class RuleChecker {
 
   void check() {
     check_unused();
+    reset_unused(config_);
     check_stage();
     check_data();
     const StageConfig& stage = config_.stage;
@@ -100,7 +120,12 @@ class RuleChecker {
           std::find_if(unused.begin(), unused.end(), [&](const auto& other) { return other.key == key; });
       if (entry == unused.end()) continue;
       const bool set = origins_.is_set(key) || field_value(fields.fields[i]) != field_value(usual.fields[i]);
-      rule(!set, {key, entry->cause}, str("`", key, "` has no effect ", entry->reason, " (remove it)"));
+      const bool inherited = std::any_of(entry->causes.begin(), entry->causes.end(), [&](const std::string& cause) {
+        return origins_.layer(cause) > origins_.layer(key);
+      });
+      std::vector<std::string> keys = {key};
+      keys.insert(keys.end(), entry->causes.begin(), entry->causes.end());
+      rule(!set || inherited, keys, str("`", key, "` has no effect ", entry->reason, " (remove it)"));
     }
   }
 
@@ -115,14 +140,16 @@ class RuleChecker {
          "`model.config` is missing: stage backbone needs a config.json to make weights from");
     rule(!config_.text.tokenizer.empty(), {"text.tokenizer", "stage.name"},
          "`text.tokenizer` is missing: stage backbone has no model.path to take it from");
-    rule(model.dtype != WeightDtype::automatic, {"model.dtype", "stage.name"},
-         "`model.dtype` is auto, but stage backbone reads no weights: float32 or bfloat16");
+    rule(model.dtype == WeightDtype::float32, {"model.dtype", "stage.name"},
+         str("`model.dtype` is ", enum_name(model.dtype), ", but stage backbone trains the weights: only float32"));
   }
 
   void check_data() {
     const DataConfig& data = config_.data;
     rule(!config_.run.dir.empty(), {"run.dir"}, "`run.dir` is empty: the run needs a folder");
     rule(!data.train.empty(), {"data.train"}, "`data.train` is missing: list at least one .txt or .jsonl file");
+    check_extensions("data.train", data.train);
+    check_extensions("data.validation", data.validation);
     for (const std::string& file : data.validation) {
       const bool trained = std::find(data.train.begin(), data.train.end(), file) != data.train.end();
       rule(!trained, {"data.validation", "data.train"},
@@ -130,7 +157,14 @@ class RuleChecker {
     }
   }
 
-  const ExperimentConfig& config_;
+  void check_extensions(const std::string& key, const std::vector<std::string>& files) {
+    for (const std::string& file : files) {
+      rule(is_text_file(file), {key},
+           str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl)"));
+    }
+  }
+
+  ExperimentConfig config_;
   const ConfigOrigins& origins_;
   Faults& faults_;
 };
@@ -142,20 +176,20 @@ std::vector<UnusedKey> unused_keys(const ExperimentConfig& config) {
   add_unused_of_stage(config, unused);
   add_unused_of_m2p(config.hypernetwork.m2p, unused);
   if (config.stage.completion_frequency == 0) {
-    unused.add("stage.completion_frequency", "with completion_frequency 0",
+    unused.add({"stage.completion_frequency"}, "with completion_frequency 0",
                {"stage.completion_drop_min", "stage.completion_drop_max", "stage.collapse_whitespace"});
   }
   if (config.stage.adapter_reg == 0) {
-    unused.add("stage.adapter_reg", "with adapter_reg 0", {"stage.adapter_reg_form"});
+    unused.add({"stage.adapter_reg"}, "with adapter_reg 0", {"stage.adapter_reg_form"});
   }
   if (!config.data.validation.empty()) {
-    unused.add("data.validation", "beside data.validation", {"data.validation_share"});
+    unused.add({"data.validation"}, "beside data.validation", {"data.validation_share"});
   } else if (config.data.validation_share == 0) {
-    unused.add("data.validation_share", "without validation texts",
+    unused.add({"data.validation", "data.validation_share"}, "without validation texts",
                {"evaluation.every_steps", "evaluation.max_samples", "evaluation.at_start"});
   }
   if (config.optimizer.clip == ClipKind::none) {
-    unused.add("optimizer.clip", "with clip none", {"optimizer.clip_norm"});
+    unused.add({"optimizer.clip"}, "with clip none", {"optimizer.clip_norm"});
   }
   return unused.take();
 }
@@ -173,6 +207,7 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file, const
   ConfigOrigins places = read_fields(fields_of(config), file, overrides, faults);
   RuleChecker(config, places, faults).check();
   faults.throw_if_any(file.string());
+  reset_unused(config);
   if (config.text.tokenizer.empty()) config.text.tokenizer = config.model.path;
   if (origins != nullptr) *origins = std::move(places);
   return config;

@@ -31,14 +31,6 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 
 }  // namespace
 
-LogLevel parse_log_level(std::string_view name) {
-  if (name == "debug") return LogLevel::debug;
-  if (name == "info") return LogLevel::info;
-  if (name == "warning") return LogLevel::warning;
-  if (name == "error") return LogLevel::error;
-  throw ConfigError(str("unknown log level '", name, "'"), {}, "use debug, info, warning or error");
-}
-
 void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }
 
 void add_log_file(const std::filesystem::path& path) {

@@ -46,6 +46,8 @@ class TreeReader {
   }
 
   void read_key(const Field& field, const YamlNode& node) {
+    origins_.layers[field.path] = node.layer;
+    if (node.kind == YamlNode::Kind::removed) return;
     origins_.places[field.path] = node.place;
     const bool refused = node.kind == YamlNode::Kind::refused;
     const std::string fault = refused ? "" : read_field(field, node);
@@ -54,8 +56,8 @@ class TreeReader {
   }
 
   void read_subgroup(const YamlNode& node, const std::string& path) {
-    const bool readable = node.kind == YamlNode::Kind::map || node.kind == YamlNode::Kind::null;
-    if (readable) {
+    const bool empty = node.kind == YamlNode::Kind::null || node.kind == YamlNode::Kind::removed;
+    if (empty || node.kind == YamlNode::Kind::map) {
       read_group(node, path);
       return;
     }
@@ -137,6 +139,11 @@ class TreeReader {
 std::string ConfigOrigins::place(const std::string& key) const {
   const auto found = places.find(key);
   return found == places.end() ? file : found->second;
+}
+
+std::size_t ConfigOrigins::layer(const std::string& key) const {
+  const auto found = layers.find(key);
+  return found == layers.end() ? 0 : found->second;
 }
 
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,

@@ -35,7 +35,7 @@ std::string read_small_file(const fs::path& file) {
   return text;
 }
 
-/// Lays `over` on `under`: maps are merged key by key, everything else is replaced.
+/// Lays `over` on `under`: maps are merged key by key, everything else is replaced, or removed by a null.
 void merge(YamlNode& under, YamlNode over) {
   for (YamlNode& child : over.children) {
     const auto same = std::find_if(under.children.begin(), under.children.end(),
@@ -46,12 +46,14 @@ void merge(YamlNode& under, YamlNode over) {
       merge(*same, std::move(child));
     } else if (same->kind != YamlNode::Kind::map || child.kind != YamlNode::Kind::null) {
       *same = std::move(child);
+      if (same->kind == YamlNode::Kind::null) same->kind = YamlNode::Kind::removed;
     }
   }
 }
 
-YamlNode parse_file(const fs::path& file, Faults& faults) {
-  YamlNode root = parse_yaml(read_small_file(file), {file.string()}, faults);
+YamlNode parse_file(const fs::path& file, std::size_t layer, Faults& faults) {
+  const YamlSource source{.name = file.string(), .layer = layer};
+  YamlNode root = parse_yaml(read_small_file(file), source, faults);
   if (root.kind == YamlNode::Kind::map) return root;
   if (root.kind == YamlNode::Kind::null) throw ConfigError("holds no keys", file.string());
   throw ConfigError("expected keys (`key: value`) at the top level", root.place);
@@ -80,7 +82,7 @@ std::optional<fs::path> take_base(YamlNode& root, const fs::path& file, Faults& 
 
 /// @param chain  the files on the way here, canonical, to detect cycles
 YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& faults) {
-  YamlNode root = parse_file(file, faults);
+  YamlNode root = parse_file(file, longest_chain - chain.size(), faults);
   std::error_code ignored;  // a pipe has no canonical name
   chain.push_back(fs::canonical(file, ignored));
   std::string place;
@@ -102,7 +104,7 @@ YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& f
 
 /// `a.b=value` as the tree {a: {b: value}}.
 YamlNode parse_override(const std::string& text, Faults& faults) {
-  const YamlSource source{str("override ", quote(text)), false};
+  const YamlSource source{str("override ", quote(text)), false, longest_chain + 1};
   const std::size_t equals = text.find('=');
   const std::string path = text.substr(0, equals);
   const bool has_gap =
@@ -122,6 +124,7 @@ YamlNode parse_override(const std::string& text, Faults& faults) {
     const std::size_t start = dot == std::string::npos ? 0 : dot + 1;
     node.key = path.substr(start, end - start);
     node.place = source.name;
+    node.layer = source.layer;
     YamlNode parent;
     parent.kind = YamlNode::Kind::map;
     parent.children.push_back(std::move(node));

@@ -28,10 +28,6 @@ Constraint from_to_below(double low, double high) {
   return {.text = str("from ", low, " to below ", high), .low = low, .high = high, .high_open = true};
 }
 
-Constraint not_empty() {
-  return matching("a string that is not empty", [](std::string_view text) { return !text.empty(); });
-}
-
 Constraint file_path() {
   Constraint path;
   path.is_path = true;

@@ -209,6 +209,17 @@ std::string field_type(const Field& field) {
                     field.member);
 }
 
+void copy_value(const Field& from, const Field& to) {
+  std::visit(Overloaded{
+                 [&](const EnumMember& member) {
+                   const auto& source = std::get<EnumMember>(from.member);
+                   member.set(member.member, source.get(source.member));
+                 },
+                 [&]<class T>(T* member) { *member = *std::get<T*>(from.member); },
+             },
+             to.member);
+}
+
 std::string field_value(const Field& field) {
   return std::visit(Overloaded{
                         [](const EnumMember& member) { return std::string(member.names[member.get(member.member)]); },

@@ -120,6 +120,7 @@ class TreeBuilder : public YAML::EventHandler {
     Level level;
     level.node.kind = kind;
     level.node.place = source_.place(mark.line);
+    level.node.layer = source_.layer;
     check_properties(mark, tag, anchor, level.node);
     level.expects_key = kind == YamlNode::Kind::map;
     levels_.push_back(std::move(level));
@@ -133,6 +134,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void finish(YamlNode node, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     node.place = source_.place(mark.line);
+    node.layer = source_.layer;
     check_properties(mark, tag, anchor, node);
     if (!levels_.empty() && levels_.back().expects_key) {
       take_key(node, mark);
@@ -198,6 +200,17 @@ void check_bytes(const std::string& text, const YamlSource& source) {
   }
 }
 
+/// YAML takes the brace of an unquoted `[${NAME}/x]` as the start of a map.
+std::string cure_of(const std::string& text, const YamlSource& source) {
+  for (std::size_t at = text.find("${"); at != std::string::npos; at = text.find("${", at + 1)) {
+    const std::size_t before = text.find_last_of("[,\"'\n", at);
+    if (before == std::string::npos || (text[before] != '[' && text[before] != ',')) continue;
+    const std::string example = R"(["${SHINE_SHARED}/x.txt"])";
+    return "quote a value with ${..} inside [..]: " + (source.has_lines ? example : str("data.train='", example, "'"));
+  }
+  return {};
+}
+
 void parse_events(const std::string& text, const YamlSource& source, YAML::EventHandler& handler) {
   try {
     std::istringstream stream(text);
@@ -206,7 +219,7 @@ void parse_events(const std::string& text, const YamlSource& source, YAML::Event
     parser.HandleNextDocument(handler);  // finds nothing, or the start of a second document
   } catch (const YAML::Exception& fault) {
     const int line = fault.mark.is_null() ? 0 : fault.mark.line;
-    throw ConfigError(str("not YAML: ", fault.msg), source.place(line));
+    throw ConfigError(str("not YAML: ", fault.msg), source.place(line), cure_of(text, source));
   }
 }
 

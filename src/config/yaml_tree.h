@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,13 +11,15 @@ namespace shine {
 
 /// A YAML value with the place it comes from.
 struct YamlNode {
-  enum class Kind { null, scalar, list, map, refused };
+  /// removed: a null that takes an inherited value away.
+  enum class Kind { null, scalar, list, map, refused, removed };
 
   Kind kind = Kind::null;
   std::string key;                 ///< of a map's child
   std::string text;                ///< of a scalar
   bool quoted = false;             ///< a scalar in quotes or a block scalar: never a number or a bool
   std::string place;               ///< of the key, else of the value
+  std::size_t layer = 0;           ///< of its source
   std::vector<YamlNode> children;  ///< of a list or a map
 
   const YamlNode* find(std::string_view name) const;
@@ -26,6 +29,7 @@ struct YamlNode {
 struct YamlSource {
   std::string name;
   bool has_lines = true;
+  std::size_t layer = 0;  ///< what is laid over other sources has a larger one
 
   std::string place(int line_from_zero) const;
 };

@@ -102,6 +102,38 @@ TEST(ConfigBase, LaterFilesWinKeyByKeyAndListsAreReplaced) {
   EXPECT_EQ(config.files, std::vector<std::string>{"c"});
 }
 
+TEST(ConfigBase, ANullTakesTheInheritedValueAway) {
+  ConfigFolder folder;
+  folder.write("a.yaml", "share: 0.5\nfiles: [a]\ndevice: gpu\nouter: {name: n, flag: true}\n");
+  const std::string file =
+      folder.write("x.yaml", "base: a.yaml\nshare: null\nfiles: ~\ndevice: null\nouter: {name: null}\n");
+  SampleConfig config;
+  const ConfigOrigins origins = read_config(config, file, {"outer.flag=null", "files=[b]"});
+  SampleConfig expected;
+  expected.files = {"b"};
+  EXPECT_EQ(config, expected);
+  EXPECT_FALSE(origins.is_set("share"));
+  EXPECT_EQ(folder.fault("share: 0.5\n", {"share=null", "path=null"}),
+            "override `path=null`: `path`: expected a path, found no value");
+}
+
+TEST(ConfigBase, LayersAreOrderedFromTheBaseToTheOverrides) {
+  ConfigFolder folder;
+  folder.write("a.yaml", "share: 0.5\nouter: {inner: {rate: 1}}\n");
+  folder.write("b.yaml", "base: a.yaml\npath: p\n");
+  const std::string file = folder.write("x.yaml", "base: b.yaml\ndevice: cuda\nouter: {name: n}\n");
+  SampleConfig config;
+  const ConfigOrigins origins = read_config(config, file, {"files=[a]", "outer={flag: true}", "share=null"});
+  EXPECT_EQ(origins.layer("counts"), 0U);
+  EXPECT_LT(0U, origins.layer("outer.inner.rate"));
+  EXPECT_LT(origins.layer("outer.inner.rate"), origins.layer("path"));
+  EXPECT_LT(origins.layer("path"), origins.layer("device"));
+  EXPECT_EQ(origins.layer("device"), origins.layer("outer.name"));
+  EXPECT_LT(origins.layer("device"), origins.layer("files"));
+  EXPECT_EQ(origins.layer("files"), origins.layer("outer.flag"));
+  EXPECT_EQ(origins.layer("files"), origins.layer("share"));
+}
+
 TEST(ConfigPath, VariablesAreReplacedInPathsOnly) {
   setenv("SHINE_TEST_FOLDER", "/data/x", 1);
   const SampleConfig config = ConfigFolder().read(

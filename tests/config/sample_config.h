@@ -44,7 +44,7 @@ struct SampleOuter {
     v("flag", flag, "the flag");
     v("inner", inner, "the inner group");
     v("name", name, "any text");
-    v("after", after, "comes after a group", not_empty());
+    v("after", after, "comes after a group");
   }
 };
 

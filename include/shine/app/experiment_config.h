@@ -51,16 +51,19 @@ struct ExperimentConfig {
 
 /// A key that the rest of the configuration makes meaningless, and why.
 struct UnusedKey {
-  std::string key;     ///< "hypernetwork.lora_rank"
-  std::string cause;   ///< "stage.name"
-  std::string reason;  ///< "with stage backbone"
+  std::string key;                  ///< "hypernetwork.lora_rank"
+  std::vector<std::string> causes;  ///< keys whose values make it so: {"stage.name"}
+  std::string reason;               ///< "with stage backbone"
 };
 
-/// Keys without effect in this configuration. Setting one is a fault; a resolved file leaves them out.
+/// Keys without effect in this configuration; a resolved file leaves them out. Setting one is a fault, unless one of
+/// its causes was set in a later layer (see ConfigOrigins::layer): overrides and derived files may turn off what they
+/// inherit.
 std::vector<UnusedKey> unused_keys(const ExperimentConfig& config);
 
 /// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes
-/// model.path. Throws ConfigError that lists all faults with their places, IoError for a file that cannot be read.
+/// model.path, and inherited keys without effect go back to their defaults. Throws ConfigError that lists all faults
+/// with their places, IoError for a file that cannot be read.
 /// @param origins  if given, receives the place that set each key
 ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {},

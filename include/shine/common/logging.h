@@ -7,9 +7,6 @@ namespace shine {
 
 enum class LogLevel { debug, info, warning, error };
 
-/// Parses "debug", "info", "warning" or "error"; throws ConfigError otherwise.
-LogLevel parse_log_level(std::string_view name);
-
 /// Sets the least severe level that is written (default: info).
 void set_log_level(LogLevel level);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -15,17 +16,21 @@ namespace shine {
 struct ConfigOrigins {
   std::string file;                           ///< the file that was read; empty for a config made in code
   std::map<std::string, std::string> places;  ///< "model.path" -> "configs/x.yaml:12" or "override `model.path=..`"
+  std::map<std::string, std::size_t> layers;  ///< which source last set or removed a key; a later one is larger
   std::set<std::string> broken;               ///< keys whose value was refused, or that a misspelt key meant
 
   bool is_set(const std::string& key) const { return places.count(key) != 0; }
   /// The place that set the key; for a default, the file.
   std::string place(const std::string& key) const;
+  /// Base files come before the files that name them, then come all overrides as one layer; 0 = a default.
+  std::size_t layer(const std::string& key) const;
 };
 
 /// Reads a YAML file, the files it inherits from (`base: other.yaml`, relative to the file) and then the overrides
 /// (`key.path=value`, the value in YAML; the last of a key wins) into the members. Keys that are not set keep their
-/// value. Faults of form, type, range and unknown keys are added to `faults`, each with its place. Refused: duplicate
-/// keys, anchors, aliases, tags, tabs in the indentation, several documents, files above 1 MiB.
+/// value; `key: null` takes an inherited value away, while an empty group changes nothing. Faults of form, type, range
+/// and unknown keys are added to `faults`, each with its place. Refused: duplicate keys, anchors, aliases, tags, tabs
+/// in the indentation, several documents, files above 1 MiB.
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
                           const std::vector<std::string>& overrides, Faults& faults);
 

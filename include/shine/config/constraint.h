@@ -27,7 +27,6 @@ Constraint above(double low);
 Constraint in_range(double low, double high);
 /// low <= value < high
 Constraint from_to_below(double low, double high);
-Constraint not_empty();
 /// A file or folder name: `${NAME}` becomes the environment variable's value, and so does a leading `$SHINE_SHARED/`.
 Constraint file_path();
 /// Strings that the predicate accepts; `text` completes "expected a string, ..".
