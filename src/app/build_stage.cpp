@@ -39,7 +39,7 @@ std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, st
   options.special_tokens = special_tokens(config.text);
   options.seed = static_cast<std::uint64_t>(config.run.seed);
   auto dataset = std::make_shared<PretrainDataset>(std::move(texts), experiment.tokenizer, options);
-  const PackingReport& report = dataset->report();
+  const PretrainReport& report = dataset->report();
   log_info(str("packed ", report.texts, " texts into ", report.groups, " groups; ", report.over_long,
                " texts over the conversation limit, cut at the end (", report.tokens_cut, " tokens); ",
                report.contexts_over_long, " contexts over the context limit, cut at the end (",
