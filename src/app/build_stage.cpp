@@ -98,7 +98,8 @@ void build_backbone(const Experiment& experiment, const DocumentSplit& texts, St
   if (!texts.validation.empty()) {
     stage.validation.push_back({"text", language_dataset(experiment, texts.validation, 0.0), stage.objective});
     if (share > 0) {
-      stage.validation.push_back({"repeated text", language_dataset(experiment, texts.validation, 1.0), stage.objective});
+      stage.validation.push_back(
+          {"repeated text", language_dataset(experiment, texts.validation, 1.0), stage.objective});
     }
   }
   stage.weights = [decoder] {
@@ -136,10 +137,11 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
                                  static_cast<double>(config.text.conversation_max_length));
   // Kept per token and layer: inputs of norms and projections (8 H), q, k, v and their rotations, gate, up and product.
   const double attention = 3.0 * static_cast<double>(model.head_dim * (model.heads + 2 * model.kv_heads));
-  const double values = config.model.recompute ? hidden : 8 * hidden + attention + 4.0 * static_cast<double>(model.intermediate_size);
+  const double values =
+      config.model.recompute ? hidden : 8 * hidden + attention + 4.0 * static_cast<double>(model.intermediate_size);
   // M2P, float32, per memory token and layer and encoder layer: about 14 H.
-  const double m2p = pretrain ? 4.0 * batch * memory * layers * hidden *
-                                    (config.model.recompute ? 1.0 : 14.0) * static_cast<double>(config.hypernetwork.m2p.num_layers)
+  const double m2p = pretrain ? 4.0 * batch * memory * layers * hidden * (config.model.recompute ? 1.0 : 14.0) *
+                                    static_cast<double>(config.hypernetwork.m2p.num_layers)
                               : 0;
   return {static_cast<double>(frozen) * element, static_cast<double>(trained) * 16.0,
           tokens * layers * values * element + m2p};

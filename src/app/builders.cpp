@@ -37,8 +37,8 @@ std::filesystem::path decoder_config_file(const ExperimentConfig& config) {
 }
 
 std::unique_ptr<Decoder> build_decoder(const ExperimentConfig& config, at::Device device) {
-  auto decoder = std::make_unique<Decoder>(read_decoder_config(decoder_config_file(config)),
-                                           decoder_options(config, device));
+  auto decoder =
+      std::make_unique<Decoder>(read_decoder_config(decoder_config_file(config)), decoder_options(config, device));
   if (config.stage.name == StageName::backbone) {
     initialise_decoder(*decoder, config.model.init_gain, static_cast<std::uint64_t>(config.run.seed));
   } else {
@@ -111,7 +111,8 @@ Experiment build_experiment(const ExperimentConfig& config) {
   Experiment experiment;
   experiment.config = config;
   experiment.device = parse_device(config.run.device);
-  log_info(str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
+  log_info(
+      str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
   experiment.tokenizer = load_tokenizer(config.text.tokenizer);
   if (config.stage.name != StageName::backbone) add_task_tokens(*experiment.tokenizer);
   experiment.decoder = build_decoder(config, experiment.device);
@@ -130,8 +131,8 @@ Experiment build_experiment(const ExperimentConfig& config) {
 }
 
 TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device) {
-  return {config.run,        config.optimizer,  config.schedule,         config.checkpoint,
-          config.evaluation, config.logging,    experiment_yaml(config), device};
+  return {config.run,        config.optimizer, config.schedule,         config.checkpoint,
+          config.evaluation, config.logging,   experiment_yaml(config), device};
 }
 
 std::string describe_experiment(const ExperimentConfig& config) {

@@ -9,9 +9,9 @@ namespace shine {
 namespace {
 
 /// Groups and keys that may change between two parts of one run.
-constexpr std::array<std::string_view, 9> kFreeKeys{"run.dir:",    "run.device:", "run.threads:",
-                                                    "run.max_steps:", "logging.",    "checkpoint.",
-                                                    "evaluation.", "model.attention:", "model.recompute:"};
+constexpr std::array<std::string_view, 9> kFreeKeys{
+    "run.dir:",    "run.device:", "run.threads:",     "run.max_steps:",  "logging.",
+    "checkpoint.", "evaluation.", "model.attention:", "model.recompute:"};
 
 bool is_free(const std::string& difference) {
   return std::any_of(kFreeKeys.begin(), kFreeKeys.end(),

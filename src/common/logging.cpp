@@ -31,7 +31,9 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 
 }  // namespace
 
-void set_log_level(LogLevel level) { logger().set_level(to_spdlog(level)); }
+void set_log_level(LogLevel level) {
+  logger().set_level(to_spdlog(level));
+}
 
 void add_log_file(const std::filesystem::path& path) {
   try {
@@ -44,6 +46,8 @@ void add_log_file(const std::filesystem::path& path) {
   }
 }
 
-void log(LogLevel level, std::string_view message) { logger().log(to_spdlog(level), message); }
+void log(LogLevel level, std::string_view message) {
+  logger().log(to_spdlog(level), message);
+}
 
 }  // namespace shine

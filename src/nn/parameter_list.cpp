@@ -27,7 +27,9 @@ void ParameterList::allocate(const at::TensorOptions& options) const {
 
 namespace {
 
-std::string shape_text(const std::vector<std::int64_t>& shape) { return str("(", join(shape, ", "), ")"); }
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  return str("(", join(shape, ", "), ")");
+}
 
 void list_faults(std::vector<std::string>& faults, const char* kind, const std::vector<std::string>& names) {
   if (!names.empty()) faults.push_back(str(names.size(), " ", kind, ": ", join(names, ", ")));

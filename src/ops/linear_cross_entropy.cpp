@@ -14,7 +14,9 @@ using torch::autograd::variable_list;
 /// Logits of one chunk: 16 Mi values, 64 MiB in float32.
 constexpr std::int64_t kChunkValues = std::int64_t{1} << 24;
 
-at::ScalarType loss_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType loss_type(at::ScalarType type) {
+  return type == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
@@ -26,7 +28,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     at::Tensor to_hidden = need_gradient ? at::empty_like(hidden) : at::Tensor();
     for (std::int64_t start = 0; start < n; start += rows) {
       const std::int64_t length = std::min(rows, n - start);
-      const at::Tensor target = targets.narrow(0, start, length).unsqueeze(1);  // (c, 1)
+      const at::Tensor target = targets.narrow(0, start, length).unsqueeze(1);                            // (c, 1)
       const at::Tensor logits = hidden.narrow(0, start, length).mm(weight.t()).to(losses.scalar_type());  // (c, V)
       at::Tensor log_probability = at::log_softmax(logits, -1);
       losses.narrow(0, start, length).copy_(log_probability.gather(1, target).squeeze(1).neg_());

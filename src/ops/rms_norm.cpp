@@ -9,7 +9,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::ScalarType accumulation_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType accumulation_type(at::ScalarType type) {
+  return type == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
@@ -41,7 +43,9 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
 
 }  // namespace
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) { return RmsNorm::apply(x, weight, eps); }
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  return RmsNorm::apply(x, weight, eps);
+}
 
 at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const at::Tensor wide = x.to(accumulation_type(x.scalar_type()));

@@ -38,12 +38,14 @@ RotaryTable make_rotary_table(const at::Tensor& positions, std::int64_t head_dim
   const auto options = at::TensorOptions().dtype(at::kFloat).device(positions.device());
   const at::Tensor exponent = at::arange(0, head_dim, 2, options) / static_cast<double>(head_dim);
   const at::Tensor frequency = at::reciprocal(at::pow(at::scalar_tensor(theta, options), exponent));  // (d/2)
-  const at::Tensor angle = positions.to(at::kFloat).unsqueeze(1) * frequency;                          // (N, d/2)
-  const at::Tensor both = at::cat({angle, angle}, -1).unsqueeze(1);                                    // (N, 1, d)
+  const at::Tensor angle = positions.to(at::kFloat).unsqueeze(1) * frequency;                         // (N, d/2)
+  const at::Tensor both = at::cat({angle, angle}, -1).unsqueeze(1);                                   // (N, 1, d)
   return {both.cos().to(dtype), both.sin().to(dtype)};
 }
 
-at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) { return Rotary::apply(x, table.cos, table.sin); }
+at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
+  return Rotary::apply(x, table.cos, table.sin);
+}
 
 at::Tensor rotary_plain(const at::Tensor& x, const RotaryTable& table) {
   return x * table.cos + rotate_half(x) * table.sin;

@@ -23,8 +23,12 @@ class SwiGlu : public torch::autograd::Function<SwiGlu> {
 
 }  // namespace
 
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) { return SwiGlu::apply(gate, up); }
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  return SwiGlu::apply(gate, up);
+}
 
-at::Tensor swiglu_plain(const at::Tensor& gate, const at::Tensor& up) { return gate * at::sigmoid(gate) * up; }
+at::Tensor swiglu_plain(const at::Tensor& gate, const at::Tensor& up) {
+  return gate * at::sigmoid(gate) * up;
+}
 
 }  // namespace shine

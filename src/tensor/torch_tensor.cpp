@@ -42,7 +42,8 @@ at::Tensor to_tensor(const RawTensor& raw) {
   const auto options = at::TensorOptions().dtype(to_scalar_type(raw.dtype));
   if (raw.bytes == 0) return at::empty(raw.shape, options);
   auto* data = const_cast<std::byte*>(raw.data);
-  return at::from_blob(data, raw.shape, [owner = raw.owner](void*) {}, options);
+  return at::from_blob(
+      data, raw.shape, [owner = raw.owner](void*) {}, options);
 }
 
 RawTensor to_raw(const at::Tensor& tensor) {

@@ -139,7 +139,9 @@ TrainProgress read_checkpoint_progress(const std::filesystem::path& folder) {
 CheckpointStore::CheckpointStore(std::filesystem::path run_folder, std::int64_t keep_last)
     : folder_(std::move(run_folder) / "checkpoints"), keep_last_(keep_last) {}
 
-std::filesystem::path CheckpointStore::folder_of(std::int64_t step) const { return folder_ / str("step-", step); }
+std::filesystem::path CheckpointStore::folder_of(std::int64_t step) const {
+  return folder_ / str("step-", step);
+}
 
 std::vector<std::filesystem::path> CheckpointStore::complete_ascending() const {
   std::map<std::int64_t, std::filesystem::path> found;

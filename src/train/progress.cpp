@@ -26,7 +26,8 @@ void ProgressLine::show(std::int64_t done, std::int64_t total, const std::string
     std::fprintf(stderr, "%s\n", text.c_str());
     return;
   }
-  const auto filled = static_cast<std::size_t>(total > 0 ? std::clamp(done * width / total, std::int64_t{0}, width) : 0);
+  const auto filled =
+      static_cast<std::size_t>(total > 0 ? std::clamp(done * width / total, std::int64_t{0}, width) : 0);
   const std::string bar = std::string(filled, '=') + std::string(width - filled, ' ');
   std::fprintf(stderr, "\r\033[K[%s] %s", bar.c_str(), text.c_str());
   std::fflush(stderr);

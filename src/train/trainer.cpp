@@ -133,8 +133,10 @@ void Trainer::train_one_step() {
   progress_.seconds += seconds;
   if (result.dropped > 0 || result.skipped) {
     line_.interrupt();
-    log_warning(str("step ", progress_.step, ": ", result.dropped, " micro-batches dropped (no label, or a loss that is "
-                    "not finite)", result.skipped ? ", the step was skipped" : ""));
+    log_warning(str("step ", progress_.step, ": ", result.dropped,
+                    " micro-batches dropped (no label, or a loss that is "
+                    "not finite)",
+                    result.skipped ? ", the step was skipped" : ""));
   }
   report_step(result, rate, seconds);
 }

@@ -21,7 +21,9 @@ TEST(Error, CheckThrowsTheNamedKind) {
   }
 }
 
-TEST(Str, JoinsAnyItems) { EXPECT_EQ(join(std::vector<int>{1, 2, 3}, ", "), "1, 2, 3"); }
+TEST(Str, JoinsAnyItems) {
+  EXPECT_EQ(join(std::vector<int>{1, 2, 3}, ", "), "1, 2, 3");
+}
 
 }  // namespace
 }  // namespace shine

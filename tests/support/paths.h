@@ -6,9 +6,15 @@
 
 namespace shine::test {
 
-inline std::filesystem::path source_dir() { return SHINE_SOURCE_DIR; }
-inline std::filesystem::path golden_dir() { return source_dir() / "tests" / "golden"; }
-inline std::filesystem::path bin_dir() { return SHINE_BIN_DIR; }
+inline std::filesystem::path source_dir() {
+  return SHINE_SOURCE_DIR;
+}
+inline std::filesystem::path golden_dir() {
+  return source_dir() / "tests" / "golden";
+}
+inline std::filesystem::path bin_dir() {
+  return SHINE_BIN_DIR;
+}
 
 /// Material that is not part of the repository: $SHINE_SHARED, else ../shared beside the checkout.
 /// Tests that need a file below it skip when the file is absent.

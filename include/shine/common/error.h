@@ -46,7 +46,7 @@ class UnsupportedError : public Error {
 }  // namespace shine
 
 /// Throws `Kind(shine::str(...))` unless the condition holds.
-#define SHINE_CHECK(condition, Kind, ...)                  \
-  do {                                                     \
+#define SHINE_CHECK(condition, Kind, ...)                    \
+  do {                                                       \
     if (!(condition)) throw Kind(::shine::str(__VA_ARGS__)); \
   } while (false)

@@ -16,8 +16,14 @@ void add_log_file(const std::filesystem::path& path);
 /// Writes one line to standard error and to the log files, with the time.
 void log(LogLevel level, std::string_view message);
 
-inline void log_debug(std::string_view message) { log(LogLevel::debug, message); }
-inline void log_info(std::string_view message) { log(LogLevel::info, message); }
-inline void log_warning(std::string_view message) { log(LogLevel::warning, message); }
+inline void log_debug(std::string_view message) {
+  log(LogLevel::debug, message);
+}
+inline void log_info(std::string_view message) {
+  log(LogLevel::info, message);
+}
+inline void log_warning(std::string_view message) {
+  log(LogLevel::warning, message);
+}
 
 }  // namespace shine

@@ -11,8 +11,8 @@ namespace shine {
 /// The adapted projections of a decoder layer, in the order of the generated vector (paper section 3).
 enum class Projection { q, k, v, o, gate, up, down };
 
-inline constexpr std::array<Projection, 7> kProjections{Projection::q,    Projection::k,  Projection::v,   Projection::o,
-                                                        Projection::gate, Projection::up, Projection::down};
+inline constexpr std::array<Projection, 7> kProjections{
+    Projection::q, Projection::k, Projection::v, Projection::o, Projection::gate, Projection::up, Projection::down};
 
 /// "q", .., "down".
 std::string_view name_of(Projection projection);

@@ -20,13 +20,13 @@ struct TrainProgress {
   std::int64_t step = 0;             ///< optimizer steps done, skipped ones too
   std::int64_t optimizer_steps = 0;  ///< the optimizer's own count
   SamplerState sampler;
-  std::int64_t tokens = 0;   ///< real tokens seen
-  std::int64_t labels = 0;   ///< labelled tokens trained on
-  std::int64_t dropped = 0;  ///< micro-batches dropped
-  std::int64_t skipped = 0;  ///< steps skipped
+  std::int64_t tokens = 0;                                           ///< real tokens seen
+  std::int64_t labels = 0;                                           ///< labelled tokens trained on
+  std::int64_t dropped = 0;                                          ///< micro-batches dropped
+  std::int64_t skipped = 0;                                          ///< steps skipped
   std::int64_t context_tokens_cut = 0, conversation_tokens_cut = 0;  ///< by the maximum lengths
   std::uint64_t data_fingerprint = 0;                                ///< Dataset::fingerprint of the training data
-  double seconds = 0.0;      ///< spent training
+  double seconds = 0.0;                                              ///< spent training
 };
 
 /// Weights and moments by name, and the rest of a training state.

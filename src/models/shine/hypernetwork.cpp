@@ -59,7 +59,8 @@ Hypernetwork::Hypernetwork(Decoder& decoder, HypernetworkOptions options)
 
 void Hypernetwork::declare_parameters() {
   const std::int64_t hidden = shape_.hidden_size;
-  parameters_.add("mem_tokens", {shape_.memory_tokens * options_.config.m2p.mean_pool_size, hidden}, memory_embeddings_);
+  parameters_.add("mem_tokens", {shape_.memory_tokens * options_.config.m2p.mean_pool_size, hidden},
+                  memory_embeddings_);
   for (const ParameterSlot& slot : memory_to_params_->parameters().slots()) {
     parameters_.add("metanetwork." + slot.name, slot.shape, *slot.tensor);
   }
@@ -121,8 +122,7 @@ at::Tensor Hypernetwork::extract_memory(const TokenRows& contexts) const {
     for (std::int64_t m = memory; m > 0; --m) memory_index.push_back(layout.tokens() - m);
   }
   const at::Tensor index = at::tensor(memory_index, at::TensorOptions().dtype(at::kLong)).to(embedded.device());
-  const LoraTree merged =
-      options_.extra_meta_lora_rank > 0 ? concat_ranks(meta_lora_, extra_meta_lora_) : meta_lora_;
+  const LoraTree merged = options_.extra_meta_lora_rank > 0 ? concat_ranks(meta_lora_, extra_meta_lora_) : meta_lora_;
   std::vector<at::Tensor> states;
   decoder_.run_layers(at::cat(parts, 0), layout, &merged, [&](std::int64_t, const at::Tensor& hidden) {
     states.push_back(hidden.index_select(0, index).view({rows, memory, shape_.hidden_size}));

@@ -34,7 +34,8 @@ M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {
 
   std::vector<std::string> faults;
   const auto must_divide = [&faults](const char* key, std::int64_t part, const std::string& of, std::int64_t whole) {
-    if (whole % part != 0) faults.push_back(str("hypernetwork.m2p.", key, " ", part, " does not divide ", of, " ", whole));
+    if (whole % part != 0)
+      faults.push_back(str("hypernetwork.m2p.", key, " ", part, " does not divide ", of, " ", whole));
   };
   must_divide("heads", config.heads, "the hidden size", width);
   if (config.couple_layers > 0) {
