@@ -21,6 +21,9 @@ function(shine_add_library name)
     shine_use_torch(${target})
   endif()
   set_property(GLOBAL APPEND PROPERTY SHINE_OBJECTS $<TARGET_OBJECTS:shine_layer_${name}>)
+  if(NOT ARG_TORCH)
+    set_property(GLOBAL APPEND PROPERTY SHINE_BASE_OBJECTS $<TARGET_OBJECTS:shine_layer_${name}>)
+  endif()
 endfunction()
 
 # Torch's headers (as system headers), and the precompiled header shared by every target that uses them.
