@@ -10,7 +10,7 @@
 namespace shine {
 
 M2pLinear::M2pLinear(const M2pConfig& config, const M2pShape& shape)
-    : config_(config), shape_(shape), layers_(static_cast<std::size_t>(config.num_layers)) {
+    : config_(config), layers_(static_cast<std::size_t>(config.num_layers)) {
   declare_positions(shape, shape.memory_tokens * config.mean_pool_size);
   const std::int64_t width = shape.hidden_size;
   const std::int64_t last = config.kind == M2pKind::lineargate ? 2 * width : width;
@@ -41,11 +41,7 @@ at::Tensor M2pLinear::forward(const at::Tensor& memory_states) const {
     const auto halves = x.chunk(2, -1);
     x = at::sigmoid(halves[0]) * halves[1];
   }
-  if (config_.mean_pool_size > 1) {
-    // (B, L, pool, M, H) -> (B, L, M, H)
-    x = x.reshape({x.size(0), x.size(1), config_.mean_pool_size, shape_.memory_tokens, x.size(3)}).mean(2);
-  }
-  return x.reshape({x.size(0), -1});
+  return mean_pool(x, config_.mean_pool_size).reshape({x.size(0), -1});
 }
 
 }  // namespace shine

@@ -21,7 +21,6 @@ class M2pLinear : public MemoryToParams {
   };
 
   M2pConfig config_;
-  M2pShape shape_;
   std::vector<Linear> layers_;
 };
 

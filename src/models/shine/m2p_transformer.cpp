@@ -58,10 +58,7 @@ at::Tensor M2pTransformer::forward(const at::Tensor& memory_states) const {
       x = run_encoder_layer(layers_[i], rows, options).view({batch, layers, tokens, width});
     }
   }
-  if (config_.mean_pool_size > 1) {
-    // Token m meets m + M, m + 2 M, ..: (B, L, pool, M, H) -> (B, L, M, H)
-    x = x.reshape({batch, layers, config_.mean_pool_size, shape_.memory_tokens, width}).mean(2);
-  }
+  x = mean_pool(x, config_.mean_pool_size);
   if (!couple_layers_.empty()) x = run_couple_layers(x);
   return x.reshape({batch, -1});
 }

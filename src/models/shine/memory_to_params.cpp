@@ -22,6 +22,11 @@ at::Tensor MemoryToParams::add_positions(const at::Tensor& memory_states) const 
   return memory_states + layer_pe_.unsqueeze(1) + token_pe_;
 }
 
+at::Tensor MemoryToParams::mean_pool(const at::Tensor& x, std::int64_t pool) {
+  if (pool == 1) return x;
+  return x.reshape({x.size(0), x.size(1), pool, x.size(2) / pool, x.size(3)}).mean(2);
+}
+
 M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {
   const std::int64_t width = shape.hidden_size;
   const auto or_default = [](std::int64_t value, std::int64_t fallback) { return value == 0 ? fallback : value; };

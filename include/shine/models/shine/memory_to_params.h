@@ -36,6 +36,9 @@ class MemoryToParams {
   at::Tensor add_positions(const at::Tensor& memory_states) const;
   void declare_positions(const M2pShape& shape, std::int64_t memory_tokens);
 
+  /// Averages token m with m + M, m + 2 M, ..: (B, L, M * pool, H) -> (B, L, M, H).
+  static at::Tensor mean_pool(const at::Tensor& x, std::int64_t pool);
+
   ParameterList parameters_;
   at::Tensor layer_pe_;  ///< (L, H)
   at::Tensor token_pe_;  ///< (M * pool, H)
