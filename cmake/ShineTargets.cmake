@@ -15,8 +15,7 @@ function(shine_add_library name)
   add_library(${target} OBJECT ${ARG_SRCS})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include
                                            PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${target} PRIVATE shine_flags yaml-cpp spdlog::spdlog nlohmann_json::nlohmann_json
-                                              CLI11::CLI11 PkgConfig::PCRE2 PkgConfig::UTF8PROC)
+  target_link_libraries(${target} PRIVATE shine_flags ${SHINE_BASE_LIBRARIES})
   if(ARG_TORCH)
     shine_use_torch(${target})
   endif()

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "shine/common/error.h"
 #include "shine/common/main_guard.h"
 #include "shine/common/version.h"
 #include "shine/io/json_file.h"

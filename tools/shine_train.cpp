@@ -1,5 +1,6 @@
 // Trains one stage from a YAML configuration.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -7,10 +8,13 @@
 #include <vector>
 
 #include "shine/app/builders.h"
+#include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/main_guard.h"
+#include "shine/common/stop_signals.h"
 #include "shine/common/version.h"
 #include "shine/io/text_file.h"
+#include "shine/run/run_folder.h"
 #include "shine/tensor/device.h"
 
 namespace {
@@ -41,42 +45,71 @@ void make_run_folder(const std::filesystem::path& folder) {
                        "choose another run.dir");
 }
 
-int train(const Arguments& arguments) {
-  const shine::ExperimentConfig config = shine::load_experiment_config(arguments.config, arguments.overrides);
-  shine::set_log_level(config.logging.level);
-  if (!arguments.check) shine::check_inputs(config);
-  std::fputs(shine::describe_experiment(config).c_str(), stdout);
-  std::fflush(stdout);
-  if (arguments.check) return 0;
-  shine::check_run_folder(config);
-
-  const std::filesystem::path run = config.run.dir;
-  make_run_folder(run);
-  shine::add_log_file(run / "log.txt");
-  shine::Experiment experiment = shine::build_experiment(config);
-  shine::Trainer trainer(experiment.stage, shine::trainer_options(config, experiment.device));
-  shine::write_file_atomically(run / "config.yaml", shine::experiment_yaml(config));
-  const shine::TrainSummary summary = trainer.run();
-  if (!experiment.hypernetwork) shine::export_decoder(experiment, run / "model");
-
-  print_table(shine::read_validation_traces(run / "metrics.jsonl"));
-  const shine::TrainProgress& progress = summary.progress;
+/// What a finished run has to show.
+void print_results(const shine::RunFolder& run, const shine::TrainProgress& progress) {
+  print_table(shine::read_validation_traces(run.metrics()));
   std::printf("\n%lld steps, %lld tokens in %s (%.0f tokens/s), %lld micro-batches dropped, %lld steps skipped\n",
               static_cast<long long>(progress.step), static_cast<long long>(progress.tokens),
               shine::duration_text(progress.seconds).c_str(), static_cast<double>(progress.tokens) / progress.seconds,
               static_cast<long long>(progress.dropped), static_cast<long long>(progress.skipped));
+  std::printf("checkpoint: %s\nmetrics (loss curves): %s\n",
+              shine::CheckpointStore(run.root).folder_of(progress.step).c_str(), run.metrics().c_str());
+  if (std::filesystem::exists(run.model())) std::printf("model: %s\n", run.model().c_str());
+}
+
+int train(const Arguments& arguments) {
+  const auto started = std::chrono::steady_clock::now();
+  const shine::ExperimentConfig config = shine::load_experiment_config(arguments.config, arguments.overrides);
+  shine::set_log_level(config.logging.level);
+  if (!arguments.check) shine::check_inputs(config);
+  const shine::ExperimentDescription description = shine::describe_experiment(config);
+  std::fputs(description.text.c_str(), stdout);
+  std::fflush(stdout);
+  if (arguments.check) return 0;
+  shine::check_run_folder(config);
+
+  const shine::RunFolder run{config.run.dir};
+  make_run_folder(run.root);
+  const shine::RunLock lock(run);
+  shine::add_log_file(run.log());
+  if (shine::is_finished(config)) {
+    shine::log_info(shine::str("nothing to do: ", run.root.string(), " is finished"));
+    const auto mark = shine::read_finished_mark(run);
+    print_results(run, shine::read_checkpoint_progress(shine::CheckpointStore(run.root).folder_of(mark->step)));
+    return 0;
+  }
+
+  shine::warn_about_memory(description, shine::parse_device(config.run.device));
+  shine::StopSignals signals;
+  shine::Experiment experiment = shine::build_experiment(config);
+  shine::TrainerOptions options = shine::trainer_options(config, experiment.device);
+  options.started = started;
+  options.stop_reason = [&] { return signals.received(); };
+  shine::Trainer trainer(experiment.stage, options);
+  shine::write_file_atomically(run.config(), shine::experiment_yaml(config));
+  shine::remove_finished_mark(run);
+  signals.hold();
+  const shine::TrainSummary summary = trainer.run();
+  if (!summary.stopped_by.empty()) {
+    shine::log_warning(shine::str("stopped by ", summary.stopped_by, " after step ", summary.progress.step,
+                                  ": run the same command again to go on"));
+    return shine::exit_stopped;
+  }
+  if (!experiment.hypernetwork) shine::export_decoder(experiment, run.model());
+  shine::write_finished_mark(run, {summary.progress.step, summary.progress.total_steps});
+
+  print_results(run, summary.progress);
   std::printf("peak resident memory: %.0f MiB\n", static_cast<double>(shine::peak_resident_bytes()) / (1 << 20));
-  std::printf("checkpoint: %s\nmetrics (loss curves): %s\n", summary.checkpoint.c_str(),
-              (run / "metrics.jsonl").c_str());
-  if (!experiment.hypernetwork) std::printf("model: %s\n", (run / "model").c_str());
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return shine::run_main("shine_train", [&] {
-    CLI::App app{"Trains one stage from a YAML configuration; run again to go on from the newest checkpoint."};
+  const auto body = [&] {
+    CLI::App app{
+        "Trains one stage from a YAML configuration; run again to go on from the newest checkpoint. Exit status 75: "
+        "stopped by a signal or run.max_minutes, run again to go on."};
     Arguments arguments;
     app.set_version_flag("--version", "shine_train " + shine::version());
     auto* config = app.add_option("config", arguments.config, "YAML file");
@@ -93,5 +126,6 @@ int main(int argc, char** argv) {
     }
     SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
     return train(arguments);
-  });
+  };
+  return shine::run_main("shine_train", body, shine::memory_cure);
 }

@@ -143,8 +143,10 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
   const double m2p = pretrain ? 4.0 * batch * memory * layers * hidden * (config.model.recompute ? 1.0 : 14.0) *
                                     static_cast<double>(config.hypernetwork.m2p.num_layers)
                               : 0;
+  // A snapshot holds weights and both moments.
   return {static_cast<double>(frozen) * element, static_cast<double>(trained) * 16.0,
-          tokens * layers * values * element + m2p};
+          tokens * layers * values * element + m2p,
+          config.checkpoint.background ? static_cast<double>(trained) * 12.0 : 0.0};
 }
 
 }  // namespace shine

@@ -9,7 +9,10 @@ Stage build_stage(const Experiment& experiment);
 
 /// Bytes that a training run needs, estimated from sizes alone.
 struct MemoryEstimate {
-  double frozen = 0, trained = 0, activations = 0;
+  double frozen = 0;       ///< frozen weights
+  double trained = 0;      ///< trained weights, gradients, moments
+  double activations = 0;  ///< of one micro-batch at the maximum lengths
+  double snapshot = 0;     ///< main memory, while a checkpoint is written in the background
 };
 
 /// @param frozen, trained  numbers of parameters

@@ -8,6 +8,7 @@
 #include "shine/io/atomic_folder.h"
 #include "shine/io/safetensors.h"
 #include "shine/io/text_file.h"
+#include "shine/run/weights_source.h"
 #include "shine/tensor/device.h"
 #include "shine/text/special_tokens.h"
 
@@ -61,12 +62,6 @@ HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::in
   return options;
 }
 
-/// The weights that a stage starts from: a checkpoint of this project, or a folder in the published layout.
-RawTensorDict initial_weights(const std::filesystem::path& folder) {
-  if (std::filesystem::exists(folder / "metanetwork.pth")) return read_published_checkpoint(folder);
-  return read_checkpoint_weights(folder);
-}
-
 std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
                                                  const Tokenizer& tokenizer) {
   const std::int64_t new_tokens = missing_rows(decoder, tokenizer);
@@ -74,7 +69,9 @@ std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config,
   if (config.stage.init_from.empty()) {
     hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
   } else {
-    hypernetwork->load(initial_weights(config.stage.init_from), config.stage.init_from);
+    const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
+    log_info("initial weights: " + source.note);
+    hypernetwork->load(read_weights(source), source.folder.string());
   }
   if (new_tokens > 0) log_info(str(new_tokens, " added tokens have no embedding row: made from the mean of all rows"));
   return hypernetwork;
@@ -113,6 +110,7 @@ Experiment build_experiment(const ExperimentConfig& config) {
   experiment.device = parse_device(config.run.device);
   log_info(
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
+  if (config.run.deterministic) set_deterministic();
   experiment.tokenizer = load_tokenizer(config.text.tokenizer);
   if (config.stage.name != StageName::backbone) add_task_tokens(*experiment.tokenizer);
   experiment.decoder = build_decoder(config, experiment.device);
@@ -131,11 +129,19 @@ Experiment build_experiment(const ExperimentConfig& config) {
 }
 
 TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device) {
-  return {config.run,        config.optimizer, config.schedule,         config.checkpoint,
-          config.evaluation, config.logging,   experiment_yaml(config), device};
+  TrainerOptions options;
+  options.run = config.run;
+  options.optimizer = config.optimizer;
+  options.schedule = config.schedule;
+  options.checkpoint = config.checkpoint;
+  options.evaluation = config.evaluation;
+  options.logging = config.logging;
+  options.config_yaml = experiment_yaml(config);
+  options.device = device;
+  return options;
 }
 
-std::string describe_experiment(const ExperimentConfig& config) {
+ExperimentDescription describe_experiment(const ExperimentConfig& config) {
   const DecoderConfig model = read_decoder_config(decoder_config_file(config));
   DecoderOptions options;
   options.device = at::kMeta;
@@ -167,8 +173,23 @@ std::string describe_experiment(const ExperimentConfig& config) {
   text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),
               " activations of one micro-batch at the maximum lengths = ",
-              mebibytes(memory.frozen + memory.trained + memory.activations), "\n");
-  return text;
+              mebibytes(memory.frozen + memory.trained + memory.activations));
+  if (memory.snapshot > 0) {
+    text += str("; ", mebibytes(memory.snapshot), " of main memory more while a checkpoint is written");
+  }
+  return {text + "\n", memory.frozen + memory.trained + memory.activations, memory.snapshot};
+}
+
+void warn_about_memory(const ExperimentDescription& description, at::Device device) {
+  const auto check = [](const std::string& place, double needed, std::size_t available) {
+    if (needed <= static_cast<double>(available)) return;
+    log_warning(str("the memory estimate, ", mebibytes(needed), ", is above the ",
+                    mebibytes(static_cast<double>(available)), " available on ", place, ": ", memory_cure));
+  };
+  const bool on_cpu = device.is_cpu();
+  if (!on_cpu) check(device.str(), description.device_bytes, available_memory_bytes(device));
+  check("this machine", description.main_bytes + (on_cpu ? description.device_bytes : 0),
+        available_memory_bytes(at::kCPU));
 }
 
 void export_decoder(const Experiment& experiment, const std::filesystem::path& directory) {

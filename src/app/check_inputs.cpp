@@ -2,6 +2,7 @@
 
 #include "shine/app/experiment_config.h"
 #include "shine/common/str.h"
+#include "shine/run/weights_source.h"
 
 namespace shine {
 namespace {
@@ -35,6 +36,7 @@ void check_inputs(const ExperimentConfig& config) {
   require_files("data.train", config.data.train, faults);
   require_files("data.validation", config.data.validation, faults);
   faults.throw_if_any("the paths");
+  if (!config.stage.init_from.empty()) find_weights(config.stage.init_from, config.stage.allow_unfinished);
 }
 
 }  // namespace shine

@@ -31,11 +31,11 @@ void add_unused_of_stage(const ExperimentConfig& config, UnusedList& unused) {
     unused.add({"stage.name"}, "with stage pretrain", {"model.config", "model.init_gain", "stage.repeat_share"});
     return;
   }
-  unused.add(
-      {"stage.name"}, "with stage backbone",
-      {"model.path", "text.context_max_length", "stage.init_from", "stage.completion_frequency",
-       "stage.completion_drop_min", "stage.completion_drop_max", "stage.collapse_whitespace", "stage.train_new_tokens",
-       "stage.adapter_reg", "stage.adapter_reg_form", "data.open_groups", "optimizer.decay"});
+  unused.add({"stage.name"}, "with stage backbone",
+             {"model.path", "text.context_max_length", "stage.init_from", "stage.allow_unfinished",
+              "stage.completion_frequency", "stage.completion_drop_min", "stage.completion_drop_max",
+              "stage.collapse_whitespace", "stage.train_new_tokens", "stage.adapter_reg", "stage.adapter_reg_form",
+              "data.open_groups", "optimizer.decay"});
   ExperimentConfig copy = config;
   for (const Field& field : fields_of(copy).fields) {
     if (field.path.starts_with("hypernetwork.")) unused.add({"stage.name"}, "with stage backbone", {field.path});

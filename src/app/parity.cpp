@@ -9,6 +9,7 @@
 #include "shine/common/error.h"
 #include "shine/optim/adamw.h"
 #include "shine/optim/lr_schedule.h"
+#include "shine/run/published_checkpoint.h"
 #include "shine/tensor/device.h"
 #include "shine/tensor/torch_tensor.h"
 #include "shine/train/train_step.h"

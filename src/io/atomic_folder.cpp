@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <string>
 #include <system_error>
+#include <vector>
 
+#include "io/folder_mark.h"
 #include "io/posix_file.h"
 #include "shine/common/error.h"
 #include "shine/io/text_file.h"
@@ -13,7 +15,6 @@
 namespace shine {
 namespace {
 
-constexpr const char* mark_name = "DONE";
 constexpr const char* partial_infix = ".partial-";
 
 namespace fs = std::filesystem;
@@ -48,7 +49,7 @@ void guarded(const char* action, const fs::path& path, Step&& step) {
 
 }  // namespace
 
-FolderWriter::FolderWriter(const fs::path& final_path) {
+FolderWriter::FolderWriter(const fs::path& final_path, FolderMark mark) : mark_(mark) {
   guarded("create", final_path, [&] {
     final_path_ = normalized(final_path);
     partial_path_ = final_path_;
@@ -68,7 +69,9 @@ void FolderWriter::commit() {
   guarded("complete", final_path_, [&] {
     require_absent(final_path_);
     sync_tree(partial_path_);
-    write_file_atomically(partial_path_ / mark_name, "");
+    if (mark_ == FolderMark::done) {
+      write_file_atomically(partial_path_ / folder_mark_name, folder_mark_text(partial_path_));
+    }
     if (std::rename(partial_path_.c_str(), final_path_.c_str()) != 0) throw_errno("rename to", final_path_);
     committed_ = true;
     sync_path(final_path_.parent_path());
@@ -78,7 +81,7 @@ void FolderWriter::commit() {
 bool is_complete(const fs::path& folder) {
   std::error_code ignored;
   if (normalized(folder).filename().string().find(partial_infix) != std::string::npos) return false;
-  return fs::is_regular_file(folder / mark_name, ignored);
+  return fs::is_regular_file(folder / folder_mark_name, ignored);
 }
 
 void remove_folder(const fs::path& folder) {
@@ -86,8 +89,19 @@ void remove_folder(const fs::path& folder) {
     const fs::file_type type = fs::symlink_status(folder).type();
     if (type == fs::file_type::not_found) return;
     if (type != fs::file_type::directory) throw IoError("expected a folder", folder.string());
-    if (fs::remove(folder / mark_name)) sync_path(folder);
+    if (fs::remove(folder / folder_mark_name)) sync_path(folder);
     fs::remove_all(folder);
+  });
+}
+
+void remove_partial_folders(const fs::path& parent) {
+  guarded("list", parent, [&] {
+    if (!fs::is_directory(parent)) return;
+    std::vector<fs::path> partial;
+    for (const auto& entry : fs::directory_iterator(parent)) {
+      if (entry.path().filename().string().find(partial_infix) != std::string::npos) partial.push_back(entry.path());
+    }
+    for (const fs::path& path : partial) remove_folder(path);
   });
 }
 

@@ -1,12 +1,49 @@
 #include "shine/tensor/device.h"
 
 #include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <string>
 
 #include "shine/common/error.h"
 
 namespace shine {
+namespace {
+
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
+
+/// The number after `key` at the start of a line; `absent` where there is none.
+std::size_t number_after(const char* file, const std::string& key, std::size_t absent) {
+  std::ifstream in(file);
+  for (std::string word; in >> word;) {
+    std::size_t number = 0;
+    if (word == key && in >> number) return number;
+    in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return absent;
+}
+
+std::size_t system_memory_bytes() {
+  const std::size_t kibibytes = number_after("/proc/meminfo", "MemAvailable:", kNoLimit / 1024);
+  return kibibytes * 1024;
+}
+
+/// What the control group (version 2) leaves, its page cache counted as free; no limit where there is none.
+std::size_t control_group_bytes() {
+  std::size_t limit = 0, used = 0;
+  std::ifstream limit_file("/sys/fs/cgroup/memory.max"), used_file("/sys/fs/cgroup/memory.current");
+  if (!(limit_file >> limit) || !(used_file >> used)) return kNoLimit;
+  used -= std::min(used, number_after("/sys/fs/cgroup/memory.stat", "inactive_file", 0));
+  return limit > used ? limit - used : 0;
+}
+
+}  // namespace
 
 at::Device parse_device(const std::string& name) {
   const bool has_cuda = at::hasCUDA();
@@ -26,6 +63,20 @@ at::Device parse_device(const std::string& name) {
 int set_threads(int threads) {
   if (threads > 0) at::set_num_threads(threads);
   return at::get_num_threads();
+}
+
+void set_deterministic() {
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // read when cuBLAS starts
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(/*b=*/true, /*warn_only=*/false);
+  context.setDeterministicFillUninitializedMemory(false);
+  context.setDeterministicCuDNN(true);
+  context.setBenchmarkCuDNN(false);
+}
+
+std::size_t available_memory_bytes(at::Device device) {
+  if (device.is_cuda()) return at::accelerator::getMemoryInfo(device.index()).first;
+  return std::min(system_memory_bytes(), control_group_bytes());
 }
 
 std::size_t peak_resident_bytes() {

@@ -1,7 +1,10 @@
 #include "shine/train/trainer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -9,7 +12,11 @@
 
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
+#include "shine/common/version.h"
 #include "shine/optim/lr_schedule.h"
+#include "shine/run/run_folder.h"
+#include "shine/tensor/torch_tensor.h"
+#include "train/random_state.h"
 
 namespace shine {
 namespace {
@@ -21,6 +28,10 @@ constexpr std::size_t kPreparedAhead = 4;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Provenance provenance(at::Device device) {
+  return {version(), {{"libtorch", TORCH_VERSION}}, device.str(), at::get_num_threads()};
 }
 
 template <class... Parts>
@@ -36,42 +47,83 @@ Trainer::Trainer(Stage stage, TrainerOptions options)
     : stage_(std::move(stage)),
       options_(std::move(options)),
       optimizer_(make_param_groups(stage_.objective->trained(), options_.optimizer), options_.optimizer),
-      store_(options_.run.dir, options_.checkpoint.keep_last),
+      saver_(CheckpointStore(options_.run.dir, {options_.checkpoint.keep_last, options_.checkpoint.keep_every}),
+             options_.checkpoint.background),
       line_(options_.logging.progress) {
   const auto seed = static_cast<std::uint64_t>(options_.run.seed);
   Sampler sampler(stage_.train->size(), static_cast<std::size_t>(options_.optimizer.batch_size), seed);
   batches_per_epoch_ = static_cast<std::int64_t>(sampler.batches_per_epoch());
   const std::int64_t accumulation = options_.optimizer.accumulation;
-  total_steps_ = options_.schedule.epochs * ((batches_per_epoch_ + accumulation - 1) / accumulation);
-  last_step_ = options_.run.max_steps > 0 ? std::min(options_.run.max_steps, total_steps_) : total_steps_;
+  progress_.total_steps = options_.schedule.epochs * ((batches_per_epoch_ + accumulation - 1) / accumulation);
+  last_step_ = progress_.total_steps;
+  if (options_.run.max_steps > 0) last_step_ = std::min(options_.run.max_steps, last_step_);
   progress_.sampler = sampler.state();
-  progress_.data_fingerprint = stage_.train->fingerprint();
-  resume();
+  progress_.data_fingerprints["train"] = stage_.train->fingerprint();
+  for (const ValidationSet& set : stage_.validation) {
+    progress_.data_fingerprints[set.name] = set.dataset->fingerprint();
+  }
+  at::manual_seed(seed);
+  const std::string metrics_so_far = resume();
   sampler.restore(progress_.sampler);
   loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), kPreparedAhead);
-  // A run that starts anew also validates anew, at step 0.
-  const std::int64_t last_written = progress_.step > 0 ? progress_.step : -1;
-  metrics_ = std::make_unique<MetricsFile>(std::filesystem::path(options_.run.dir) / "metrics.jsonl", last_written);
+  metrics_ = std::make_unique<MetricsFile>(RunFolder{options_.run.dir}.metrics(), metrics_so_far);
 }
 
-void Trainer::resume() {
-  if (options_.checkpoint.resume == ResumeMode::never) return;
-  const auto newest = store_.newest();
-  if (!newest) return;
-  const std::uint64_t fingerprint = progress_.data_fingerprint;
-  progress_ = read_checkpoint_progress(*newest);
-  SHINE_CHECK(progress_.data_fingerprint == fingerprint, ConfigError, newest->string(),
-              ": the training data has changed since this checkpoint (restore it, or use a new run.dir)");
+std::string Trainer::resume() {
+  if (options_.checkpoint.resume == ResumeMode::never) return "";
+  const auto found =
+      saver_.store().newest_intact([](const std::string& reason) { log_warning("checkpoint skipped: " + reason); });
+  if (!found) return "";
+  restore(*found);
+  log_info(str("resuming from ", found->folder.string(), " after step ", progress_.step));
+  return found->checkpoint.metrics;
+}
+
+void Trainer::restore(const CheckpointStore::Found& found) {
+  const std::string where = found.folder.string();
+  const Checkpoint& saved = found.checkpoint;
+  check_same_data(saved.progress.data_fingerprints, where);
+  SHINE_CHECK(saved.progress.total_steps == progress_.total_steps, ConfigError, where, ": its schedule has ",
+              saved.progress.total_steps, " steps, this configuration's ", progress_.total_steps,
+              " (use the same configuration and data, or a new run.dir)");
+  check_same_machine(saved.made_by, where);
   const at::NoGradGuard no_grad;
-  const RawTensorDict saved = read_checkpoint_weights(*newest);
   for (const auto& [name, tensor] : stage_.weights()) {
-    const auto found = saved.find(name);
-    SHINE_CHECK(found != saved.end() && found->second.shape == tensor.sizes().vec(), FormatError, newest->string(),
-                ": ", name, " is missing or of another shape (use a new run.dir, or checkpoint.resume=never)");
-    tensor.copy_(to_tensor(found->second));
+    const auto found_tensor = saved.weights.find(name);
+    SHINE_CHECK(found_tensor != saved.weights.end() && found_tensor->second.shape == tensor.sizes().vec(), FormatError,
+                where, ": ", name, " is missing or of another shape (use a new run.dir)");
+    tensor.copy_(to_tensor(found_tensor->second));
   }
-  optimizer_.load_state(read_checkpoint_moments(*newest), progress_.optimizer_steps);
-  log_info(str("resuming from ", newest->string(), " after step ", progress_.step));
+  std::map<std::string, at::Tensor> moments;
+  for (const auto& [name, raw] : saved.moments) moments.emplace(name, to_tensor(raw));
+  optimizer_.load_state(moments, saved.progress.optimizer_steps);
+  restore_random_states(saved.random, options_.device);
+  const auto fingerprints = std::move(progress_.data_fingerprints);
+  progress_ = saved.progress;
+  progress_.data_fingerprints = fingerprints;
+  saved_step_ = progress_.step;
+}
+
+void Trainer::check_same_data(const std::map<std::string, std::uint64_t>& saved, const std::string& where) const {
+  for (const auto& [set, fingerprint] : progress_.data_fingerprints) {
+    const auto before = saved.find(set);
+    if (before != saved.end() && before->second == fingerprint) continue;
+    SHINE_CHECK(set != "train", ConfigError, where,
+                ": the training data has changed since this checkpoint (restore it, or use a new run.dir)");
+    log_warning(
+        str("validation set `", set, "` has changed since ", where, ": its losses before and after do not compare"));
+  }
+}
+
+void Trainer::check_same_machine(const Provenance& saved, const std::string& where) const {
+  const Provenance now = provenance(options_.device);
+  if (saved.device == now.device && saved.threads == now.threads) return;
+  const std::string difference = str("made on ", saved.device, " with ", saved.threads, " CPU threads, this is ",
+                                     now.device, " with ", now.threads);
+  SHINE_CHECK(!options_.run.deterministic, ConfigError, where, ": ", difference,
+              ": the numbers would differ in their last bits (set run.threads and run.device, or "
+              "run.deterministic=false)");
+  log_warning(str(where, ": ", difference, ": the numbers may differ in their last bits"));
 }
 
 void Trainer::log_groups() const {
@@ -81,23 +133,48 @@ void Trainer::log_groups() const {
   }
 }
 
+bool Trainer::validation_due() const {
+  const std::int64_t every = options_.evaluation.every_steps;
+  if (progress_.step == 0) return options_.evaluation.at_start;
+  return progress_.step == last_step_ || (every > 0 && progress_.step % every == 0);
+}
+
+bool Trainer::checkpoint_due() const {
+  const std::int64_t every = options_.checkpoint.every_steps;
+  return progress_.step == last_step_ || (every > 0 && progress_.step % every == 0);
+}
+
+std::string Trainer::reason_to_stop() const {
+  if (options_.stop_reason) {
+    if (std::string reason = options_.stop_reason(); !reason.empty()) return reason;
+  }
+  if (options_.run.max_minutes <= 0) return "";
+  const double needed = longest_step_ + saver_.last_seconds();  // one more step, and the save
+  return seconds_since(options_.started) + needed < 60 * options_.run.max_minutes ? "" : "run.max_minutes";
+}
+
 TrainSummary Trainer::run() {
   log_groups();
   if (progress_.step >= last_step_) {
     log_info(str("nothing to do: ", options_.run.dir, " has its ", progress_.step, " steps"));
   }
-  log_info(str("stage ", stage_.name, ": ", stage_.train->size(), " samples, ", total_steps_, " optimizer steps, from ",
-               progress_.step, " to ", last_step_));
-  if (options_.evaluation.at_start && progress_.step == 0) run_validation();
-  while (progress_.step < last_step_) {
+  log_info(str("stage ", stage_.name, ": ", stage_.train->size(), " samples, ", progress_.total_steps,
+               " optimizer steps, from ", progress_.step, " to ", last_step_));
+  std::string stopped_by;
+  while (true) {
+    // Where a run was stopped between a step and its validation, the next part makes up for it.
+    if (progress_.validated_step < progress_.step && validation_due()) run_validation();
+    stopped_by = reason_to_stop();
+    if (progress_.step > saved_step_ && progress_.step > 0 && (checkpoint_due() || !stopped_by.empty())) save();
+    if (progress_.step >= last_step_ || !stopped_by.empty()) break;
     train_one_step();
-    const bool last = progress_.step == last_step_;
-    const auto due = [&](std::int64_t every) { return every > 0 && progress_.step % every == 0; };
-    if (last || due(options_.evaluation.every_steps)) run_validation();
-    if (last || due(options_.checkpoint.every_steps)) save();
+    saver_.poll();
   }
+  saver_.finish();
   line_.interrupt();
-  return {progress_, store_.folder_of(progress_.step).string()};
+  if (progress_.step >= last_step_ && progress_.validated_step >= progress_.step) stopped_by.clear();
+  const bool trained = progress_.step > 0;
+  return {progress_, trained ? saver_.store().folder_of(progress_.step).string() : "", stopped_by};
 }
 
 std::vector<ModelBatch> Trainer::next_step_batches() {
@@ -120,7 +197,7 @@ std::vector<ModelBatch> Trainer::next_step_batches() {
 void Trainer::train_one_step() {
   const auto start = std::chrono::steady_clock::now();
   const double rate =
-      learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress_.step, total_steps_);
+      learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress_.step, progress_.total_steps);
   TrainStep step(*stage_.objective, optimizer_, options_.optimizer, stage_.penalty);
   const StepResult result = step.run(next_step_batches(), rate);
   const double seconds = seconds_since(start);
@@ -131,6 +208,7 @@ void Trainer::train_one_step() {
   progress_.dropped += result.dropped;
   progress_.skipped += result.skipped ? 1 : 0;
   progress_.seconds += seconds;
+  longest_step_ = std::max(longest_step_, seconds);
   if (result.dropped > 0 || result.skipped) {
     line_.interrupt();
     log_warning(str("step ", progress_.step, ": ", result.dropped,
@@ -177,9 +255,15 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
 }
 
 void Trainer::run_validation() {
+  const auto stop = [&] { return !reason_to_stop().empty(); };
+  std::vector<ValidationResult> results;
   for (const ValidationSet& set : stage_.validation) {
-    const ValidationResult result =
-        validate(set, options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device);
+    auto result =
+        validate(set, {options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device, stop});
+    if (!result) return;  // all sets are scored again by the next part of the run
+    results.push_back(*result);
+  }
+  for (const ValidationResult& result : results) {
     metrics_->write({{"kind", "validation"},
                      {"step", progress_.step},
                      {"set", result.name},
@@ -191,12 +275,31 @@ void Trainer::run_validation() {
     log_info(print("step %lld  validation %s: loss %.4f  ppl %.3f", static_cast<long long>(progress_.step),
                    result.name.c_str(), result.loss, std::exp(result.loss)));
   }
+  progress_.validated_step = progress_.step;
+}
+
+CheckpointContents Trainer::contents() const {
+  // In the background, training goes on writing into these tensors: the checkpoint needs its own.
+  const auto frozen = [&](const at::Tensor& tensor) {
+    return to_raw(saver_.background() ? tensor.detach().to(at::kCPU, tensor.scalar_type(), /*non_blocking=*/false,
+                                                           /*copy=*/true)
+                                      : tensor);
+  };
+  CheckpointContents contents;
+  for (const auto& [name, tensor] : stage_.weights()) contents.weights.emplace_back(name, frozen(tensor));
+  for (const auto& [name, tensor] : optimizer_.state()) contents.moments.emplace_back(name, frozen(tensor));
+  contents.random = random_states(options_.device);
+  contents.progress = progress_;
+  contents.made_by = provenance(options_.device);
+  contents.config_yaml = options_.config_yaml;
+  contents.metrics = metrics_->content();
+  return contents;
 }
 
 void Trainer::save() {
   line_.interrupt();
-  store_.save({stage_.weights(), optimizer_.state(), progress_, options_.config_yaml});
-  log_info(str("saved ", store_.folder_of(progress_.step).string()));
+  saver_.save([this] { return contents(); });
+  saved_step_ = progress_.step;
 }
 
 }  // namespace shine

@@ -6,17 +6,17 @@
 
 namespace shine {
 
-ValidationResult validate(const ValidationSet& set, std::int64_t max_samples, std::int64_t batch_size,
-                          at::Device device) {
+std::optional<ValidationResult> validate(const ValidationSet& set, const ValidationOptions& options) {
   const at::NoGradGuard no_grad;
   ValidationResult result{set.name};
-  const std::size_t total = std::min(set.dataset->size(), static_cast<std::size_t>(max_samples));
+  const std::size_t total = std::min(set.dataset->size(), static_cast<std::size_t>(options.max_samples));
   double loss_sum = 0.0;
-  for (std::size_t start = 0; start < total; start += static_cast<std::size_t>(batch_size)) {
+  for (std::size_t start = 0; start < total; start += static_cast<std::size_t>(options.batch_size)) {
+    if (options.stop && options.stop()) return std::nullopt;
     std::vector<Sample> samples;
-    const std::size_t end = std::min(total, start + static_cast<std::size_t>(batch_size));
+    const std::size_t end = std::min(total, start + static_cast<std::size_t>(options.batch_size));
     for (std::size_t i = start; i < end; ++i) samples.push_back(set.dataset->sample(/*epoch=*/0, i));
-    const ModelBatch batch = make_model_batch(samples, device, set.objective->softmax_size());
+    const ModelBatch batch = make_model_batch(samples, options.device, set.objective->softmax_size());
     result.samples += batch.samples();
     if (batch.labelled.count() == 0) continue;
     loss_sum += set.objective->forward(batch).loss_sum.item<double>();

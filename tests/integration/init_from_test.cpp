@@ -5,7 +5,7 @@
 
 #include "integration/tiny_run.h"
 #include "shine/io/safetensors.h"
-#include "shine/models/shine/hypernetwork.h"
+#include "shine/run/published_checkpoint.h"
 
 namespace shine::test {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "models/tiny_model.h"
 #include "shine/common/error.h"
+#include "shine/run/published_checkpoint.h"
 #include "support/paths.h"
 
 namespace shine::test {

@@ -102,7 +102,7 @@ std::vector<Json> metrics(const std::filesystem::path& folder, const std::string
 }
 
 void expect_equal_checkpoints(const std::filesystem::path& found, const std::filesystem::path& expected) {
-  for (const char* file : {"trained.safetensors", "optimizer.safetensors", "config.yaml"}) {
+  for (const char* file : {"trained.safetensors", "optimizer.safetensors", "random.safetensors", "config.yaml"}) {
     EXPECT_TRUE(read_text_file(found / file) == read_text_file(expected / file)) << file;
   }
   Json states[2] = {Json::parse(read_text_file(found / "state.json")),
@@ -307,7 +307,7 @@ TEST(Trainer, MetricsNameTheGroupsAndTheMemoryEmbeddings) {
 TEST(Validation, DoesNotDependOnTheBatchSize) {
   const auto run = make_run(true);
   const ValidationSet set{"held out", std::make_shared<TinyDataset>(7), run->stage.objective};
-  const ValidationResult single = validate(set, 100, 1, at::kCPU);
+  const ValidationResult single = *validate(set, {.max_samples = 100, .batch_size = 1});
   EXPECT_EQ(single.samples, 7);
   EXPECT_EQ(single.name, "held out");
   double sum = 0.0;
@@ -320,12 +320,13 @@ TEST(Validation, DoesNotDependOnTheBatchSize) {
   EXPECT_NEAR(single.loss, sum / static_cast<double>(labels), 1e-9);
   EXPECT_EQ(single.labels, labels);
   for (const std::int64_t size : {2, 3, 7, 50}) {
-    const ValidationResult other = validate(set, 100, size, at::kCPU);
+    const ValidationResult other = *validate(set, {.max_samples = 100, .batch_size = size});
     EXPECT_NEAR(other.loss, single.loss, 1e-6) << size;
     EXPECT_EQ(other.labels, single.labels);
     EXPECT_EQ(other.samples, 7);
   }
-  EXPECT_EQ(validate(set, 4, 3, at::kCPU).samples, 4);
+  EXPECT_EQ(validate(set, {.max_samples = 4, .batch_size = 3})->samples, 4);
+  EXPECT_FALSE(validate(set, {.stop = [] { return true; }}));
 }
 
 }  // namespace

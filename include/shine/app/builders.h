@@ -25,9 +25,24 @@ struct Experiment {
 /// Loads or makes all parts. Throws what they throw.
 Experiment build_experiment(const ExperimentConfig& config);
 
-/// Sizes and memory that a configuration leads to, from the backbone's config.json alone, without its weights.
+/// Sizes and memory that a configuration leads to.
+struct ExperimentDescription {
+  std::string text;         ///< lines for the user
+  double device_bytes = 0;  ///< estimated, on run.device
+  double main_bytes = 0;    ///< estimated, in main memory; part of device_bytes where the device is the CPU
+};
+
+/// Made from the backbone's config.json alone, without its weights.
 /// Throws ConfigError, UnsupportedError or IoError for a model that cannot be built.
-std::string describe_experiment(const ExperimentConfig& config);
+ExperimentDescription describe_experiment(const ExperimentConfig& config);
+
+/// What to lower where memory does not suffice, for error messages.
+inline constexpr const char* memory_cure =
+    "lower optimizer.batch_size, text.context_max_length or text.conversation_max_length, or set model.recompute=true, "
+    "model.dtype=bfloat16 or checkpoint.background=false";
+
+/// Warns where the estimate is above what is free.
+void warn_about_memory(const ExperimentDescription& description, at::Device device);
 
 /// Writes the decoder as a Hugging Face directory: config.json, model.safetensors and the tokenizer's files.
 void export_decoder(const Experiment& experiment, const std::filesystem::path& directory);
@@ -35,6 +50,9 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
 /// Refuses to mix runs: throws ConfigError where run.dir holds checkpoints of a configuration that differs in anything
 /// that changes the numbers (all differences are listed), or where it holds any and checkpoint.resume is `never`.
 void check_run_folder(const ExperimentConfig& config);
+
+/// True where run.dir has been trained to the end that the configuration asks for.
+bool is_finished(const ExperimentConfig& config);
 
 TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device);
 

@@ -69,7 +69,8 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {},
                                         ConfigOrigins* origins = nullptr);
 
-/// Throws ConfigError that lists every file or folder the configuration names and that does not exist.
+/// Throws ConfigError that lists every file or folder the configuration names and that does not exist, and what
+/// find_weights throws for stage.init_from.
 void check_inputs(const ExperimentConfig& config);
 
 /// The resolved configuration as YAML that load_experiment_config reads back to an equal one.

@@ -58,6 +58,7 @@ struct TextConfig {
 struct StageConfig {
   StageName name = StageName::pretrain;
   std::string init_from;
+  bool allow_unfinished = false;
   double completion_frequency = 0.5;
   double completion_drop_min = 0.1;
   double completion_drop_max = 0.3;
@@ -72,7 +73,9 @@ struct StageConfig {
   template <class V>
   void visit(V& v) {
     v("name", name, "training stage");
-    v("init_from", init_from, "checkpoint folder (ours or published) whose weights the stage starts from", file_path());
+    v("init_from", init_from, "weights to start from: a run's folder, a checkpoint, or a published folder",
+      file_path());
+    v("allow_unfinished", allow_unfinished, "start from the newest checkpoint of a run that is not finished");
     v("completion_frequency", completion_frequency, "probability of completion instead of reconstruction",
       in_range(0, 1));
     v("completion_drop_min", completion_drop_min, "smallest share of words dropped from the context", in_range(0, 1));

@@ -46,6 +46,8 @@ struct RunConfig {
   std::string device = "auto";
   int64_t threads = 0;
   int64_t max_steps = 0;
+  double max_minutes = 0.0;
+  bool deterministic = false;
 
   bool operator==(const RunConfig&) const = default;
 
@@ -56,6 +58,9 @@ struct RunConfig {
     v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name));
     v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0));
     v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0));
+    v("max_minutes", max_minutes, "save and stop (exit 75) before the process has run so long; 0 = no limit",
+      at_least(0));
+    v("deterministic", deterministic, "only kernels that give the same bits every time; a resume needs equal threads");
   }
 };
 
@@ -84,6 +89,8 @@ struct BackboneConfig {
 struct CheckpointConfig {
   int64_t every_steps = 1000;
   int64_t keep_last = 2;
+  int64_t keep_every = 0;
+  bool background = true;
   ResumeMode resume = ResumeMode::automatic;
 
   bool operator==(const CheckpointConfig&) const = default;
@@ -91,8 +98,10 @@ struct CheckpointConfig {
   template <class V>
   void visit(V& v) {
     v("every_steps", every_steps, "optimizer steps between checkpoints; 0 = only at the end", at_least(0));
-    v("keep_last", keep_last, "step checkpoints kept", at_least(1));
-    v("resume", resume, "auto goes on from the newest complete checkpoint of the run folder");
+    v("keep_last", keep_last, "newest step checkpoints kept", at_least(1));
+    v("keep_every", keep_every, "checkpoints at multiples of so many steps are kept for good; 0 = none", at_least(0));
+    v("background", background, "write while training goes on: needs room for a copy of what is trained");
+    v("resume", resume, "auto goes on from the newest intact checkpoint of the run folder");
   }
 };
 

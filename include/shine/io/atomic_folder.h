@@ -1,16 +1,21 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace shine {
 
+/// Whether a folder ends up with the mark DONE; a foreign layout has none.
+enum class FolderMark { done, none };
+
 /// Writes a folder so that it is either complete or absent under its name: made aside as "<name>.partial-<pid>",
-/// synced, marked with a file DONE, renamed. A reader takes only folders for which is_complete holds.
+/// synced, marked with a file DONE that holds size and checksum (XXH3, 64 bits) of every other file, renamed. A reader
+/// takes only folders for which is_complete holds.
 class FolderWriter {
  public:
   /// Makes the partial folder, and the parents of `final_path` where absent. An older partial folder of this process is
   /// replaced. Throws IoError, also where `final_path` exists already.
-  explicit FolderWriter(const std::filesystem::path& final_path);
+  explicit FolderWriter(const std::filesystem::path& final_path, FolderMark mark = FolderMark::done);
 
   /// Removes the partial folder unless commit() succeeded.
   ~FolderWriter();
@@ -26,14 +31,23 @@ class FolderWriter {
  private:
   std::filesystem::path final_path_;
   std::filesystem::path partial_path_;
+  FolderMark mark_;
   bool committed_ = false;
 };
 
 /// True if the folder was committed and not (partly) removed since.
 bool is_complete(const std::filesystem::path& folder);
 
+/// Compares files of a complete folder with their checksums in the mark: the one named, or all that the mark lists.
+/// Throws IoError (absent folder or file), FormatError naming the file (no mark, other size, other content).
+void verify_file(const std::filesystem::path& folder, const std::string& name);
+void verify_folder(const std::filesystem::path& folder);
+
 /// Removes the folder, its mark first, so that a removal cut short leaves no complete folder. Nothing to do where it is
 /// absent. Throws IoError.
 void remove_folder(const std::filesystem::path& folder);
+
+/// Removes the partial folders that killed writers left in `parent`, which may be absent. Throws IoError.
+void remove_partial_folders(const std::filesystem::path& parent);
 
 }  // namespace shine

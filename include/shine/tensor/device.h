@@ -13,6 +13,12 @@ at::Device parse_device(const std::string& name);
 /// Threads for tensor operations; 0 leaves the system's choice. Returns the number in use.
 int set_threads(int threads);
 
+/// Restricts LibTorch to kernels that give the same bits every time; an operation that has none throws.
+void set_deterministic();
+
+/// Bytes that can still be allocated on the device: free GPU memory, or what the system and the control group give.
+std::size_t available_memory_bytes(at::Device device);
+
 /// Highest resident set size of this process, in bytes.
 std::size_t peak_resident_bytes();
 

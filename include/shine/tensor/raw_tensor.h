@@ -2,8 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "shine/tensor/dtype.h"
@@ -19,6 +22,10 @@ struct RawTensor {
   std::size_t bytes = 0;              ///< product of the shape times size_of(dtype)
   std::shared_ptr<const void> owner;  ///< keeps `data` alive
 };
+
+/// Tensors of a file by name, and in an order of their own.
+using RawTensorDict = std::map<std::string, RawTensor>;
+using NamedRawTensors = std::vector<std::pair<std::string, RawTensor>>;
 
 /// Product of the sizes times the element's bytes; nothing if a size is negative or the product passes 2^63 - 1.
 std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>& shape);

@@ -2,16 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <map>
-#include <string>
-
 #include "shine/tensor/dtype.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
-
-/// Tensors of a file by name, as bytes.
-using RawTensorDict = std::map<std::string, RawTensor>;
 
 at::ScalarType to_scalar_type(DType dtype);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,8 +10,8 @@
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
 #include "shine/data/loader.h"
-#include "shine/train/checkpoint.h"
-#include "shine/train/metrics_file.h"
+#include "shine/run/checkpoint_saver.h"
+#include "shine/run/metrics_file.h"
 #include "shine/train/progress.h"
 #include "shine/train/train_step.h"
 #include "shine/train/validation.h"
@@ -37,40 +38,59 @@ struct TrainerOptions {
   LoggingConfig logging;
   std::string config_yaml;  ///< the resolved configuration, saved beside the weights
   at::Device device = at::kCPU;
+
+  /// Asked after every step: a reason to save and stop ("SIGTERM"), or nothing. May be absent.
+  std::function<std::string()> stop_reason;
+  /// From when run.max_minutes counts.
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
 /// What a run has to show at its end.
 struct TrainSummary {
   TrainProgress progress;
-  std::string checkpoint;  ///< folder of the last one
+  std::string checkpoint;  ///< folder of the last one; empty where nothing was trained
+  std::string stopped_by;  ///< what ended it before the end it was asked for; empty: it came to that end
 };
 
 /// Runs a stage in one process: micro-batches, optimizer steps, schedule, metrics, validation, checkpoints, resume.
 class Trainer {
  public:
+  /// Goes on from the newest intact checkpoint of run.dir, unless checkpoint.resume says never. Throws ConfigError for
+  /// one that does not fit (other data, another schedule or, with run.deterministic, other threads), FormatError where
+  /// all are damaged or the weights are others.
   Trainer(Stage stage, TrainerOptions options);
 
-  /// Trains to the end of the schedule, or to run.max_steps. Throws what data, model and files throw.
+  /// Trains to the end of the schedule, to run.max_steps, or until it is asked to stop; then saves.
+  /// Throws what data, model and files throw.
   TrainSummary run();
 
   /// Optimizer steps of the whole schedule: epochs * ceil(batches / accumulation).
-  std::int64_t total_steps() const { return total_steps_; }
+  std::int64_t total_steps() const { return progress_.total_steps; }
 
  private:
-  void resume();
+  /// The metrics of the checkpoint that is resumed from; empty for a new run.
+  std::string resume();
+  void restore(const CheckpointStore::Found& found);
+  void check_same_data(const std::map<std::string, std::uint64_t>& saved, const std::string& where) const;
+  void check_same_machine(const Provenance& saved, const std::string& where) const;
   void log_groups() const;
+  bool validation_due() const;
+  bool checkpoint_due() const;
+  std::string reason_to_stop() const;
   std::vector<ModelBatch> next_step_batches();
   void train_one_step();
   void report_step(const StepResult& result, double rate, double seconds);
   void run_validation();
+  CheckpointContents contents() const;
   void save();
 
   Stage stage_;
   TrainerOptions options_;
   AdamW optimizer_;
-  CheckpointStore store_;
+  CheckpointSaver saver_;
   TrainProgress progress_;
-  std::int64_t batches_per_epoch_ = 0, total_steps_ = 0, last_step_ = 0;
+  std::int64_t batches_per_epoch_ = 0, last_step_ = 0, saved_step_ = -1;
+  double longest_step_ = 0.0;  ///< seconds
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<MetricsFile> metrics_;
   ProgressLine line_;

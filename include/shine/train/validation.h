@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +25,14 @@ struct ValidationResult {
   std::int64_t samples = 0;
 };
 
-/// The loss over the first `max_samples` samples of epoch 0, `batch_size` at a time; nothing is trained.
-ValidationResult validate(const ValidationSet& set, std::int64_t max_samples, std::int64_t batch_size,
-                          at::Device device);
+struct ValidationOptions {
+  std::int64_t max_samples = 100;
+  std::int64_t batch_size = 1;
+  at::Device device = at::kCPU;
+  std::function<bool()> stop{};  ///< asked between batches; may be absent
+};
+
+/// The loss over the first `max_samples` samples of epoch 0; nothing is trained. Nothing where it was asked to stop.
+std::optional<ValidationResult> validate(const ValidationSet& set, const ValidationOptions& options);
 
 }  // namespace shine

@@ -11,12 +11,15 @@ namespace shine {
 /// JSON lines, one object a metric event, flushed as written. Every object has `kind` and `step`.
 class MetricsFile {
  public:
-  /// Appends to `path`, after dropping the lines of steps above `last_step` and a half-written last line: what a run
-  /// wrote beyond the checkpoint it resumes from. Throws IoError.
-  MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
+  /// Starts with `so_far`, the lines of the checkpoint that a run goes on from: what a run wrote beyond it, and a line
+  /// cut off by a crash, is dropped. Throws IoError.
+  MetricsFile(const std::filesystem::path& path, const std::string& so_far);
 
   /// Throws IoError when the line cannot be written.
   void write(const nlohmann::ordered_json& event);
+
+  /// All lines written so far. Throws IoError.
+  std::string content() const;
 
  private:
   std::filesystem::path path_;

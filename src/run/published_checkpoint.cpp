@@ -1,5 +1,6 @@
+#include "shine/run/published_checkpoint.h"
+
 #include "shine/io/torch_pickle.h"
-#include "shine/models/shine/hypernetwork.h"
 
 namespace shine {
 

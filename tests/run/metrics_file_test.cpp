@@ -1,4 +1,4 @@
-#include "shine/train/metrics_file.h"
+#include "shine/run/metrics_file.h"
 
 #include <gtest/gtest.h>
 
@@ -11,18 +11,19 @@
 namespace shine::test {
 namespace {
 
-TEST(MetricsFile, KeepsLinesUpToTheResumedStepAndAppends) {
+TEST(MetricsFile, GoesOnFromTheLinesOfTheCheckpoint) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "metrics.jsonl";
   const std::string kept = "{\"kind\":\"train\",\"step\":1}\n{\"kind\":\"train\",\"step\":2}\n";
-  write_file_atomically(path,
-                        kept + "{\"kind\":\"train\",\"step\":3}\nno json\n{\"step\":\"1\"}\n{\"kind\":\"train\",\"st");
-  MetricsFile(path, 2).write({{"kind", "train"}, {"step", 3}, {"loss", 0.5}});
+  write_file_atomically(path, kept + "{\"kind\":\"train\",\"step\":3}\n{\"kind\":\"train\",\"st");
+  MetricsFile file(path, kept);
+  file.write({{"kind", "train"}, {"step", 3}, {"loss", 0.5}});
   EXPECT_EQ(read_text_file(path), kept + "{\"kind\":\"train\",\"step\":3,\"loss\":0.5}\n");
+  EXPECT_EQ(file.content(), read_text_file(path));
 }
 
 TEST(MetricsFile, AFolderThatDoesNotExistIsAnError) {
-  EXPECT_THROW(MetricsFile("/nonexistent/metrics.jsonl", 0), IoError);
+  EXPECT_THROW(MetricsFile("/nonexistent/metrics.jsonl", ""), IoError);
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+namespace shine {
+
+/// Exit status of a program that was asked to stop and can be run again to go on (EX_TEMPFAIL of sysexits.h).
+inline constexpr int exit_stopped = 75;
+
+/// SIGINT and SIGTERM while this object lives. At first they end the process at once, with status 75: there is nothing
+/// to save. After hold() the first signal is only noted, and a second one ends the process as the signal would have.
+/// One object at a time.
+class StopSignals {
+ public:
+  StopSignals();
+
+  /// Gives the signals back their former handling.
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  void hold();
+
+  /// "SIGINT" or "SIGTERM" once it was noted, else empty.
+  std::string received() const;
+};
+
+}  // namespace shine

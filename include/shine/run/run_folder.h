@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace shine {
+
+/// Names inside a run's folder.
+struct RunFolder {
+  std::filesystem::path root;
+
+  std::filesystem::path config() const { return root / "config.yaml"; }
+  std::filesystem::path log() const { return root / "log.txt"; }
+  std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
+  std::filesystem::path model() const { return root / "model"; }
+  std::filesystem::path finished() const { return root / "FINISHED"; }
+  std::filesystem::path lock() const { return root / "lock"; }
+};
+
+/// What the file FINISHED says: the run came to the end its configuration asks for.
+struct FinishedMark {
+  std::int64_t step = 0;         ///< of the last checkpoint
+  std::int64_t total_steps = 0;  ///< of the schedule; above `step` where run.max_steps ended the run
+
+  bool operator==(const FinishedMark&) const = default;
+};
+
+void write_finished_mark(const RunFolder& run, const FinishedMark& mark);
+
+/// Throws FormatError for a mark that cannot be read.
+std::optional<FinishedMark> read_finished_mark(const RunFolder& run);
+
+/// Before a finished run is trained further.
+void remove_finished_mark(const RunFolder& run);
+
+/// Held while a process trains in the folder. Released by the system however the process ends.
+class RunLock {
+ public:
+  /// Throws IoError where another process holds it, or the folder cannot be written.
+  explicit RunLock(const RunFolder& run);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int file_ = -1;
+};
+
+}  // namespace shine

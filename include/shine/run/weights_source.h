@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "shine/tensor/raw_tensor.h"
+
+namespace shine {
+
+/// Where trained weights come from, and a line for the log: which folder was taken.
+struct WeightsSource {
+  std::filesystem::path folder;  ///< a checkpoint of this project, or a folder in the published layout
+  bool published = false;
+  std::string note;
+};
+
+/// The checkpoint that `path` stands for: a checkpoint itself, or a run's folder, of which the checkpoint of its
+/// FINISHED mark is taken. Throws IoError (nothing there), ConfigError (a run that is not finished and
+/// `allow_unfinished` is not set; then it is the newest complete checkpoint), FormatError (neither kind of folder).
+WeightsSource find_weights(const std::filesystem::path& path, bool allow_unfinished);
+
+/// The tensors of a source, under this project's names. Throws IoError or FormatError.
+RawTensorDict read_weights(const WeightsSource& source);
+
+}  // namespace shine

@@ -1,0 +1,65 @@
+#include "shine/common/stop_signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+
+namespace shine {
+namespace {
+
+std::atomic<bool> held = false;
+std::atomic<int> noted = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch lock-free atomics only");
+
+struct sigaction former_interrupt, former_terminate;
+
+void say(const char* text) {
+  [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text, std::strlen(text));
+}
+
+void handle(int signal) {
+  if (!held) {
+    say("\nstopped before training began: run again to start\n");
+    ::_exit(exit_stopped);
+  }
+  if (noted.exchange(signal) == 0) {
+    say("\nstopping after this step (a second signal stops at once)\n");
+    return;
+  }
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  held = false;
+  noted = 0;
+  struct sigaction action {};
+  action.sa_handler = handle;
+  action.sa_flags = SA_RESTART;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, &former_interrupt);
+  ::sigaction(SIGTERM, &action, &former_terminate);
+}
+
+StopSignals::~StopSignals() {
+  ::sigaction(SIGINT, &former_interrupt, nullptr);
+  ::sigaction(SIGTERM, &former_terminate, nullptr);
+}
+
+void StopSignals::hold() {
+  held = true;
+}
+
+std::string StopSignals::received() const {
+  switch (noted) {
+    case SIGINT: return "SIGINT";
+    case SIGTERM: return "SIGTERM";
+    default: return "";
+  }
+}
+
+}  // namespace shine

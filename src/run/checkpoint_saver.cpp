@@ -1,0 +1,59 @@
+#include "shine/run/checkpoint_saver.h"
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include "shine/common/logging.h"
+#include "shine/common/str.h"
+
+namespace shine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f s", seconds);
+  return text;
+}
+
+}  // namespace
+
+CheckpointSaver::CheckpointSaver(CheckpointStore store, bool background)
+    : store_(std::move(store)), background_(background) {}
+
+void CheckpointSaver::save(const std::function<CheckpointContents()>& snapshot) {
+  const auto start = Clock::now();
+  finish();
+  waited_ = seconds_since(start);
+  const auto snapshot_start = Clock::now();
+  const auto held = std::make_shared<const CheckpointContents>(snapshot());
+  snapshot_ = seconds_since(snapshot_start);
+  folder_ = store_.folder_of(held->progress.step).string();
+  const auto write = [store = store_, held] {
+    const auto begin = Clock::now();
+    store.save(*held);
+    return seconds_since(begin);
+  };
+  writing_ = std::async(background_ ? std::launch::async : std::launch::deferred, write);
+  if (!background_) finish();
+}
+
+void CheckpointSaver::poll() {
+  if (writing_.valid() && writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) finish();
+}
+
+void CheckpointSaver::finish() {
+  if (!writing_.valid()) return;
+  const double written = writing_.get();
+  last_seconds_ = snapshot_ + written;
+  log_info(str("saved ", folder_, ": snapshot ", seconds_text(snapshot_), " after waiting ", seconds_text(waited_),
+               " for the save before, written in ", seconds_text(written), background_ ? " in the background" : ""));
+}
+
+}  // namespace shine
