@@ -23,6 +23,15 @@ std::optional<std::int64_t> step_of(const fs::path& folder) {
   return step;
 }
 
+void set_aside(const fs::path& folder) {
+  fs::path aside = folder;
+  aside += ".damaged";
+  remove_folder(aside);
+  std::error_code fault;
+  fs::rename(folder, aside, fault);
+  if (fault) throw IoError("cannot rename: " + fault.message(), folder.string());
+}
+
 }  // namespace
 
 CheckpointStore::CheckpointStore(fs::path run_folder, KeepRules keep)
@@ -47,14 +56,18 @@ std::vector<fs::path> CheckpointStore::complete() const {
 std::optional<CheckpointStore::Found> CheckpointStore::newest_intact(
     const std::function<void(const std::string&)>& on_damage) const {
   const std::vector<fs::path> folders = complete();
+  std::vector<fs::path> damaged;
   for (const fs::path& folder : folders) {
     try {
-      return Found{folder, read_checkpoint(folder)};
+      Found found{folder, read_checkpoint(folder)};
+      for (const fs::path& other : damaged) set_aside(other);
+      return found;
     } catch (const FormatError& damage) {
       on_damage(damage.what());
     } catch (const IoError& damage) {
       on_damage(damage.what());
     }
+    damaged.push_back(folder);
   }
   if (folders.empty()) return std::nullopt;
   throw FormatError(str("none of the ", folders.size(), " checkpoints is intact"), folder_.string(),

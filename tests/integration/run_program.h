@@ -1,7 +1,11 @@
 #pragma once
 
+#include <signal.h>
+#include <sys/types.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +13,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/paths.h"
@@ -66,6 +71,60 @@ inline Outcome run_program(const std::string& program, std::vector<std::string> 
   arguments.insert(arguments.begin(), (bin_dir() / program).string());
   return run_command(arguments);
 }
+
+/// A built program at work in the background; killed at the end if it still runs.
+class BackgroundProgram {
+ public:
+  BackgroundProgram(const std::string& program, const std::vector<std::string>& arguments) {
+    std::string command =
+        "cd " + quoted(source_dir().string()) + " && OMP_NUM_THREADS=1 exec " + quoted((bin_dir() / program).string());
+    for (const std::string& word : arguments) command += ' ' + quoted(word);
+    command += " > /dev/null 2> " + quoted((folder_.path() / "err").string()) + " < /dev/null";
+    pid_ = fork();
+    if (pid_ == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+  }
+  ~BackgroundProgram() {
+    if (running()) {
+      signal(SIGKILL);
+      wait();
+    }
+  }
+  BackgroundProgram(const BackgroundProgram&) = delete;
+  BackgroundProgram& operator=(const BackgroundProgram&) = delete;
+
+  bool running() {
+    if (!ended_ && waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
+    return !ended_;
+  }
+  void signal(int number) { kill(pid_, number); }
+
+  /// Waits until the condition holds or the program ends; false in the second case.
+  template <class Condition>
+  bool wait_until(Condition condition) {
+    while (!condition()) {
+      if (!running()) return condition();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+  }
+
+  /// The exit status as the shell gives it: 128 + n for signal n.
+  int wait() {
+    if (!ended_) waitpid(pid_, &status_, 0);
+    ended_ = true;
+    return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  }
+  std::string err() const { return read_bytes(folder_.path() / "err"); }
+
+ private:
+  TemporaryFolder folder_;
+  pid_t pid_ = -1;
+  int status_ = 0;
+  bool ended_ = false;
+};
 
 /// Every file below a folder with its content.
 inline std::map<std::string, std::string> snapshot(const std::filesystem::path& folder) {

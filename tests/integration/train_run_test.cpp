@@ -1,16 +1,12 @@
 // Short runs from nothing: what they print and write, and that a run in parts equals a run in one go.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <thread>
 
+#include "integration/compare_runs.h"
 #include "integration/tiny_run.h"
 #include "shine/app/experiment_config.h"
 
@@ -19,37 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::vector<json> events_of(const fs::path& run) {
-  std::vector<json> events;
-  for (const std::string& line : lines_of(read_bytes(run / "metrics.jsonl"))) {
-    events.push_back(json::parse(line, nullptr, false));
-    if (!events.back().is_object()) throw std::runtime_error("not a JSON object: " + line);
-  }
-  return events;
-}
-
-/// Everything but clocks.
-json without_times(json event) {
-  event.erase("seconds");
-  event.erase("tokens_per_second");
-  return event;
-}
-
-void expect_equal_metrics(const fs::path& left, const fs::path& right) {
-  std::vector<json> a = events_of(left), b = events_of(right);
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(without_times(a[i]), without_times(b[i]));
-}
-
-void expect_equal_checkpoints(const fs::path& left, const fs::path& right, int step) {
-  for (const char* name : {"trained.safetensors", "optimizer.safetensors"}) {
-    const fs::path inner = fs::path("checkpoints") / ("step-" + std::to_string(step)) / name;
-    const std::string expected = read_bytes(left / inner);
-    ASSERT_GT(expected.size(), 1000U) << (left / inner);
-    EXPECT_TRUE(expected == read_bytes(right / inner)) << inner << " differs";
-  }
-}
 
 std::size_t count_lines_with(const std::string& text, const std::string& part) {
   const std::vector<std::string> lines = lines_of(text);
@@ -75,20 +40,6 @@ class TrainRun : public testing::Test {
   static Outcome pretrain_in(const std::string& name, std::vector<std::string> overrides = {}) {
     overrides.push_back("run.dir=" + folder(name).string());
     return tiny_->train("pretrain.yaml", overrides);
-  }
-
-  /// Starts shine_train in the background, as a child of this process.
-  static pid_t start_pretrain(const std::vector<std::string>& overrides) {
-    std::string command = "cd " + quoted(source_dir().string()) + " && OMP_NUM_THREADS=1 exec " +
-                          quoted((bin_dir() / "shine_train").string()) + ' ' + quoted(tiny_->file("pretrain.yaml"));
-    for (const std::string& word : overrides) command += ' ' + quoted(word);
-    command += " > /dev/null 2>&1 < /dev/null";
-    const pid_t pid = fork();
-    if (pid == 0) {
-      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-      _exit(127);
-    }
-    return pid;
   }
 
   static TinyRun* tiny_;
@@ -166,7 +117,8 @@ TEST_F(TrainRun, CheckpointsAreComplete) {
   const auto files = snapshot(folder("run/checkpoints"));
   std::set<std::string> names;
   for (const auto& [name, content] : files) names.insert(name);
-  EXPECT_EQ(names, (std::set<std::string>{"step-10/DONE", "step-10/config.yaml", "step-10/optimizer.safetensors",
+  EXPECT_EQ(names, (std::set<std::string>{"step-10/DONE", "step-10/config.yaml", "step-10/metrics.jsonl",
+                                          "step-10/optimizer.safetensors", "step-10/random.safetensors",
                                           "step-10/state.json", "step-10/trained.safetensors"}));
   const json state = json::parse(files.at("step-10/state.json"));
   EXPECT_EQ(state.at("step"), 10);
@@ -222,13 +174,17 @@ TEST_F(TrainRun, AKilledRunGoesOnAndEndsTheSame) {
   ASSERT_EQ(tiny_->train("pretrain.yaml", with_dir("whole")).status, 0);
 
   const fs::path killed = folder("killed");
-  const pid_t pid = start_pretrain(with_dir("killed"));
-  const auto lines = [&] { return lines_of(read_bytes(killed / "metrics.jsonl")).size(); };
-  while (lines() < 14 && waitpid(pid, nullptr, WNOHANG) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  ASSERT_EQ(kill(pid, SIGKILL), 0) << "the run ended before it could be killed";
-  int status = 0;
-  ASSERT_EQ(waitpid(pid, &status, 0), pid);
-  ASSERT_TRUE(WIFSIGNALED(status));
+  {
+    std::vector<std::string> arguments = with_dir("killed");
+    arguments.insert(arguments.begin(), tiny_->file("pretrain.yaml"));
+    BackgroundProgram run("shine_train", arguments);
+    ASSERT_TRUE(run.wait_until([&] {
+      return lines_of(read_bytes(killed / "metrics.jsonl")).size() >= 14 &&
+             fs::exists(killed / "checkpoints/step-3/DONE");
+    })) << run.err();
+    run.signal(SIGKILL);
+    ASSERT_EQ(run.wait(), 128 + SIGKILL);
+  }
   ASSERT_FALSE(fs::exists(killed / "checkpoints/step-60"));
   // What a crash can leave besides: a checkpoint that was being written, and half a line.
   write_bytes(killed / "checkpoints/step-58.partial-1/trained.safetensors", "cut");

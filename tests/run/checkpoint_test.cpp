@@ -222,6 +222,10 @@ TEST(CheckpointStore, ADamagedNewestIsSkippedWithItsReason) {
   ASSERT_EQ(reasons.size(), 2U);
   EXPECT_NE(reasons[0].find("step-3/optimizer.safetensors: damaged"), std::string::npos) << reasons[0];
   EXPECT_NE(reasons[1].find("step-2/state.json"), std::string::npos) << reasons[1];
+  EXPECT_TRUE(fs::exists(folder.path() / "checkpoints/step-3.damaged"));
+  EXPECT_NO_THROW(store.save(contents_at(3))) << "its place is free again";
+  EXPECT_EQ(store.newest_intact(note)->folder, store.folder_of(3));
+  fs::remove_all(store.folder_of(3));
   fs::remove(store.folder_of(1) / "trained.safetensors");
   EXPECT_THROW(store.newest_intact(note), FormatError) << "a run must not start over where its checkpoints are lost";
 }

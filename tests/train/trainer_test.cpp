@@ -1,9 +1,12 @@
 #include "shine/train/trainer.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "shine/common/error.h"
 #include "shine/io/text_file.h"
@@ -262,6 +265,79 @@ TEST(Trainer, ACheckpointOfAnotherModelOrDataIsRefused) {
   EXPECT_THROW(train(*changed_texts, options), ConfigError);
   options.run.seed = 7;
   EXPECT_THROW(train(*make_run(false), options), ConfigError);
+}
+
+/// Samples that take their time.
+class SlowDataset : public TinyDataset {
+ public:
+  using TinyDataset::TinyDataset;
+  Sample sample(std::int64_t epoch, std::size_t index) const override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return TinyDataset::sample(epoch, index);
+  }
+};
+
+TEST(Trainer, ATimeLimitStopsARunThatThenGoesOn) {
+  const TemporaryFolder whole, limited;
+  TrainerOptions options = options_for(whole.path());
+  const TrainSummary at_once = train(*make_run(true), options);
+  EXPECT_EQ(at_once.stopped_by, "");
+
+  options.run.dir = limited.path().string();
+  options.run.max_minutes = 0.4 / 60;  // half of what the samples alone take
+  options.started = std::chrono::steady_clock::now();
+  const auto slow = make_run(true);
+  slow->stage.train = std::make_shared<SlowDataset>(18);
+  const TrainSummary first = train(*slow, options);
+  EXPECT_EQ(first.stopped_by, "run.max_minutes");
+  EXPECT_LT(first.progress.step, 10);
+  options.run.max_minutes = 0;
+  expect_equal_checkpoints(train(*make_run(true, 2), options).checkpoint, at_once.checkpoint);
+}
+
+TEST(Trainer, AStopBetweenAStepAndItsValidationLosesNothing) {
+  const TemporaryFolder whole, stopped;
+  TrainerOptions options = options_for(whole.path());
+  options.evaluation.every_steps = 2;
+  const TrainSummary at_once = train(*make_run(true), options);
+
+  options.run.dir = stopped.path().string();
+  bool stop = false;
+  const auto run = make_run(true);
+  options.stop_reason = [&] { return stop ? "a test" : ""; };
+  class Stopping : public TinyDataset {
+   public:
+    Stopping(std::size_t size, bool& stop) : TinyDataset(size), stop_(stop) {}
+    Sample sample(std::int64_t epoch, std::size_t index) const override {
+      if (++calls_ > 5 && index == 2) stop_ = true;  // in the second validation
+      return TinyDataset::sample(epoch, index);
+    }
+    mutable int calls_ = 0;
+    bool& stop_;
+  };
+  run->stage.validation = {{"held out", std::make_shared<Stopping>(5, stop), run->stage.objective}};
+  const TrainSummary cut = train(*run, options);
+  EXPECT_EQ(cut.stopped_by, "a test");
+  EXPECT_EQ(cut.progress.step, 2);
+  EXPECT_EQ(cut.progress.validated_step, 0);
+  options.stop_reason = nullptr;
+  expect_equal_checkpoints(train(*make_run(true, 2), options).checkpoint, at_once.checkpoint);
+  expect_equal_metrics(stopped.path(), whole.path());
+}
+
+TEST(Trainer, OnAnotherNumberOfThreadsADeterministicRunIsRefused) {
+  const TemporaryFolder folder;
+  TrainerOptions options = options_for(folder.path());
+  options.run.max_steps = 2;
+  train(*make_run(false), options);
+  const int threads = at::get_num_threads();
+  at::set_num_threads(threads + 1);
+  options.run.max_steps = 4;
+  options.run.deterministic = true;
+  EXPECT_THROW(train(*make_run(false), options), ConfigError);
+  options.run.deterministic = false;
+  EXPECT_EQ(train(*make_run(false), options).progress.step, 4);
+  at::set_num_threads(threads);
 }
 
 TEST(Trainer, CountsDroppedMicroBatchesAndSkippedSteps) {

@@ -29,12 +29,14 @@ class CheckpointStore {
   /// Folders with the mark DONE, by step, the newest first.
   std::vector<std::filesystem::path> complete() const;
 
-  /// The newest checkpoint whose checksums hold, read in full. A damaged one is skipped: `on_damage` is told why.
-  /// Nothing where the run has no checkpoint; FormatError where it has some and none is intact.
   struct Found {
     std::filesystem::path folder;
     Checkpoint checkpoint;
   };
+
+  /// The newest checkpoint whose checksums hold, read in full. A damaged one is set aside as "step-<n>.damaged", so
+  /// that the step can be saved again, and `on_damage` is told why. Nothing where the run has no checkpoint;
+  /// FormatError where it has some and none is intact (none is set aside then).
   std::optional<Found> newest_intact(const std::function<void(const std::string& reason)>& on_damage) const;
 
   std::filesystem::path folder_of(std::int64_t step) const;

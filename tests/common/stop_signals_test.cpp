@@ -1,0 +1,48 @@
+#include "shine/common/stop_signals.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdlib>
+
+namespace shine::test {
+namespace {
+
+TEST(StopSignalsTest, WhileNothingIsToBeSavedTheyEndTheProcessAtOnce) {
+  const auto body = [](int number) {
+    const StopSignals signals;
+    ::raise(number);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(SIGTERM), testing::ExitedWithCode(75), "stopped before training began");
+  EXPECT_EXIT(body(SIGINT), testing::ExitedWithCode(75), "stopped before training began");
+}
+
+TEST(StopSignalsTest, HeldTheFirstIsNotedAndTheSecondEnds) {
+  {
+    StopSignals signals;
+    signals.hold();
+    EXPECT_EQ(signals.received(), "");
+    ::raise(SIGINT);
+    EXPECT_EQ(signals.received(), "SIGINT");
+  }
+  const auto body = [] {
+    StopSignals signals;
+    signals.hold();
+    ::raise(SIGTERM);
+    ::raise(SIGTERM);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), testing::KilledBySignal(SIGTERM), "stopping after this step");
+}
+
+TEST(StopSignalsTest, AfterwardsTheFormerHandlingIsBack) {
+  {
+    StopSignals signals;
+    signals.hold();
+  }
+  EXPECT_EXIT(::raise(SIGTERM), testing::KilledBySignal(SIGTERM), "");
+}
+
+}  // namespace
+}  // namespace shine::test
