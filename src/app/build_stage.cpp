@@ -1,5 +1,7 @@
 #include "build_stage.h"
 
+#include <algorithm>
+
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
@@ -7,6 +9,7 @@
 #include "shine/data/lm_dataset.h"
 #include "shine/data/pretrain_dataset.h"
 #include "shine/data/shifted_contexts.h"
+#include "shine/ops/linear_cross_entropy.h"
 
 namespace shine {
 namespace {
@@ -137,15 +140,22 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
                                  static_cast<double>(config.text.conversation_max_length));
   // Kept per token and layer: inputs of norms and projections (8 H), q, k, v and their rotations, gate, up and product.
   const double attention = 3.0 * static_cast<double>(model.head_dim * (model.heads + 2 * model.kv_heads));
-  const double values =
-      config.model.recompute ? hidden : 8 * hidden + attention + 4.0 * static_cast<double>(model.intermediate_size);
+  const double whole = 8 * hidden + attention + 4.0 * static_cast<double>(model.intermediate_size);
+  // The backward works on about two layers' worth beside what is kept.
+  const auto kept = [&](double depth, double layer_values) {
+    return (config.model.recompute ? depth * hidden : depth * layer_values) + 2 * layer_values;
+  };
   // M2P, float32, per memory token and layer and encoder layer: about 14 H.
-  const double m2p = pretrain ? 4.0 * batch * memory * layers * hidden * (config.model.recompute ? 1.0 : 14.0) *
-                                    static_cast<double>(config.hypernetwork.m2p.num_layers)
+  const double m2p = pretrain ? 4.0 * batch * memory * layers *
+                                    kept(static_cast<double>(config.hypernetwork.m2p.num_layers), 14 * hidden)
                               : 0;
+  // Logits of one chunk of rows, and their gradient, float32.
+  const double logits =
+      batch * static_cast<double>(config.text.conversation_max_length) * static_cast<double>(model.vocab_size);
+  const double head = 2 * 4.0 * std::min(logits, static_cast<double>(cross_entropy_chunk_values));
   // A snapshot holds weights and both moments.
   return {static_cast<double>(frozen) * element, static_cast<double>(trained) * 16.0,
-          tokens * layers * values * element + m2p,
+          tokens * kept(layers, whole) * element + m2p + head,
           config.checkpoint.background ? static_cast<double>(trained) * 12.0 : 0.0};
 }
 

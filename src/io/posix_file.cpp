@@ -34,11 +34,23 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
+std::string_view cure_of(int fault) {
+  switch (fault) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return "make room and run again; what was saved before is unharmed";
+    case EROFS:
+    case EACCES:
+    case EPERM: return "make it accessible, or choose another place";
+    default: return "";
+  }
+}
+
 }  // namespace
 
 void throw_errno(std::string_view action, const std::filesystem::path& path) {
-  const std::string reason = std::generic_category().message(errno);
-  throw IoError(str("cannot ", action, ": ", reason), path.string());
+  const int fault = errno;
+  throw IoError(str("cannot ", action, ": ", std::generic_category().message(fault)), path.string(), cure_of(fault));
 }
 
 FileDescriptor::~FileDescriptor() {

@@ -11,9 +11,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Logits of one chunk: 16 Mi values, 64 MiB in float32.
-constexpr std::int64_t kChunkValues = std::int64_t{1} << 24;
-
 at::ScalarType loss_type(at::ScalarType type) {
   return type == at::kDouble ? at::kDouble : at::kFloat;
 }
@@ -23,7 +20,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool need_gradient) {
     const std::int64_t n = hidden.size(0);
-    const std::int64_t rows = std::max<std::int64_t>(1, kChunkValues / weight.size(0));
+    const std::int64_t rows = std::max<std::int64_t>(1, cross_entropy_chunk_values / weight.size(0));
     at::Tensor losses = at::empty({n}, hidden.options().dtype(loss_type(hidden.scalar_type())));
     at::Tensor to_hidden = need_gradient ? at::empty_like(hidden) : at::Tensor();
     for (std::int64_t start = 0; start < n; start += rows) {

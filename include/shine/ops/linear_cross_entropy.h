@@ -4,6 +4,9 @@
 
 namespace shine {
 
+/// Logits made at a time: 16 Mi values, 64 MiB in float32.
+inline constexpr std::int64_t cross_entropy_chunk_values = std::int64_t{1} << 24;
+
 /// Cross-entropy of logits = hidden weight^T against targets, in float32, without keeping the logits: they are made
 /// in chunks of rows, and only the gradient of `hidden` is kept. The head is frozen.
 /// @param hidden   (n, H), labelled positions only
