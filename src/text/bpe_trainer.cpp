@@ -9,10 +9,10 @@
 #include "shine/text/special_tokens.h"
 #include "text/added_vocabulary.h"
 #include "text/byte_level.h"
+#include "text/known_patterns.h"
 #include "text/nfc.h"
 #include "text/pair_learner.h"
 #include "text/pre_tokenizer.h"
-#include "text/qwen_pattern.h"
 
 namespace shine {
 namespace {
@@ -25,7 +25,7 @@ constexpr std::size_t kLongestWord = 256;
 
 PreTokenizer make_pre_tokenizer() {
   PreTokenizerStep split;
-  split.pattern = Regex(kQwenPattern, "trainer");
+  split.pattern = SplitPattern(kQwenPattern, "trainer");
   return PreTokenizer({split});
 }
 

@@ -58,6 +58,21 @@ std::vector<Part> apply_behavior(SplitBehavior behavior, std::vector<Part> parts
   return parts;
 }
 
+// The parts as they are, where every match and everything between matches is a piece.
+void split_isolated(const PreTokenizerStep& step, std::string_view text, std::size_t start,
+                    std::vector<Piece>& result) {
+  const auto add = [&](std::size_t begin, std::size_t end) {
+    if (begin < end) result.push_back({{start + begin, start + end}, false});
+  };
+  std::size_t end = 0;
+  for (const TextSpan& match : step.pattern->find_all(text)) {
+    add(end, match.begin);
+    add(match.begin, match.end);
+    end = match.end;
+  }
+  add(end, text.size());
+}
+
 void split_piece(const PreTokenizerStep& step, std::string_view text, const Piece& piece, std::vector<Piece>& result) {
   const std::string_view inside = text.substr(piece.span.begin, piece.span.end - piece.span.begin);
   const bool prefix = step.add_prefix_space && !inside.starts_with(' ');
@@ -65,6 +80,8 @@ void split_piece(const PreTokenizerStep& step, std::string_view text, const Piec
     result.push_back({piece.span, prefix});
     return;
   }
+  if (step.behavior == SplitBehavior::isolated && !prefix)
+    return split_isolated(step, inside, piece.span.begin, result);
   const std::string prefixed = prefix ? ' ' + std::string(inside) : std::string();
   const std::size_t added = prefix ? 1 : 0;
   for (const Part& part : apply_behavior(step.behavior, cut(step, prefix ? prefixed : inside))) {

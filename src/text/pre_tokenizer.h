@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/regex.h"
+#include "text/split_pattern.h"
 
 namespace shine {
 
@@ -13,7 +13,7 @@ enum class SplitBehavior { removed, isolated, merged_with_previous, merged_with_
 
 /// One cut of every piece: by a pattern, with or without a space put before pieces that do not begin with one.
 struct PreTokenizerStep {
-  std::optional<Regex> pattern;  // none: nothing is cut
+  std::optional<SplitPattern> pattern;  // none: nothing is cut
   SplitBehavior behavior = SplitBehavior::isolated;
   bool invert = false;  // what the pattern does not match counts as its match
   bool add_prefix_space = false;

@@ -6,6 +6,7 @@
 
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
+#include "text/known_patterns.h"
 
 namespace shine {
 namespace {
@@ -13,10 +14,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kLargestId = std::numeric_limits<std::int32_t>::max() - 1;
-
-// The pattern of a ByteLevel pre-tokenizer with use_regex (GPT-2's).
-constexpr std::string_view kByteLevelPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 [[noreturn]] void refuse(const std::string& where, std::string_view part) {
   throw UnsupportedError(str("this program does not support ", part), where);
@@ -67,13 +64,13 @@ PreTokenizerStep read_split(const json& node, const std::string& where) {
   const bool literal = pattern.contains("String");
   const std::string& text = get_string(pattern, literal ? "String" : "Regex", where + ".pattern");
   if (text.empty()) refuse(where, "an empty split pattern");
-  step.pattern = literal ? Regex::literal(text, where) : Regex(text, where);
+  step.pattern = literal ? SplitPattern::literal(text, where) : SplitPattern(text, where);
   return step;
 }
 
 PreTokenizerStep read_digits(const json& node, const std::string& where) {
   PreTokenizerStep step;
-  step.pattern = Regex(R"(\p{N})", where);
+  step.pattern = SplitPattern(kDigitPattern, where);
   const bool individual = get_bool_or(node, "individual_digits", false, where);
   step.behavior = individual ? SplitBehavior::isolated : SplitBehavior::contiguous;
   return step;
@@ -82,7 +79,7 @@ PreTokenizerStep read_digits(const json& node, const std::string& where) {
 PreTokenizerStep read_byte_level(const json& node, const std::string& where) {
   PreTokenizerStep step;
   step.add_prefix_space = get_bool_or(node, "add_prefix_space", true, where);
-  if (get_bool_or(node, "use_regex", true, where)) step.pattern = Regex(kByteLevelPattern, where);
+  if (get_bool_or(node, "use_regex", true, where)) step.pattern = SplitPattern(kGpt2Pattern, where);
   return step;
 }
 

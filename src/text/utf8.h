@@ -48,6 +48,17 @@ struct Utf8Unit {
 /// Reads the first unit of `bytes`, which are not empty.
 Utf8Unit next_utf8_unit(std::string_view bytes);
 
+/// The character at the start of valid UTF-8.
+inline Utf8Unit valid_utf8_unit(const char* text) {
+  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
+  const auto kind = Utf8Unit::Kind::character;
+  const char32_t first = byte(0);
+  if (first < 0x80) return {kind, 1, first};
+  if (first < 0xE0) return {kind, 2, (first & 0x1F) << 6 | (byte(1) & 0x3F)};
+  if (first < 0xF0) return {kind, 3, (first & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F)};
+  return {kind, 4, (first & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F)};
+}
+
 /// The character that ends before `end` of a valid text; `end` > 0.
 Utf8Unit previous_character(std::string_view text, std::size_t end);
 
