@@ -29,6 +29,7 @@ std::size_t white_space_end(std::string_view text, std::size_t begin) {
 
 void StringTrie::insert(std::string_view text, std::int32_t value) {
   std::size_t node = 0;
+  if (!text.empty()) starts_[static_cast<unsigned char>(text.front())] = true;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     auto& children = nodes_[node].children;
@@ -103,7 +104,8 @@ std::vector<AddedVocabulary::Part> AddedVocabulary::split(std::string_view text,
   const StringTrie& trie = form == Form::raw ? raw_ : normalized_;
   std::vector<Part> parts;
   std::size_t done = 0;
-  for (std::size_t at = 0; at < text.size();) {
+  std::size_t white_end = 0;  // of the white space last taken
+  for (std::size_t at = trie.next_start(text, 0); at < text.size(); at = trie.next_start(text, at)) {
     const StringTrie::Match match = trie.longest_at(text, at);
     TextSpan span{at, at + match.length};
     if (match.value < 0 || is_escaped(span)) {
@@ -114,7 +116,7 @@ std::vector<AddedVocabulary::Part> AddedVocabulary::split(std::string_view text,
     const Entry& entry = entries_[static_cast<std::size_t>(match.value)];
     if (entry.token.single_word && !stands_alone(text, span)) continue;
     if (entry.token.lstrip) span.begin = white_space_begin(text, span.begin, done);
-    if (entry.token.rstrip) span.end = white_space_end(text, span.end);
+    if (entry.token.rstrip) span.end = white_end = white_space_end(text, std::max(span.end, white_end));
     if (span.begin > done) parts.push_back({std::nullopt, {done, span.begin}});
     parts.push_back({entry.id, span});
     done = span.end;

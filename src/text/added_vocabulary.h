@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -27,12 +28,20 @@ class StringTrie {
   };
   Match longest_at(std::string_view text, std::size_t at) const;
 
+  /// The first place from `at` on where a string may begin; the end of the text if there is none.
+  std::size_t next_start(std::string_view text, std::size_t at) const {
+    if (nodes_.size() == 1) return text.size();
+    while (at < text.size() && !starts_[static_cast<unsigned char>(text[at])]) ++at;
+    return at;
+  }
+
  private:
   struct Node {
     std::vector<std::pair<unsigned char, std::int32_t>> children;  // sorted by byte
     std::int32_t value = -1;
   };
   std::vector<Node> nodes_;
+  std::array<bool, 256> starts_{};  // the bytes that strings begin with
 };
 
 /// The added tokens of a tokenizer, and their places in texts.

@@ -25,7 +25,7 @@ std::string Tokenizer::decode(std::span<const std::int64_t> ids, bool skip_speci
     check_id(id);
     if (!skip_special || !is_special(id)) bytes += token_bytes(id);
   }
-  return replace_invalid_utf8(bytes);
+  return is_valid_utf8(bytes) ? bytes : replace_invalid_utf8(bytes);
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {

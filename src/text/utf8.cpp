@@ -1,6 +1,8 @@
 #include "text/utf8.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 namespace shine {
 namespace {
@@ -32,6 +34,17 @@ Lead read_lead(unsigned byte) {
 
 bool is_continuation(unsigned byte) {
   return (byte & 0xC0) == 0x80;
+}
+
+// How many bytes at the start are ASCII, looking at eight at a time.
+std::size_t ascii_length(std::string_view bytes) {
+  std::size_t at = 0;
+  for (std::uint64_t block = 0; at + sizeof block <= bytes.size(); at += sizeof block) {
+    std::memcpy(&block, bytes.data() + at, sizeof block);
+    if ((block & 0x8080808080808080U) != 0) break;
+  }
+  while (at < bytes.size() && byte_at(bytes, at) < 0x80) ++at;
+  return at;
 }
 
 }  // namespace
@@ -92,6 +105,10 @@ TextSpan whole_characters(std::string_view text, TextSpan span) {
 
 bool is_valid_utf8(std::string_view bytes) {
   for (std::size_t at = 0; at < bytes.size();) {
+    if (byte_at(bytes, at) < 0x80) {
+      at += ascii_length(bytes.substr(at));
+      continue;
+    }
     const Utf8Unit unit = next_utf8_unit(bytes.substr(at));
     if (unit.kind != Utf8Unit::Kind::character) return false;
     at += unit.length;
