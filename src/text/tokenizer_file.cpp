@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
@@ -118,17 +119,17 @@ StringMap<std::int32_t> read_vocabulary(const json& model, const std::string& wh
   return vocabulary;
 }
 
-// A merge is ["a", "b"] or, in older files, "a b".
-std::pair<std::string, std::string> read_merge(const json& node, const std::string& where) {
+using Pair = std::pair<std::string_view, std::string_view>;
+
+// A merge is ["a", "b"] or, in older files, "a b"; none if the node is neither.
+std::optional<Pair> read_merge(const json& node) {
   if (node.is_array() && node.size() == 2 && node[0].is_string() && node[1].is_string())
-    return {node[0].get<std::string>(), node[1].get<std::string>()};
-  if (node.is_string()) {
-    const std::string& text = node.get_ref<const std::string&>();
-    const std::size_t space = text.find(' ');
-    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos)
-      return {text.substr(0, space), text.substr(space + 1)};
-  }
-  throw FormatError("expected a pair of strings or \"a b\"", where);
+    return Pair(node[0].get_ref<const std::string&>(), node[1].get_ref<const std::string&>());
+  if (!node.is_string()) return std::nullopt;
+  const std::string_view text = node.get_ref<const std::string&>();
+  const std::size_t space = text.find(' ');
+  if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos) return std::nullopt;
+  return Pair(text.substr(0, space), text.substr(space + 1));
 }
 
 std::vector<BpeMerge> read_merges(const json& model, const StringMap<std::int32_t>& vocabulary,
@@ -136,15 +137,18 @@ std::vector<BpeMerge> read_merges(const json& model, const StringMap<std::int32_
   std::vector<BpeMerge> merges;
   const json& node = get_array(model, "merges", where);
   merges.reserve(node.size());
+  const auto place = [&] { return str(where, ".merges[", merges.size(), "]"); };
+  const auto id_of = [&](std::string_view token) {
+    const auto found = vocabulary.find(token);
+    if (found == vocabulary.end()) throw FormatError(str(json(token).dump(), " is not in the vocabulary"), place());
+    return found->second;
+  };
+  std::string both;
   for (const json& item : node) {
-    const std::string place = str(where, ".merges[", merges.size(), "]");
-    const auto [left, right] = read_merge(item, place);
-    const auto id_of = [&](const std::string& token) {
-      const auto found = vocabulary.find(token);
-      if (found == vocabulary.end()) throw FormatError(str(json(token).dump(), " is not in the vocabulary"), place);
-      return found->second;
-    };
-    merges.push_back({id_of(left), id_of(right), id_of(left + right)});
+    const auto pair = read_merge(item);
+    if (!pair) throw FormatError("expected a pair of strings or \"a b\"", place());
+    both.assign(pair->first).append(pair->second);
+    merges.push_back({id_of(pair->first), id_of(pair->second), id_of(both)});
   }
   return merges;
 }
