@@ -1,6 +1,7 @@
 // Texts that take a careless tokenizer quadratic time: at the sizes used here that would be minutes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 

@@ -1,9 +1,11 @@
 // Fast parts of the tokenizer beside plain ones: split patterns, merges, the memory of words.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "support/random_text.h"
 #include "text/bpe_model.h"
@@ -38,7 +40,8 @@ TEST(SplitPattern, EveryCharacterIsOfTheSameKindAsInTheRegex) {
         append_utf8(text, c);
         text += 'a';
       }
-      ASSERT_EQ(split.find_all(text), split.regex().find_all(text)) << pattern << " from " << static_cast<std::uint32_t>(first);
+      ASSERT_EQ(split.find_all(text), split.regex().find_all(text))
+          << pattern << " from " << static_cast<std::uint32_t>(first);
     }
   }
 }
