@@ -1,5 +1,7 @@
 #include "io/stored_zip.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -35,6 +37,7 @@ struct CentralEntry {
   std::string name;
   std::uint64_t size = 0;
   std::uint64_t header_offset = 0;
+  std::uint32_t crc = 0;
 };
 
 struct Extent {
@@ -47,17 +50,19 @@ class ZipParser {
  public:
   explicit ZipParser(const MappedFile& file) : bytes_(file.bytes()), where_(file.path().string()) {}
 
-  std::map<std::string, std::span<const std::byte>> parse() {
+  std::map<std::string, StoredZip::Entry> parse() {
     const Directory directory = find_directory();
     ByteReader reader(bytes_.subspan(directory.offset, directory.bytes), where_ + ": zip directory");
-    std::map<std::string, std::span<const std::byte>> entries;
+    std::map<std::string, StoredZip::Entry> entries;
     std::vector<Extent> extents;
     for (std::uint64_t i = 0; i < directory.entries; ++i) {
       const CentralEntry entry = read_central(reader);
       const Extent data = locate(entry, directory.offset);
       extents.push_back({entry.header_offset, data.end});
       const auto content = bytes_.subspan(data.begin, data.end - data.begin);
-      if (!entries.emplace(entry.name, content).second) fail(str("two entries are named ", quote_text(entry.name)));
+      if (!entries.emplace(entry.name, StoredZip::Entry{content, entry.crc}).second) {
+        fail(str("two entries are named ", quote_text(entry.name)));
+      }
     }
     if (reader.left() != 0) fail(str(reader.left(), " bytes after the last entry of the zip directory"));
     require_disjoint(extents);
@@ -126,9 +131,10 @@ class ZipParser {
     reader.skip(4);  // versions
     const auto flags = reader.read<std::uint16_t>();
     const auto method = reader.read<std::uint16_t>();
-    reader.skip(8);  // time, date, CRC: torch.save may write another checksum there
-    std::uint64_t stored = reader.read<std::uint32_t>();
+    reader.skip(4);  // time, date
     CentralEntry entry;
+    entry.crc = reader.read<std::uint32_t>();
+    std::uint64_t stored = reader.read<std::uint32_t>();
     entry.size = reader.read<std::uint32_t>();
     const auto name_bytes = reader.read<std::uint16_t>();
     const auto extra_bytes = reader.read<std::uint16_t>();
@@ -199,6 +205,17 @@ class ZipParser {
 
 StoredZip::StoredZip(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {
   entries_ = ZipParser(*file_).parse();
+}
+
+std::span<const std::byte> StoredZip::read(const std::string& name) {
+  Entry& entry = entries_.at(name);
+  if (!entry.checked && entry.crc != 0) {
+    const auto found = ::crc32_z(0, reinterpret_cast<const Bytef*>(entry.bytes.data()), entry.bytes.size());
+    SHINE_CHECK(found == entry.crc, FormatError, file_->path().string(), ": entry ", quote_text(name),
+                " is damaged: its bytes do not have the recorded CRC-32");
+  }
+  entry.checked = true;
+  return entry.bytes;
 }
 
 }  // namespace shine

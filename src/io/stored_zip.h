@@ -15,15 +15,27 @@ namespace shine {
 /// compressed or encrypted entries, archives in parts, comments, entries that overlap or reach outside.
 class StoredZip {
  public:
-  /// Throws FormatError.
+  struct Entry {
+    std::span<const std::byte> bytes;
+    std::uint32_t crc = 0;  ///< CRC-32 as recorded; 0 also where the writer recorded none, as torch.save can be told
+    bool checked = false;
+  };
+
+  /// Reads the directory, not the entries' bytes. Throws FormatError.
   explicit StoredZip(std::shared_ptr<const MappedFile> file);
 
-  const std::map<std::string, std::span<const std::byte>>& entries() const { return entries_; }
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+  bool contains(const std::string& name) const { return entries_.contains(name); }
+
+  /// The bytes of an entry that is there. The first time they are compared with their checksum; throws FormatError
+  /// where they differ.
+  std::span<const std::byte> read(const std::string& name);
+
   const std::shared_ptr<const MappedFile>& file() const { return file_; }
 
  private:
   std::shared_ptr<const MappedFile> file_;
-  std::map<std::string, std::span<const std::byte>> entries_;
+  std::map<std::string, Entry> entries_;
 };
 
 }  // namespace shine

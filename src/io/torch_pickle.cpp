@@ -23,7 +23,7 @@ constexpr std::string_view pickle_name = "data.pkl";
 /// The archive's one folder, with its slash: the part of "<folder>/data.pkl" before the name.
 std::string find_prefix(const StoredZip& archive, const std::string& where) {
   std::vector<std::string> prefixes;
-  for (const auto& [name, bytes] : archive.entries()) {
+  for (const auto& [name, entry] : archive.entries()) {
     const std::size_t slash = name.find('/');
     if (slash != std::string::npos && name.substr(slash + 1) == pickle_name)
       prefixes.push_back(name.substr(0, slash + 1));
@@ -33,10 +33,11 @@ std::string find_prefix(const StoredZip& archive, const std::string& where) {
   return prefixes.front();
 }
 
-void require_little_endian(const StoredZip& archive, const std::string& prefix, const std::string& where) {
-  const auto found = archive.entries().find(prefix + "byteorder");
-  if (found == archive.entries().end()) return;  // before PyTorch 2.1: always the machine's order
-  const std::string_view order(reinterpret_cast<const char*>(found->second.data()), found->second.size());
+void require_little_endian(StoredZip& archive, const std::string& prefix, const std::string& where) {
+  const std::string name = prefix + "byteorder";
+  if (!archive.contains(name)) return;  // before PyTorch 2.1: always the machine's order
+  const std::span<const std::byte> bytes = archive.read(name);
+  const std::string_view order(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   SHINE_CHECK(order == "little", FormatError, where, ": byte order is not \"little\"");
 }
 
@@ -76,12 +77,14 @@ class Flattener {
 
 PickleValue read_torch_file(const std::filesystem::path& path) {
   const std::string where = path.string();
-  const auto archive = std::make_shared<const StoredZip>(std::make_shared<const MappedFile>(path));
+  const auto archive = std::make_shared<StoredZip>(std::make_shared<const MappedFile>(path));
   const std::string prefix = find_prefix(*archive, where);
   require_little_endian(*archive, prefix, where);
-  const std::span<const std::byte> pickle = archive->entries().at(prefix + std::string(pickle_name));
-  SHINE_CHECK(pickle.size() <= max_pickle_bytes, FormatError, where, ": ", pickle_name, " of ", pickle.size(),
+  const std::string entry = prefix + std::string(pickle_name);
+  const std::size_t pickle_bytes = archive->entries().at(entry).bytes.size();
+  SHINE_CHECK(pickle_bytes <= max_pickle_bytes, FormatError, where, ": ", pickle_name, " of ", pickle_bytes,
               " bytes, expected at most ", max_pickle_bytes);
+  const std::span<const std::byte> pickle = archive->read(entry);
   TorchStorages storages(archive, prefix);
   return run_pickle(pickle, storages, str(where, ": ", pickle_name));
 }

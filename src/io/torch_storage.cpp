@@ -57,19 +57,20 @@ void gather(const std::byte* storage, std::size_t element, std::int64_t offset, 
 
 }  // namespace
 
-TorchStorages::TorchStorages(std::shared_ptr<const StoredZip> archive, std::string prefix)
+TorchStorages::TorchStorages(std::shared_ptr<StoredZip> archive, std::string prefix)
     : archive_(std::move(archive)), prefix_(std::move(prefix)) {
   copy_budget_ = 8 * archive_->file()->size() + spare_copy_bytes;
 }
 
-TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64_t numel) const {
+TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64_t numel) {
   const std::string where = str(archive_->file()->path().string(), ": storage ", quote_text(key));
-  const auto found = archive_->entries().find(prefix_ + "data/" + key);
-  SHINE_CHECK(found != archive_->entries().end(), FormatError, where, ": not in the archive");
-  const std::span<const std::byte> bytes = found->second;
+  const std::string entry = prefix_ + "data/" + key;
+  SHINE_CHECK(archive_->contains(entry), FormatError, where, ": not in the archive");
+  const std::span<const std::byte> bytes = archive_->entries().at(entry).bytes;
   const std::optional<std::size_t> expected = bytes_of(dtype, {numel});
   SHINE_CHECK(expected && *expected <= bytes.size() && bytes.size() - *expected < size_of(dtype), FormatError, where,
               ": holds ", bytes.size(), " bytes, expected ", numel, " elements of ", name_of(dtype));
+  archive_->read(entry);
   return {key, dtype, numel, bytes};
 }
 

@@ -24,10 +24,10 @@ struct TorchStorage {
 class TorchStorages {
  public:
   /// @param prefix  the archive's folder with its slash: storages are the entries "<prefix>data/<key>"
-  TorchStorages(std::shared_ptr<const StoredZip> archive, std::string prefix);
+  TorchStorages(std::shared_ptr<StoredZip> archive, std::string prefix);
 
-  /// Throws FormatError where the archive has no such storage or it holds another number of elements.
-  TorchStorage find(const std::string& key, DType dtype, std::int64_t numel) const;
+  /// Throws FormatError where the archive has no such storage, or it holds another number of elements or damaged bytes.
+  TorchStorage find(const std::string& key, DType dtype, std::int64_t numel);
 
   /// The view (offset, shape, strides in elements) of a storage as a contiguous tensor: a part of the mapped file, or a
   /// copy. All copies together are bounded, since a few bytes with strides of 0 can stand for any number of elements.
@@ -38,7 +38,7 @@ class TorchStorages {
  private:
   void charge(std::size_t bytes, const std::string& where);
 
-  std::shared_ptr<const StoredZip> archive_;
+  std::shared_ptr<StoredZip> archive_;
   std::string prefix_;
   std::size_t copy_budget_;
 };

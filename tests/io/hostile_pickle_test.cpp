@@ -221,6 +221,12 @@ INSTANTIATE_TEST_SUITE_P(
                   e.extra = test::u16(7) + test::u16(100);
                 }),
                 "needs 100 more bytes"},
+        Hostile{"damaged_storage",
+                build_zip({{"a/data.pkl", proto + tensor(storage(), 0, {4}, {1}) + "."},
+                           {.name = "a/data/0", .content = std::string(16, '\1'), .crc = 1}}),
+                "\"a/data/0\" is damaged"},
+        Hostile{"damaged_pickle", build_zip({{.name = "a/data.pkl", .content = proto + "N.", .crc = 1}}),
+                "\"a/data.pkl\" is damaged"},
         Hostile{"overlapping",
                 [] {
                   std::vector<ZipEntry> entries = archive(proto + "N.");
@@ -257,6 +263,16 @@ TEST(HandMadeTorchFile, SoundOnesAreRead) {
     const PickleValue value = read_torch_file(path);
     EXPECT_EQ(test::content_of(std::get<RawTensor>(value.value)), std::string(12, '\1'));
   }
+}
+
+TEST(HandMadeTorchFile, ChecksumsAreComparedWhereRecordedAndUsed) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "x.pt";
+  std::vector<ZipEntry> entries = archive(proto + tensor(storage(), 0, {4}, {1}) + ".");
+  for (ZipEntry& entry : entries) entry.crc = 0;
+  entries.push_back({.name = "a/.data/serialization_id", .content = "unused", .crc = 1});
+  test::write_bytes(path, build_zip(entries));
+  EXPECT_NO_THROW(read_torch_file(path));
 }
 
 TEST(HandMadeTorchFile, EveryTruncationOfThePickleIsRefused) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <zlib.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,6 +23,7 @@ struct ZipEntry {
   std::optional<std::string> local_name = {};
   std::string extra = {};  ///< of the central directory
   std::uint16_t disk = 0;
+  std::optional<std::uint32_t> crc = {};  ///< 0: none recorded
 };
 
 struct ZipEnd {
@@ -50,7 +53,9 @@ inline std::string build_zip(const std::vector<ZipEntry>& entries, const ZipEnd&
     const std::string local_name = entry.local_name.value_or(entry.name);
     const std::string sizes =
         u32(entry.stored.value_or(entry.content.size())) + u32(entry.size.value_or(entry.content.size()));
-    const std::string common = u16(0) + u16(entry.flags) + u16(entry.method) + u32(0) + u32(0) + sizes;
+    const std::size_t crc = entry.crc.value_or(static_cast<std::uint32_t>(
+        ::crc32_z(0, reinterpret_cast<const Bytef*>(entry.content.data()), entry.content.size())));
+    const std::string common = u16(0) + u16(entry.flags) + u16(entry.method) + u32(0) + u32(crc) + sizes;
     file += u32(0x04034b50) + common + u16(local_name.size()) + u16(0) + local_name + entry.content;
     directory += u32(0x02014b50) + u16(0) + common + u16(entry.name.size()) + u16(entry.extra.size()) + u16(0) +
                  u16(entry.disk) + u16(0) + u32(0) + u32(offset) + entry.name + entry.extra;
