@@ -33,4 +33,11 @@ RawTensor borrow_tensor(const std::byte* data, DType dtype, std::vector<std::int
   return {dtype, std::move(shape), data, bytes, std::move(owner)};
 }
 
+RawTensor borrow_mapped(const std::byte* data, DType dtype, std::vector<std::int64_t> shape,
+                        std::shared_ptr<const MappedFile> file, const std::string& where) {
+  RawTensor tensor = borrow_tensor(data, dtype, std::move(shape), std::move(file), where);
+  tensor.mapped = tensor.data == data;
+  return tensor;
+}
+
 }  // namespace shine

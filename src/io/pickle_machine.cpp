@@ -8,6 +8,7 @@
 
 #include "io/byte_reader.h"
 #include "io/pickle_nodes.h"
+#include "io/pickle_opcodes.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -16,45 +17,6 @@ namespace {
 using namespace pickle;
 
 constexpr std::size_t max_nodes = 1'000'000;
-
-/// Opcodes by the names of Python's pickletools.
-enum Opcode : std::uint8_t {
-  mark = '(',
-  stop = '.',
-  none = 'N',
-  binint = 'J',
-  binint1 = 'K',
-  binint2 = 'M',
-  binfloat = 'G',
-  binunicode = 'X',
-  global = 'c',
-  reduce = 'R',
-  build = 'b',
-  binpersid = 'Q',
-  empty_tuple = ')',
-  tuple = 't',
-  empty_list = ']',
-  append = 'a',
-  appends = 'e',
-  empty_dict = '}',
-  setitem = 's',
-  setitems = 'u',
-  binget = 'h',
-  long_binget = 'j',
-  binput = 'q',
-  long_binput = 'r',
-  proto = 0x80,
-  tuple1 = 0x85,
-  tuple2 = 0x86,
-  tuple3 = 0x87,
-  newtrue = 0x88,
-  newfalse = 0x89,
-  long1 = 0x8a,
-  short_binunicode = 0x8c,
-  stack_global = 0x93,
-  memoize = 0x94,
-  frame = 0x95,
-};
 
 class Machine {
  public:
@@ -243,23 +205,25 @@ class Machine {
       case Global::Role::rebuild_tensor: push(rebuild_tensor(arguments)); return;
       case Global::Role::rebuild_parameter:
         if (arguments.size() != 3) reader_.fail("a parameter needs 3 arguments");
-        as<RawTensor>(arguments[0], "a parameter's tensor");
-        stack_.push_back(arguments[0]);
+        push(Tensor{as<Tensor>(arguments[0], "a parameter's tensor").raw,
+                    as<bool>(arguments[1], "a parameter's requires_grad"), true});
         return;
       case Global::Role::storage_type: reader_.fail("a storage's type is not called");
     }
   }
 
   /// (storage, offset, shape, strides, requires_grad, hooks[, metadata])
-  RawTensor rebuild_tensor(const std::vector<Ref>& arguments) {
+  Tensor rebuild_tensor(const std::vector<Ref>& arguments) {
     if (arguments.size() != 6 && arguments.size() != 7) reader_.fail("a tensor needs 6 or 7 arguments");
     if (!as<Dict>(arguments[5], "a tensor's hooks").items.empty()) reader_.fail("a tensor with hooks");
     if (arguments.size() == 7 && !std::holds_alternative<std::monostate>(nodes_[arguments[6]])) {
       reader_.fail("a tensor with metadata (a conjugate or negated view)");
     }
-    return storages_.view(as<TorchStorage>(arguments[0], "a tensor's storage"),
-                          as<std::int64_t>(arguments[1], "a tensor's offset"), integers(arguments[2]),
-                          integers(arguments[3]));
+    const bool requires_grad = as<bool>(arguments[4], "a tensor's requires_grad");
+    return {storages_.view(as<TorchStorage>(arguments[0], "a tensor's storage"),
+                           as<std::int64_t>(arguments[1], "a tensor's offset"), integers(arguments[2]),
+                           integers(arguments[3])),
+            requires_grad};
   }
 
   std::vector<std::int64_t> integers(Ref ref) {

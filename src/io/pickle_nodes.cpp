@@ -59,13 +59,15 @@ class TreeMaker {
     charge(value.size());
     return {value};
   }
-  PickleValue convert(const Tuple& tuple, std::size_t depth) { return convert_items(tuple.items, depth); }
-  PickleValue convert(const List& list, std::size_t depth) { return convert_items(list.items, depth); }
+  PickleValue convert(const Tuple& tuple, std::size_t depth) {
+    return {convert_items(tuple.items, depth), PickleType::tuple};
+  }
+  PickleValue convert(const List& list, std::size_t depth) { return {convert_items(list.items, depth)}; }
   PickleValue convert(const Global&, std::size_t) { fail("a Python class where a value is expected"); }
   PickleValue convert(const TorchStorage&, std::size_t) { fail("a bare storage where a value is expected"); }
-  PickleValue convert(const RawTensor& tensor, std::size_t) {
-    charge(tensor.shape.size() * sizeof(tensor.shape[0]));
-    return {tensor};
+  PickleValue convert(const Tensor& tensor, std::size_t) {
+    charge(tensor.raw.shape.size() * sizeof(tensor.raw.shape[0]));
+    return {tensor.raw, tensor.parameter ? PickleType::parameter : PickleType::usual, tensor.requires_grad};
   }
 
   PickleValue convert(const Dict& dict, std::size_t depth) {
@@ -76,13 +78,13 @@ class TreeMaker {
       if (!keys.insert(key).second) fail("a dict with the same key twice");
       entries.push_back({std::move(key), make(dict.items[i + 1], depth + 1)});
     }
-    return {std::move(entries)};
+    return {std::move(entries), dict.ordered ? PickleType::ordered_dict : PickleType::usual};
   }
 
-  PickleValue convert_items(const std::vector<Ref>& items, std::size_t depth) {
+  PickleList convert_items(const std::vector<Ref>& items, std::size_t depth) {
     PickleList list;
     for (Ref item : items) list.push_back(make(item, depth + 1));
-    return {std::move(list)};
+    return list;
   }
 
   PickleKey make_key(const Node& node) {
@@ -114,6 +116,13 @@ Global find_global(const std::string& module, const std::string& name, const std
   }
   throw FormatError(str("the Python global ", quote_text(str(module, ".", name)), " was refused, nothing was executed"),
                     where, "only tensors, parameters, dicts, lists, numbers and strings are read");
+}
+
+std::string_view storage_type_name(DType dtype) {
+  for (const KnownGlobal& known : white_list) {
+    if (known.global.role == Role::storage_type && known.global.dtype == dtype) return known.name;
+  }
+  throw UnsupportedError(str("torch.save has no storage for ", name_of(dtype)));
 }
 
 PickleValue to_value(const std::vector<Node>& nodes, Ref root, const std::string& where) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct Dict {
   bool ordered = false;    ///< an OrderedDict
 };
 
+struct Tensor {
+  RawTensor raw;
+  bool requires_grad = false;
+  bool parameter = false;
+};
+
 /// A name of the white list.
 struct Global {
   enum class Role { ordered_dict, rebuild_tensor, rebuild_parameter, storage_type };
@@ -34,10 +41,13 @@ struct Global {
 };
 
 using Node = std::variant<std::monostate, bool, std::int64_t, double, std::string, Tuple, List, Dict, Global,
-                          TorchStorage, RawTensor>;
+                          TorchStorage, Tensor>;
 
 /// Throws FormatError at `where`, by name, for every global that is not on the white list.
 Global find_global(const std::string& module, const std::string& name, const std::string& where);
+
+/// PyTorch's name for storages of a dtype, in the module `torch`: "FloatStorage".
+std::string_view storage_type_name(DType dtype);
 
 /// The tree below a node. Throws FormatError at `where` for cycles and other nesting over 64 levels, for shared parts
 /// that expand beyond a bound, for keys other than integers and strings, for a key twice, and for globals and storages

@@ -23,10 +23,10 @@ std::filesystem::path partial_name(const std::filesystem::path& final_path) {
   return partial;
 }
 
-FileDescriptor create_anew(const std::filesystem::path& path) {
+FileDescriptor create_anew(const std::filesystem::path& path, const std::filesystem::path& final_path) {
   ::unlink(path.c_str());
   const int number = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (number < 0) throw_errno("create", path);
+  if (number < 0) throw_errno("create", final_path);
   return FileDescriptor(number);
 }
 
@@ -90,7 +90,7 @@ void sync_path(const std::filesystem::path& path) {
 }
 
 PendingFile::PendingFile(const std::filesystem::path& final_path)
-    : final_path_(final_path), partial_path_(partial_name(final_path)), file_(create_anew(partial_path_)) {}
+    : final_path_(final_path), partial_path_(partial_name(final_path)), file_(create_anew(partial_path_, final_path)) {}
 
 PendingFile::~PendingFile() {
   if (!committed_) ::unlink(partial_path_.c_str());

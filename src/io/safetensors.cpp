@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "io/borrow_tensor.h"
+#include "io/pieces.h"
 #include "io/posix_file.h"
 #include "io/quote_text.h"
 #include "shine/common/error.h"
@@ -194,7 +195,7 @@ RawTensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
   SHINE_CHECK(found != entries_.end(), FormatError, path().string(), ": no tensor ", quote_text(name));
   const Entry& entry = found->second;
-  return borrow_tensor(file_->data() + data_start_ + entry.begin, entry.dtype, entry.shape, file_,
+  return borrow_mapped(file_->data() + data_start_ + entry.begin, entry.dtype, entry.shape, file_,
                        str(path().string(), ": tensor ", quote_text(name)));
 }
 
@@ -213,7 +214,9 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<std:
   const std::uint64_t length = header.size();
   file.write(&length, length_bytes);
   file.write(header);
-  for (const auto* item : ordered) file.write(item->second.data, item->second.bytes);
+  for (const auto* item : ordered) {
+    for_each_piece(item->second, [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });
+  }
   file.commit();
 }
 

@@ -1,30 +1,21 @@
 #include "io/stored_zip.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "io/byte_reader.h"
+#include "io/crc32.h"
+#include "io/pieces.h"
 #include "io/quote_text.h"
+#include "io/zip_format.h"
 #include "shine/common/error.h"
 
-// Field names and layouts: PKWARE's APPNOTE.TXT, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to
-// 4.3.16 (end records) and 4.5.3 (zip64 sizes).
 namespace shine {
 namespace {
 
-constexpr std::uint32_t local_signature = 0x04034b50;
-constexpr std::uint32_t central_signature = 0x02014b50;
-constexpr std::uint32_t end_signature = 0x06054b50;
-constexpr std::uint32_t zip64_end_signature = 0x06064b50;
-constexpr std::uint32_t zip64_locator_signature = 0x07064b50;
-constexpr std::size_t end_bytes = 22;
-constexpr std::size_t zip64_end_bytes = 56;
-constexpr std::size_t zip64_locator_bytes = 20;
-constexpr std::uint32_t in_zip64 = 0xffffffff;
-constexpr std::uint16_t zip64_extra = 1;
+using namespace zip;
+
 constexpr std::uint16_t encryption_flags = 1 | 1 << 6 | 1 << 13;
 
 struct Directory {
@@ -170,9 +161,8 @@ class ZipParser {
 
   /// The entry's bytes, behind its local header and before the directory.
   Extent locate(const CentralEntry& entry, std::uint64_t directory_offset) const {
-    constexpr std::size_t local_bytes = 30;
     const std::string what = str("local header of ", quote_text(entry.name));
-    ByteReader header = at(entry.header_offset, local_bytes, what.c_str());
+    ByteReader header = at(entry.header_offset, local_header_bytes, what.c_str());
     if (header.read<std::uint32_t>() != local_signature) fail(str("no ", what, " at byte ", entry.header_offset));
     header.skip(2);
     const auto flags = header.read<std::uint16_t>();
@@ -181,9 +171,9 @@ class ZipParser {
     header.skip(16);  // time, date, CRC, sizes: zero where a data descriptor follows the data
     const auto name_bytes = header.read<std::uint16_t>();
     const auto extra_bytes = header.read<std::uint16_t>();
-    ByteReader name = at(entry.header_offset + local_bytes, name_bytes, what.c_str());
+    ByteReader name = at(entry.header_offset + local_header_bytes, name_bytes, what.c_str());
     if (name.take_text(name_bytes) != entry.name) fail(str(what, " and the zip directory disagree"));
-    const std::uint64_t begin = entry.header_offset + local_bytes + name_bytes + extra_bytes;
+    const std::uint64_t begin = entry.header_offset + local_header_bytes + name_bytes + extra_bytes;
     if (begin > directory_offset || entry.size > directory_offset - begin) {
       fail(str("entry ", quote_text(entry.name), " of ", entry.size, " bytes reaches outside the file"));
     }
@@ -210,7 +200,8 @@ StoredZip::StoredZip(std::shared_ptr<const MappedFile> file) : file_(std::move(f
 std::span<const std::byte> StoredZip::read(const std::string& name) {
   Entry& entry = entries_.at(name);
   if (!entry.checked && entry.crc != 0) {
-    const auto found = ::crc32_z(0, reinterpret_cast<const Bytef*>(entry.bytes.data()), entry.bytes.size());
+    std::uint32_t found = 0;
+    for_each_piece(entry.bytes, /*mapped=*/true, [&](auto piece) { found = add_crc32(found, piece); });
     SHINE_CHECK(found == entry.crc, FormatError, file_->path().string(), ": entry ", quote_text(name),
                 " is damaged: its bytes do not have the recorded CRC-32");
   }

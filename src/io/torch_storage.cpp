@@ -92,7 +92,7 @@ RawTensor TorchStorages::view(const TorchStorage& storage, std::int64_t offset, 
   const std::byte* start = storage.bytes.data() + static_cast<std::size_t>(offset) * element;
   const bool contiguous = is_contiguous(shape, strides);
   if (!contiguous || !is_aligned(start, storage.dtype) || storage.dtype == DType::boolean) charge(*bytes, where);
-  if (contiguous) return borrow_tensor(start, storage.dtype, shape, archive_->file(), where);
+  if (contiguous) return borrow_mapped(start, storage.dtype, shape, archive_->file(), where);
   std::shared_ptr<std::byte[]> copy = allocate_bytes(*bytes);
   gather(storage.bytes.data(), element, offset, shape, strides, copy.get());
   return borrow_tensor(copy.get(), storage.dtype, shape, copy, where);

@@ -27,4 +27,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Gives the memory of the pages that hold `bytes`, a part of a MappedFile, back to the system. The bytes stay valid:
+/// touched again, they are read again.
+void release_pages(std::span<const std::byte> bytes);
+
 }  // namespace shine

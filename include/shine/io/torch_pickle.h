@@ -17,9 +17,20 @@ using PickleKey = std::variant<std::int64_t, std::string>;
 using PickleList = std::vector<PickleValue>;  ///< a Python list or tuple
 using PickleDict = std::vector<PickleEntry>;  ///< a Python dict or OrderedDict, in its order; no key twice
 
+/// Which Python type a value has, where two share one form here.
+enum class PickleType {
+  usual,         ///< list, dict, Tensor
+  tuple,         ///< of a PickleList
+  ordered_dict,  ///< of a PickleDict
+  parameter,     ///< of a RawTensor: nn.Parameter
+};
+
 /// What a torch.save file holds; std::monostate is None.
 struct PickleValue {
   std::variant<std::monostate, bool, std::int64_t, double, std::string, PickleList, PickleDict, RawTensor> value;
+  PickleType type = PickleType::usual;
+  bool requires_grad = false;  ///< of a tensor or parameter
+  PickleDict attributes = {};  ///< of an OrderedDict: a state dict has `_metadata`; written, left out when read
 
   bool is_none() const { return std::holds_alternative<std::monostate>(value); }
 };
@@ -30,9 +41,9 @@ struct PickleEntry {
 };
 
 /// Reads a file that torch.save wrote (zip form, the default since PyTorch 1.6). Executes nothing: of Python's globals
-/// only OrderedDict, tensors, parameters and typed storages are known, and any other is refused by name. Attributes of
-/// an OrderedDict (a state dict's `_metadata`) are left out. Tensors are contiguous: in the mapped file where the saved
-/// strides allow it, else copied. Throws IoError (no file) and FormatError (anything else).
+/// only OrderedDict, tensors, parameters and typed storages are known, and any other is refused by name. Tensors are
+/// contiguous: in the mapped file where the saved strides allow it, else copied. Throws IoError (no file) and
+/// FormatError (anything else).
 PickleValue read_torch_file(const std::filesystem::path& path);
 
 /// The tensors of nested dicts and lists under dotted names, e.g. "0.attention.q.A", in the file's order; a lone tensor

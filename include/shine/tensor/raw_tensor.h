@@ -21,6 +21,7 @@ struct RawTensor {
   const std::byte* data = nullptr;    ///< `bytes` bytes
   std::size_t bytes = 0;              ///< product of the shape times size_of(dtype)
   std::shared_ptr<const void> owner;  ///< keeps `data` alive
+  bool mapped = false;                ///< `data` lies in a mapped file: its pages can be given back and read again
 };
 
 /// Tensors of a file by name, and in an order of their own.
