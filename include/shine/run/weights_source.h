@@ -15,8 +15,9 @@ struct WeightsSource {
 };
 
 /// The checkpoint that `path` stands for: a checkpoint itself, or a run's folder, of which the checkpoint of its
-/// FINISHED mark is taken. Throws IoError (nothing there), ConfigError (a run that is not finished and
-/// `allow_unfinished` is not set; then it is the newest complete checkpoint), FormatError (neither kind of folder).
+/// FINISHED mark is taken; or either of the published implementation (find_published_checkpoint). Throws IoError
+/// (nothing there), ConfigError (a run that is not finished and `allow_unfinished` is not set; then it is the newest
+/// complete checkpoint), FormatError (no such kind of folder).
 WeightsSource find_weights(const std::filesystem::path& path, bool allow_unfinished);
 
 /// The tensors of a source, under this project's names. Throws IoError or FormatError.
