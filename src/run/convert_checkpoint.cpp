@@ -69,7 +69,7 @@ Conversion convert_checkpoint(const fs::path& from, const fs::path& to, std::opt
   const WeightsSource source = find_weights(from, /*allow_unfinished=*/true);
   const CheckpointLayout other = source.published ? CheckpointLayout::ours : CheckpointLayout::published;
   if (layout && *layout != other) {
-    throw ConfigError("the checkpoint is in that layout already", source.folder.string(), "leave --to out");
+    throw ConfigError("the checkpoint is in that layout already", source.folder.string(), "ask for the other one");
   }
   if (fs::exists(fs::symlink_status(to))) {
     throw IoError("exists already", to.string(), "remove it or choose another name");

@@ -38,10 +38,11 @@ WeightsSource find_weights(const fs::path& path, bool allow_unfinished) {
   if (!fs::exists(path)) throw IoError("no such folder", path.string(), "correct the path");
   if (fs::exists(path / "trained.safetensors")) return {path, false, path.string()};
   const RunFolder run{path};
-  if (fs::is_directory(path / "checkpoints") || fs::exists(run.config())) return of_run(run, allow_unfinished);
+  if (fs::is_directory(path / "checkpoints")) return of_run(run, allow_unfinished);
   if (const auto published = find_published_checkpoint(path)) {
     return {*published, true, str(published->string(), ", published layout")};
   }
+  if (fs::exists(run.config())) return of_run(run, allow_unfinished);
   throw FormatError("neither a checkpoint, nor a run's folder, nor a checkpoint in the published layout", path.string(),
                     "name a folder with trained.safetensors, checkpoints/, metanetwork.pth or final/");
 }

@@ -83,6 +83,7 @@ TEST_F(ConvertCheckpoint, TakesTheNewestCheckpointOfARun) {
 TEST_F(ConvertCheckpoint, EveryProgramTakesAPublishedRun) {
   fs::create_directories(published_);
   for (const char* name : {"checkpoint-epoch-1", "final"}) fs::copy(base_, published_ / name);
+  write_bytes(published_ / "config.yaml", "of the program that made it");
   const WeightsSource source = find_weights(published_, false);
   EXPECT_TRUE(source.published);
   EXPECT_EQ(source.folder, published_ / "final");
