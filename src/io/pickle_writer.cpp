@@ -84,8 +84,8 @@ class Pickler {
       memoize();
     }
     write_items(dict, depth);
-    if (value.attributes.empty()) return;
-    write({value.attributes}, depth + 1);
+    if (!value.attributes) return;
+    write({*value.attributes}, depth + 1);
     put(Opcode::build);
   }
 

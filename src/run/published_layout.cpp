@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "shine/common/error.h"
@@ -124,7 +125,8 @@ class StateDict {
 
   PickleValue take() {
     const PickleValue metadata{std::move(modules_), PickleType::ordered_dict};
-    return {std::move(parameters_), PickleType::ordered_dict, false, {{"_metadata", metadata}}};
+    const PickleDict attributes{{"_metadata", metadata}};
+    return {std::move(parameters_), PickleType::ordered_dict, false, std::make_shared<const PickleDict>(attributes)};
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -30,7 +31,8 @@ struct PickleValue {
   std::variant<std::monostate, bool, std::int64_t, double, std::string, PickleList, PickleDict, RawTensor> value;
   PickleType type = PickleType::usual;
   bool requires_grad = false;  ///< of a tensor or parameter
-  PickleDict attributes = {};  ///< of an OrderedDict: a state dict has `_metadata`; written, left out when read
+  /// Of an OrderedDict, null for none: a state dict has `_metadata`. Written; left out when read.
+  std::shared_ptr<const PickleDict> attributes = nullptr;
 
   bool is_none() const { return std::holds_alternative<std::monostate>(value); }
 };
