@@ -35,8 +35,9 @@ RawTensor borrow_tensor(const std::byte* data, DType dtype, std::vector<std::int
 
 RawTensor borrow_mapped(const std::byte* data, DType dtype, std::vector<std::int64_t> shape,
                         std::shared_ptr<const MappedFile> file, const std::string& where) {
+  const bool mapped = file->is_mapped();
   RawTensor tensor = borrow_tensor(data, dtype, std::move(shape), std::move(file), where);
-  tensor.mapped = tensor.data == data;
+  tensor.mapped = mapped && tensor.data == data;
   return tensor;
 }
 

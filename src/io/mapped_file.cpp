@@ -19,6 +19,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   void* start = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number(), 0);
   if (start == MAP_FAILED) throw_errno("map", path);
   data_ = static_cast<const std::byte*>(start);
+  mapped_ = true;
 }
 
 MappedFile::~MappedFile() {

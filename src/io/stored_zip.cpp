@@ -201,7 +201,7 @@ std::span<const std::byte> StoredZip::read(const std::string& name) {
   Entry& entry = entries_.at(name);
   if (!entry.checked && entry.crc != 0) {
     std::uint32_t found = 0;
-    for_each_piece(entry.bytes, /*mapped=*/true, [&](auto piece) { found = add_crc32(found, piece); });
+    for_each_piece(entry.bytes, file_->is_mapped(), [&](auto piece) { found = add_crc32(found, piece); });
     SHINE_CHECK(found == entry.crc, FormatError, file_->path().string(), ": entry ", quote_text(name),
                 " is damaged: its bytes do not have the recorded CRC-32");
   }

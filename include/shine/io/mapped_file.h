@@ -20,15 +20,18 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// False where there are no pages to give back: see release_pages.
+  bool is_mapped() const { return mapped_; }
 
  private:
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  bool mapped_ = false;
 };
 
-/// Gives the memory of the pages that hold `bytes`, a part of a MappedFile, back to the system. The bytes stay valid:
-/// touched again, they are read again.
+/// Gives the memory of the pages that hold `bytes`, a part of a MappedFile that is_mapped(), back to the system. The
+/// bytes stay valid: touched again, they are read again. (Other memory would lose its content.)
 void release_pages(std::span<const std::byte> bytes);
 
 }  // namespace shine
