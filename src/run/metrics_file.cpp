@@ -1,6 +1,8 @@
 #include "shine/run/metrics_file.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -11,15 +13,30 @@
 
 namespace shine {
 
-MetricsFile::MetricsFile(const std::filesystem::path& path, const std::string& so_far) : path_(path) {
+namespace {
+
+/// Seconds since the epoch, to the millisecond.
+double time_now() {
+  const std::chrono::duration<double, std::milli> now = std::chrono::system_clock::now().time_since_epoch();
+  return std::round(now.count()) / 1000;
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(const std::filesystem::path& path, const std::string& so_far,
+                         const std::filesystem::path& tensorboard)
+    : path_(path) {
   write_file_atomically(path, so_far);
   out_.open(path, std::ios::app);
   SHINE_CHECK(out_.good(), IoError, path.string(), ": cannot be opened for writing");
+  if (!tensorboard.empty()) tensorboard_.emplace(tensorboard, path);
 }
 
-void MetricsFile::write(const nlohmann::ordered_json& event) {
+void MetricsFile::write(nlohmann::ordered_json event) {
+  event["time"] = time_now();
   out_ << event.dump() << std::endl;
   SHINE_CHECK(out_.good(), IoError, path_.string(), ": cannot be written (is the disk full?)");
+  if (tensorboard_) tensorboard_->write(event);
 }
 
 std::string MetricsFile::content() const {

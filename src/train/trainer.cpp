@@ -66,7 +66,9 @@ Trainer::Trainer(Stage stage, TrainerOptions options)
   const std::string metrics_so_far = resume();
   sampler.restore(progress_.sampler);
   loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), kPreparedAhead);
-  metrics_ = std::make_unique<MetricsFile>(RunFolder{options_.run.dir}.metrics(), metrics_so_far);
+  const RunFolder run{options_.run.dir};
+  metrics_ = std::make_unique<MetricsFile>(run.metrics(), metrics_so_far,
+                                           options_.logging.tensorboard ? run.tensorboard() : "");
 }
 
 std::string Trainer::resume() {

@@ -124,6 +124,7 @@ struct LoggingConfig {
   LogLevel level = LogLevel::info;
   int64_t every_steps = 1;
   ProgressForm progress = ProgressForm::automatic;
+  bool tensorboard = true;
 
   bool operator==(const LoggingConfig&) const = default;
 
@@ -132,6 +133,7 @@ struct LoggingConfig {
     v("level", level, "least severe message that is written");
     v("every_steps", every_steps, "optimizer steps between metric lines", at_least(1));
     v("progress", progress, "progress display; auto = a bar on a terminal, plain lines elsewhere");
+    v("tensorboard", tensorboard, "write the metrics for TensorBoard too, in run.dir/tensorboard");
   }
 };
 

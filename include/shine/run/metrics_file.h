@@ -3,20 +3,26 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "shine/run/tensorboard_file.h"
+
 namespace shine {
 
-/// JSON lines, one object a metric event, flushed as written. Every object has `kind` and `step`.
+/// JSON lines, one object a metric event, flushed as written. Every object has `kind`, `step` and `time`.
 class MetricsFile {
  public:
   /// Starts with `so_far`, the lines of the checkpoint that a run goes on from: what a run wrote beyond it, and a line
-  /// cut off by a crash, is dropped. Throws IoError.
-  MetricsFile(const std::filesystem::path& path, const std::string& so_far);
+  /// cut off by a crash, is dropped.
+  /// @param tensorboard  folder that holds the same events for TensorBoard; empty: none
+  /// Throws IoError.
+  MetricsFile(const std::filesystem::path& path, const std::string& so_far,
+              const std::filesystem::path& tensorboard = {});
 
-  /// Throws IoError when the line cannot be written.
-  void write(const nlohmann::ordered_json& event);
+  /// Adds `time`, seconds since the epoch. Throws IoError when the line cannot be written.
+  void write(nlohmann::ordered_json event);
 
   /// All lines written so far. Throws IoError.
   std::string content() const;
@@ -24,6 +30,7 @@ class MetricsFile {
  private:
   std::filesystem::path path_;
   std::ofstream out_;
+  std::optional<TensorboardFile> tensorboard_;
 };
 
 /// First and last loss of one validation set over a whole run, whatever processes ran it.

@@ -13,6 +13,7 @@ struct RunFolder {
   std::filesystem::path config() const { return root / "config.yaml"; }
   std::filesystem::path log() const { return root / "log.txt"; }
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
+  std::filesystem::path tensorboard() const { return root / "tensorboard"; }
   std::filesystem::path model() const { return root / "model"; }
   std::filesystem::path finished() const { return root / "FINISHED"; }
   std::filesystem::path lock() const { return root / "lock"; }
