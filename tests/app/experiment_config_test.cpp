@@ -297,7 +297,7 @@ TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
     const ExperimentConfig config =
         load_experiment_config(source_dir() / "configs" / ("qwen3-" + size) / "pretrain.yaml");
     ExperimentConfig paper;  // the defaults are the paper's
-    paper.run.dir = "runs/qwen3-" + size + "-pretrain";
+    paper.run.dir = "runs/qwen3-" + size + "/pretrain";
     paper.model.path = size == "0.6b" ? "models/Qwen3-0.6B" : size == "1.7b" ? "models/Qwen3-1.7B" : "models/Qwen3-8B";
     paper.text.tokenizer = paper.model.path;
     paper.data.train = {"data/pretrain.jsonl"};

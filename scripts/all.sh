@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# All stages of one model, each from the weights of the one before: scripts/all.sh [--dry-run] MODEL [key=value ..]
+#
+# Runs pretrain.sh, ift_mqa.sh and ift_1qa.sh and stops at the first that does not end well, with its exit status. The
+# same command goes on where it stopped: finished stages say so and are passed over. Overrides are for all stages,
+# STAGE:key=value is for one: scripts/all.sh tiny-text run.seed=2 pretrain:schedule.epochs=1
+# Paths are relative to the repository. --dry-run prints the commands.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib/launch.sh
+
+# Runs a command and hands SIGINT and SIGTERM on to it as SIGTERM; its exit status is in `status`.
+run_interruptible() {
+  local child interrupted=1
+  set -m # a process group of its own: a terminal's Ctrl-C comes to this shell alone
+  "$@" &
+  set +m
+  child=$!
+  trap 'interrupted=1; kill -TERM "$child" 2>/dev/null || true' INT TERM
+  while ((interrupted)); do # a signal ends `wait` early
+    interrupted=0 status=0
+    wait "$child" || status=$?
+  done
+  trap - INT TERM
+}
+
+parse_arguments "$@"
+for argument in "${ARGUMENTS[@]}"; do
+  [[ $argument != *run.dir=* ]] || fail "run.dir is one stage's folder, and the next stage starts from it (set SHINE_RUNS)"
+done
+missing=''
+for stage in "${STAGES[@]}"; do
+  [[ -n $missing || -f $CONFIGS/$MODEL/$stage.yaml ]] || missing=$stage
+done
+[[ -z $missing ]] || printf 'all: %s has no stage %s: stopping there\n' "$MODEL" "$missing" >&2
+
+for stage in "${STAGES[@]}"; do
+  command=("scripts/$stage.sh" "$MODEL" "${ARGUMENTS[@]}")
+  ((!DRY_RUN)) || command+=(--dry-run)
+  run_interruptible "${command[@]}"
+  case $status in
+    0) ;;
+    75) fail "stopped in stage $stage: run the same command again to go on" 75 ;;
+    *) fail "stage $stage failed with status $status (see above)" "$status" ;;
+  esac
+done

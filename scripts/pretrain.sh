@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Pretraining of one model (reconstruction and completion): scripts/pretrain.sh [--dry-run] MODEL [key=value ..]
+#
+# Trains configs/MODEL/pretrain.yaml in runs/MODEL/pretrain. The same command goes on where it stopped; the exit status
+# is shine_train's: 0 done, 75 stopped by a signal or a limit (run it again), anything else an error.
+# Paths are relative to the repository. --dry-run prints the command.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib/launch.sh
+
+# Settings that are to differ from the YAML file, such as "data.train=[/data/texts.jsonl]"; those of the command line
+# come after them.
+OVERRIDES=()
+
+parse_arguments "$@"
+run_stage pretrain "" "${OVERRIDES[@]}" "${ARGUMENTS[@]}"

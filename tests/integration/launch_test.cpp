@@ -1,0 +1,175 @@
+// The launching scripts with a stand-in for shine_train that prints its arguments.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "integration/run_program.h"
+
+namespace shine::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Launch : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* stage : {"pretrain", "ift_mqa", "ift_1qa"}) add_stage("small", stage);
+    add_stage("base", "pretrain");
+    stand_in("echo \"trained $*\"\n");
+  }
+
+  void add_stage(const std::string& model, const std::string& stage) const {
+    write_bytes(folder_.path() / "configs" / model / (stage + ".yaml"), "run: {}\n");
+  }
+
+  /// Makes shine_train a shell script of this body.
+  void stand_in(const std::string& body) const {
+    write_bytes(program(), "#!/usr/bin/env bash\n" + body);
+    fs::permissions(program(), fs::perms::owner_all);
+  }
+
+  std::vector<std::string> command(const std::string& script, std::vector<std::string> arguments) const {
+    const std::string folder = folder_.path().string();
+    std::vector<std::string> words{"env",
+                                   "SHINE_BIN=" + folder + "/bin",
+                                   "SHINE_CONFIGS=" + folder + "/configs",
+                                   "SHINE_RUNS=" + folder + "/runs",
+                                   "SHINE_THREADS=",
+                                   (source_dir() / "scripts" / (script + ".sh")).string()};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return words;
+  }
+
+  Outcome launch(const std::string& script, const std::vector<std::string>& arguments) const {
+    Outcome outcome = run_command(command(script, arguments));
+    for (std::string* text : {&outcome.out, &outcome.err}) {
+      const std::string prefix = folder_.path().string() + "/";
+      for (std::size_t at = 0; (at = text->find(prefix)) != std::string::npos;) text->erase(at, prefix.size());
+    }
+    return outcome;
+  }
+
+  fs::path program() const { return folder_.path() / "bin" / "shine_train"; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Launch, HelpTellsTheUseAndTheModels) {
+  add_stage("other", "ift_1qa");
+  for (const char* script : {"pretrain", "ift_mqa", "ift_1qa", "all"}) {
+    const Outcome help = launch(script, {"--help"});
+    EXPECT_EQ(help.status, 0);
+    EXPECT_EQ(help.err, "");
+    EXPECT_NE(help.out.find(std::string("scripts/") + script + ".sh [--dry-run] MODEL [key=value ..]"),
+              std::string::npos)
+        << help.out;
+    EXPECT_NE(help.out.find("\nModels: other small\n"), std::string::npos) << help.out;
+  }
+}
+
+TEST_F(Launch, WrongArgumentsAreOneLine) {
+  const auto fault = [&](const std::vector<std::string>& arguments) {
+    const Outcome outcome = launch("pretrain", arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.out, "");
+    return outcome.err;
+  };
+  EXPECT_EQ(fault({"large"}), "pretrain: error: unknown model large (one of: small)\n");
+  EXPECT_EQ(fault({"base"}), "pretrain: error: unknown model base (one of: small)\n");
+  EXPECT_EQ(fault({}), "pretrain: error: no model given (one of: small)\n");
+  EXPECT_EQ(fault({"--fast", "small"}), "pretrain: error: unknown option --fast (pretrain.sh --help)\n");
+  EXPECT_EQ(fault({"small", "large"}),
+            "pretrain: error: large is neither an option nor key=value, and the model is small already\n");
+}
+
+TEST_F(Launch, EachStageStartsFromTheOneBefore) {
+  EXPECT_EQ(launch("pretrain", {"small", "run.seed=2"}).out,
+            "trained configs/small/pretrain.yaml run.dir=runs/small/pretrain run.seed=2\n");
+  EXPECT_EQ(launch("ift_mqa", {"small"}).out,
+            "trained configs/small/ift_mqa.yaml run.dir=runs/small/ift_mqa stage.init_from=runs/small/pretrain\n");
+  EXPECT_EQ(launch("ift_1qa", {"small", "stage.init_from=published"}).out,
+            "trained configs/small/ift_1qa.yaml run.dir=runs/small/ift_1qa stage.init_from=runs/small/ift_mqa "
+            "stage.init_from=published\n");
+}
+
+TEST_F(Launch, AllRunsEveryStageWithTheOverridesThatAreItsOwn) {
+  const Outcome all = launch("all", {"small", "run.seed=2", "ift_mqa:schedule.epochs=3"});
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_EQ(all.out,
+            "trained configs/small/pretrain.yaml run.dir=runs/small/pretrain run.seed=2\n"
+            "trained configs/small/ift_mqa.yaml run.dir=runs/small/ift_mqa stage.init_from=runs/small/pretrain "
+            "run.seed=2 schedule.epochs=3\n"
+            "trained configs/small/ift_1qa.yaml run.dir=runs/small/ift_1qa stage.init_from=runs/small/ift_mqa "
+            "run.seed=2\n");
+  const Outcome folder = launch("all", {"small", "run.dir=here"});
+  EXPECT_EQ(folder.status, 1);
+  EXPECT_NE(folder.err.find("run.dir is one stage's folder"), std::string::npos) << folder.err;
+}
+
+TEST_F(Launch, ADryRunPrintsQuotedCommandsAndRunsNothing) {
+  fs::remove(program());
+  const Outcome outcome = launch("all", {"--dry-run", "small", "data.train=[\"a b.txt\"]"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::vector<std::string> lines = lines_of(outcome.out);
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[0],
+            R"(bin/shine_train configs/small/pretrain.yaml run.dir=runs/small/pretrain data.train=\[\"a\ b.txt\"\] )");
+}
+
+TEST_F(Launch, AMissingProgramOrStageSaysWhatToDo) {
+  fs::remove(folder_.path() / "configs/small/ift_mqa.yaml");
+  const Outcome stage = launch("ift_mqa", {"small"});
+  EXPECT_EQ(stage.status, 1);
+  EXPECT_EQ(stage.err,
+            "ift_mqa: error: stage ift_mqa does not exist for small: there is no configs/small/ift_mqa.yaml\n");
+  const Outcome all = launch("all", {"small"});
+  EXPECT_EQ(all.status, 1);
+  EXPECT_EQ(lines_of(all.out).size(), 1U) << "pretrain is run";
+  EXPECT_TRUE(all.err.starts_with("all: small has no stage ift_mqa: stopping there\n")) << all.err;
+  fs::remove(program());
+  const Outcome program = launch("pretrain", {"small"});
+  EXPECT_EQ(program.status, 1);
+  EXPECT_EQ(program.err,
+            "pretrain: error: bin/shine_train is missing: run scripts/setup.sh && scripts/build.sh first\n");
+}
+
+TEST_F(Launch, TheChainStopsAtTheFirstStageThatFailsWithItsStatus) {
+  stand_in("echo trained\n[[ $1 != */ift_mqa.yaml ]] || exit 3\n");
+  const Outcome failed = launch("all", {"small"});
+  EXPECT_EQ(failed.status, 3);
+  EXPECT_EQ(failed.out, "trained\ntrained\n");
+  EXPECT_NE(failed.err.find("all: error: stage ift_mqa failed with status 3"), std::string::npos) << failed.err;
+  stand_in("exit 75\n");
+  const Outcome stopped = launch("all", {"small"});
+  EXPECT_EQ(stopped.status, 75);
+  EXPECT_NE(stopped.err.find("all: error: stopped in stage pretrain: run the same command again to go on"),
+            std::string::npos)
+      << stopped.err;
+}
+
+TEST_F(Launch, ASignalReachesTheProgramOfTheChain) {
+  const fs::path started = folder_.path() / "started";
+  stand_in("trap 'exit 75' TERM\ntouch " + quoted(started.string()) + "\nfor i in {1..300}; do sleep 0.1; done\n");
+  for (const int signal : {SIGTERM, SIGINT}) {
+    fs::remove(started);
+    std::string line = "exec";
+    for (const std::string& word : command("all", {"small"})) line += ' ' + quoted(word);
+    line += " > /dev/null 2>&1 < /dev/null";
+    const pid_t pid = fork();
+    if (pid == 0) {
+      execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+      _exit(127);
+    }
+    for (int i = 0; i < 1000 && !fs::exists(started); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    kill(pid, signal);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 75);
+  }
+}
+
+}  // namespace
+}  // namespace shine::test
