@@ -1,6 +1,8 @@
 #include "shine/models/decoder/decoder_config.h"
 
+#include <array>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
@@ -9,6 +11,11 @@ namespace shine {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::array<DecoderFamily, 2> kFamilies{{
+    {.model_type = "qwen3", .qk_norm = true, .head_dim = 128, .window = WindowSwitch::use_sliding_window},
+    {.model_type = "llama", .mlp_bias = true},
+}};
 
 /// Keys of related families that change the result whenever they are set; no family here implements them.
 constexpr std::array<const char*, 14> kRefusedKeys{"quantization_config",
@@ -38,15 +45,38 @@ std::int64_t positive(const Json& json, const char* key, const std::string& wher
   return value;
 }
 
-void refuse_attention_variants(const Json& json, const DecoderConfig& config, const std::string& where) {
+const DecoderFamily& family_of(const std::string& model_type, std::span<const DecoderFamily> families,
+                               const std::string& where) {
+  std::vector<std::string_view> names;
+  for (const DecoderFamily& family : families) {
+    if (family.model_type == model_type) return family;
+    names.push_back(family.model_type);
+  }
+  throw UnsupportedError(str("model_type `", model_type, "` is not implemented"), where,
+                         str("use a ", join(names, " or "), " model"));
+}
+
+bool uses_window(const Json& json, const DecoderFamily& family, std::int64_t layers, const std::string& where) {
+  switch (family.window) {
+    case WindowSwitch::never: return false;
+    case WindowSwitch::sliding_window: return has_value(json, "sliding_window", where);
+    case WindowSwitch::use_sliding_window:
+      return get_bool_or(json, "use_sliding_window", false, where) &&
+             (!json.contains("sliding_window") || has_value(json, "sliding_window", where)) &&
+             get_int_or(json, "max_window_layers", 28, where) < layers;
+  }
+  return false;
+}
+
+void refuse_attention_variants(const Json& json, const DecoderFamily& family, const DecoderConfig& config,
+                               const std::string& where) {
   if (has_value(json, "layer_types", where)) {
     for (const Json& type : get_array(json, "layer_types", where)) {
       if (type != "full_attention") refuse(where, "layer_types", type.dump());
     }
-  } else if (config.model_type == "qwen3" && get_bool_or(json, "use_sliding_window", false, where) &&
-             (!json.contains("sliding_window") || has_value(json, "sliding_window", where)) &&
-             get_int_or(json, "max_window_layers", 28, where) < config.layers) {
-    refuse(where, "use_sliding_window", "true");
+  } else if (uses_window(json, family, config.layers, where)) {
+    const bool by_size = family.window == WindowSwitch::sliding_window;
+    refuse(where, by_size ? "sliding_window" : "use_sliding_window", by_size ? json["sliding_window"].dump() : "true");
   }
   if (get_double_or(json, "attention_dropout", 0.0, where) != 0.0) refuse(where, "attention_dropout", "not 0");
 }
@@ -71,7 +101,7 @@ void read_rope(const Json& json, DecoderConfig& config, const std::string& where
   SHINE_CHECK(config.rope_theta > 0, FormatError, where, ": `rope_theta` is ", config.rope_theta, ", expected above 0");
 }
 
-void read_heads(const Json& json, DecoderConfig& config, const std::string& where) {
+void read_heads(const Json& json, const DecoderFamily& family, DecoderConfig& config, const std::string& where) {
   config.heads = positive(json, "num_attention_heads", where);
   config.kv_heads =
       has_value(json, "num_key_value_heads", where) ? positive(json, "num_key_value_heads", where) : config.heads;
@@ -79,8 +109,8 @@ void read_heads(const Json& json, DecoderConfig& config, const std::string& wher
               " attention heads are not a multiple of ", config.kv_heads, " key/value heads");
   if (has_value(json, "head_dim", where)) {
     config.head_dim = positive(json, "head_dim", where);
-  } else if (config.model_type == "qwen3") {
-    config.head_dim = 128;
+  } else if (family.head_dim > 0) {
+    config.head_dim = family.head_dim;
   } else {
     SHINE_CHECK(config.hidden_size % config.heads == 0, FormatError, where, ": hidden_size ", config.hidden_size,
                 " is not a multiple of ", config.heads, " heads and `head_dim` is missing");
@@ -105,15 +135,16 @@ LoraSpec DecoderConfig::lora_spec() const {
   return spec;
 }
 
-DecoderConfig read_decoder_config(const std::filesystem::path& file) {
+std::span<const DecoderFamily> decoder_families() {
+  return kFamilies;
+}
+
+DecoderConfig read_decoder_config(const std::filesystem::path& file, std::span<const DecoderFamily> families) {
   const std::string where = file.string();
   const Json json = read_json_file(file);
   DecoderConfig config;
   config.model_type = get_string(json, "model_type", where);
-  if (config.model_type != "qwen3" && config.model_type != "llama") {
-    throw UnsupportedError(str("model_type `", config.model_type, "` is not implemented"), where,
-                           "use a qwen3 or llama model");
-  }
+  const DecoderFamily& family = family_of(config.model_type, families, where);
   for (const char* key : kRefusedKeys) {
     if (has_value(json, key, where)) refuse(where, key, json[key].dump().substr(0, 80));
   }
@@ -124,16 +155,16 @@ DecoderConfig read_decoder_config(const std::filesystem::path& file) {
   config.intermediate_size = positive(json, "intermediate_size", where);
   config.layers = positive(json, "num_hidden_layers", where);
   config.max_positions = get_int_or(json, "max_position_embeddings", 0, where);
-  read_heads(json, config, where);
+  read_heads(json, family, config, where);
   config.rms_norm_eps = get_double_or(json, "rms_norm_eps", 1e-6, where);
   SHINE_CHECK(config.rms_norm_eps > 0, FormatError, where, ": `rms_norm_eps` is ", config.rms_norm_eps,
               ", expected above 0");
   config.tied_embeddings = get_bool_or(json, "tie_word_embeddings", false, where);
   config.attention_bias = get_bool_or(json, "attention_bias", false, where);
-  config.mlp_bias = config.model_type == "llama" && get_bool_or(json, "mlp_bias", false, where);
-  config.qk_norm = config.model_type == "qwen3";
+  config.mlp_bias = family.mlp_bias && get_bool_or(json, "mlp_bias", false, where);
+  config.qk_norm = family.qk_norm;
   read_rope(json, config, where);
-  refuse_attention_variants(json, config, where);
+  refuse_attention_variants(json, family, config, where);
   return config;
 }
 

@@ -58,8 +58,12 @@ M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {
 
 std::unique_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute) {
   const M2pConfig resolved = resolve_m2p_config(config, shape);
-  if (resolved.kind == M2pKind::transformer) return std::make_unique<M2pTransformer>(resolved, shape, recompute);
-  return std::make_unique<M2pLinear>(resolved, shape);
+  switch (resolved.kind) {
+    case M2pKind::transformer: return std::make_unique<M2pTransformer>(resolved, shape, recompute);
+    case M2pKind::linear:
+    case M2pKind::lineargate: return std::make_unique<M2pLinear>(resolved, shape);
+  }
+  throw ConfigError("unknown hypernetwork.m2p.kind");
 }
 
 }  // namespace shine
