@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shine/app/builders.h"
+#include "shine/app/compare_runs.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/main_guard.h"
@@ -22,6 +23,7 @@ namespace {
 struct Arguments {
   std::string config;
   std::vector<std::string> overrides;
+  std::vector<std::string> compare;
   bool check = false;
   bool keys = false;
 };
@@ -119,9 +121,19 @@ int main(int argc, char** argv) {
         "validate and print shapes, memory tokens, trainable parameters and a memory estimate; no weights needed");
     auto* keys = app.add_flag("--keys", arguments.keys, "print every configuration key with type, default and meaning");
     config->excludes(keys);
+    app.add_option("--compare", arguments.compare,
+                   "print what two run folders differ in: configuration, program, losses; exit status 0 either way")
+        ->type_name("RUN_A RUN_B")
+        ->expected(2)
+        ->excludes(config)
+        ->excludes(keys);
     CLI11_PARSE(app, argc, argv);
     if (arguments.keys) {
       std::fputs(shine::config_help<shine::ExperimentConfig>().c_str(), stdout);
+      return 0;
+    }
+    if (!arguments.compare.empty()) {
+      std::fputs(shine::compare_runs(arguments.compare[0], arguments.compare[1]).c_str(), stdout);
       return 0;
     }
     SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");

@@ -1,0 +1,140 @@
+#include "shine/app/compare_runs.h"
+
+#include <gtest/gtest.h>
+
+#include "run/raw_tensors.h"
+#include "shine/common/error.h"
+#include "shine/io/text_file.h"
+#include "shine/run/checkpoint.h"
+#include "shine/run/run_folder.h"
+#include "support/paths.h"
+
+namespace shine::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CompareRuns : public testing::Test {
+ protected:
+  /// A run of `name` with its configuration, metrics and, where `program` is given, a checkpoint after step 3.
+  fs::path make_run(const std::string& name, const std::string& settings, const std::string& metrics,
+                    const std::string& program = "") const {
+    const RunFolder run{folder_.path() / name};
+    fs::create_directories(run.root);
+    const std::string config = "run: {dir: " + name + "}\nmodel: {path: m}\ndata: {train: [a.txt]}\n" + settings;
+    write_file_atomically(run.config(), config);
+    write_file_atomically(run.metrics(), metrics);
+    if (program.empty()) return run.root;
+    CheckpointContents contents;
+    contents.weights = {{"a", raw_tensor({1})}};
+    contents.moments = {{"m.a", raw_tensor({1})}};
+    contents.random = {{"cpu", raw_tensor({1})}};
+    contents.progress.step = 3;
+    contents.progress.tokens = 400;
+    contents.progress.seconds = 2.5;
+    contents.made_by = {program, {{"libtorch", "2.11.0"}}, "cpu", 2};
+    contents.config_yaml = config;
+    save_checkpoint(run.root / "checkpoints" / "step-3", contents);
+    return run.root;
+  }
+
+  std::string compare(const fs::path& a, const fs::path& b) const {
+    std::string text = compare_runs(a, b);
+    const std::string prefix = folder_.path().string() + "/";
+    for (std::size_t at = 0; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());
+    return text;
+  }
+
+  TemporaryFolder folder_;
+};
+
+std::string train(int step, const std::string& loss, int speed) {
+  return R"({"kind":"train","step":)" + std::to_string(step) + R"(,"loss":)" + loss + R"(,"tokens_per_second":)" +
+         std::to_string(speed) + "}\n";
+}
+
+std::string validation(int step, const std::string& set, const std::string& loss) {
+  return R"({"kind":"validation","step":)" + std::to_string(step) + R"(,"set":")" + set + R"(","loss":)" + loss + "}\n";
+}
+
+TEST_F(CompareRuns, ShowsEveryDifference) {
+  const auto a = make_run("a", "optimizer: {learning_rate: 1e-3}\n",
+                          validation(0, "text", "7.5") + train(1, "5.25", 100) + train(2, "4.5", 300) +
+                              validation(2, "text", "4.25") + train(3, "4.25", 200) + validation(3, "text", "4.75"),
+                          "0.1.0 (aaa)");
+  const auto b =
+      make_run("b", "optimizer: {learning_rate: 5e-4}\nrun.seed: 2\n", train(1, "5.25", 150) + train(2, "4.625", 150));
+  write_file_atomically(b / "config.yaml",
+                        "run: {dir: b, seed: 2}\nmodel: {path: m}\ndata: {train: [a.txt]}\n"
+                        "optimizer: {learning_rate: 5e-4}\n");
+  write_finished_mark({a}, {3, 3});
+  EXPECT_EQ(compare(a, b),
+            R"(A: a
+B: b
+
+configuration: 2 differences (A -> B)
+  run.seed: 42 -> 2
+  optimizer.learning_rate: 0.001 -> 5e-04
+program: unknown, no readable checkpoint
+training losses: identical for 1 logged step, different from step 2 on: 4.5 and 4.625, B - A +0.125
+
+                                                        A                B        B - A
+state                                            finished     not finished
+steps                                                   3                2           -1
+seconds of training, at the checkpoint                2.5                -
+tokens, at the checkpoint                             400                -
+tokens/s, median                                      200              150          -50
+training loss, last                               4.25000          4.62500       +0.375
+training loss, mean of the last 50                4.66667          4.93750       +0.271
+
+validation loss
+text, last                                        4.75000                -
+text, best                                        4.25000                -
+text, best at step                                      2                -
+)");
+}
+
+TEST_F(CompareRuns, ARunThatRepeatsAnotherIsIdentical) {
+  const std::string metrics = train(1, "5.25", 100) + train(2, "null", 300);
+  const auto a = make_run("a", "", metrics, "0.1.0 (aaa)");
+  const auto b = make_run("b", "", metrics + R"({"kind":"train","st)", "0.1.0 (aaa)");
+  const std::string text = compare(a, b);
+  EXPECT_NE(text.find("configuration: the same\nprogram, libraries and device: the same\n"
+                      "training losses: identical for all 2 logged steps in common\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST_F(CompareRuns, ProgramsAreThoseOfTheNewestReadableCheckpoint) {
+  const auto a = make_run("a", "", "", "0.1.0 (aaa)");
+  const auto b = make_run("b", "", "", "0.1.0 (bbb)");
+  std::string text = compare(a, b);
+  EXPECT_NE(text.find("program, libraries and device: 1 difference (A -> B)\n  program: 0.1.0 (aaa) -> 0.1.0 (bbb)\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("training losses: no step in common\n"), std::string::npos) << text;
+  write_file_atomically(b / "checkpoints/step-3/state.json", "{}");
+  text = compare(a, b);
+  EXPECT_NE(text.find("program: unknown, no readable checkpoint\n"), std::string::npos) << text;
+}
+
+TEST_F(CompareRuns, WhatIsNoRunIsOneLine) {
+  const auto a = make_run("a", "", "");
+  const auto fault = [&](const fs::path& b) {
+    try {
+      compare(a, b);
+    } catch (const Error& error) {
+      std::string message = error.what();
+      return message.substr(message.find(folder_.path().string()) + folder_.path().string().size());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(fault(folder_.path() / "nowhere"), "/nowhere: no such folder");
+  fs::create_directories(folder_.path() / "empty");
+  EXPECT_EQ(fault(folder_.path() / "empty"), "/empty: not a run's folder, it has no config.yaml (name a run.dir)");
+  const auto broken = make_run("broken", "", train(1, "5.25", 100) + "nonsense\n" + train(2, "5.0", 100));
+  EXPECT_EQ(fault(broken).find("/broken/metrics.jsonl:2"), 0U) << fault(broken);
+}
+
+}  // namespace
+}  // namespace shine::test
