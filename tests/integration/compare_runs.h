@@ -22,6 +22,7 @@ inline std::vector<nlohmann::json> events_of(const std::filesystem::path& run) {
 
 /// Everything but clocks.
 inline nlohmann::json without_times(nlohmann::json event) {
+  event.erase("time");
   event.erase("seconds");
   event.erase("tokens_per_second");
   return event;

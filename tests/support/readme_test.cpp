@@ -156,9 +156,9 @@ std::vector<std::string> quoted_words(const std::string& section) {
   std::vector<std::string> words;
   for (const std::string& line : split_lines(section)) {
     if (!line.starts_with("| `")) continue;
-    std::string message = line.substr(2, line.find(" | ") - 2);
-    const std::size_t width = message.find_first_not_of('`');  // ``a `b` c`` quotes text that holds `
-    message = trim(message.substr(width, message.size() - 2 * width));
+    std::string message = line.substr(2);
+    const std::string marks(message.find_first_not_of('`'), '`');  // ``a `b` c`` quotes text that holds `
+    message = trim(message.substr(marks.size(), message.find(marks, marks.size()) - marks.size()));
     for (std::size_t begin = 0; begin <= message.size();) {
       const std::size_t end = std::min(message.find(ellipsis, begin), message.size());
       const std::string part = trim(message.substr(begin, end - begin));
@@ -194,7 +194,7 @@ TEST(Readme, TheCheckOfMessagesCanFail) {
   EXPECT_EQ(literals_of("f(\"a\\\"b\" \"c\", '\"', \"d\" // \"no\n \"e\"); x = 1'000; \"f\""),
             (std::vector<std::string>{"a\"bc", "de", "f"}));
   EXPECT_EQ(literals_of("R\"(x`\"y)\""), (std::vector<std::string>{"x`\"y"}));
-  EXPECT_EQ(quoted_words("| `a b … c` | why | what |\n| `` `k` … d `` | why |\n|---|\n"),
+  EXPECT_EQ(quoted_words("| `a b … c` (status `1`) | why | what |\n| `` `k` … d `` | why |\n|---|\n"),
             (std::vector<std::string>{"a b", "c", "`k`", "d"}));
   EXPECT_EQ(section_of("# T\n## A\nx\n## B\ny\n", "B"), "\n## B\ny\n");
   EXPECT_EQ(snippets_of("<!-- t.cpp [n] -->\n```cpp\nint x;\n```\n").at(0).code, "int x;\n");
