@@ -9,19 +9,19 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh
 
-# Runs a command and hands SIGINT and SIGTERM on to it as SIGTERM; its exit status is in `status`.
+# Runs a command; its exit status is in `status`. SIGINT and SIGTERM are handed on to it as SIGTERM and set `asked`.
+child='' asked=0 interrupted=0
+trap 'asked=1 interrupted=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' INT TERM
 run_interruptible() {
-  local child interrupted=1
   set -m # a process group of its own: a terminal's Ctrl-C comes to this shell alone
   "$@" &
   set +m
-  child=$!
-  trap 'interrupted=1; kill -TERM "$child" 2>/dev/null || true' INT TERM
+  child=$! interrupted=1
   while ((interrupted)); do # a signal ends `wait` early
     interrupted=0 status=0
     wait "$child" || status=$?
   done
-  trap - INT TERM
+  child=''
 }
 
 parse_arguments "$@"
@@ -39,7 +39,7 @@ for stage in "${STAGES[@]}"; do
   ((!DRY_RUN)) || command+=(--dry-run)
   run_interruptible "${command[@]}"
   case $status in
-    0) ;;
+    0) ((!asked)) || fail "stopped after stage $stage: run the same command again to go on" 75 ;;
     75) fail "stopped in stage $stage: run the same command again to go on" 75 ;;
     *) fail "stage $stage failed with status $status (see above)" "$status" ;;
   esac

@@ -67,13 +67,16 @@ run_stage() {
   local command=("$BIN/shine_train" "$config" "run.dir=$RUNS/$MODEL/$stage")
   [[ -z $THREADS ]] || command+=("run.threads=$THREADS")
   [[ -z $previous ]] || command+=("stage.init_from=$RUNS/$MODEL/$previous")
-  local override
+  local override key
   for override in "$@"; do
-    case $override in
-      "$stage":*) command+=("${override#*:}") ;;
-      pretrain:* | ift_mqa:* | ift_1qa:*) ;;
-      *) command+=("$override") ;;
-    esac
+    key=${override%%=*}
+    if [[ $key != *:* ]]; then
+      command+=("$override")
+    elif [[ $key == "$stage":* ]]; then
+      command+=("${override#*:}")
+    elif [[ " ${STAGES[*]} " != *" ${key%%:*} "* ]]; then
+      fail "unknown stage ${key%%:*} in $override (one of: ${STAGES[*]})"
+    fi
   done
   if ((DRY_RUN)); then
     printf '%q ' "${command[@]}" && printf '\n'

@@ -80,6 +80,8 @@ TEST_F(Launch, WrongArgumentsAreOneLine) {
   EXPECT_EQ(fault({"base"}), "pretrain: error: unknown model base (one of: small)\n");
   EXPECT_EQ(fault({}), "pretrain: error: no model given (one of: small)\n");
   EXPECT_EQ(fault({"--fast", "small"}), "pretrain: error: unknown option --fast (pretrain.sh --help)\n");
+  EXPECT_EQ(fault({"small", "ift-mqa:run.seed=2"}),
+            "pretrain: error: unknown stage ift-mqa in ift-mqa:run.seed=2 (one of: pretrain ift_mqa ift_1qa)\n");
   EXPECT_EQ(fault({"small", "large"}),
             "pretrain: error: large is neither an option nor key=value, and the model is small already\n");
 }
@@ -151,8 +153,13 @@ TEST_F(Launch, TheChainStopsAtTheFirstStageThatFailsWithItsStatus) {
 
 TEST_F(Launch, ASignalReachesTheProgramOfTheChain) {
   const fs::path started = folder_.path() / "started";
-  stand_in("trap 'exit 75' TERM\ntouch " + quoted(started.string()) + "\nfor i in {1..300}; do sleep 0.1; done\n");
-  for (const int signal : {SIGTERM, SIGINT}) {
+  const std::string wait = "touch " + quoted(started.string()) + "\nfor i in {1..300}; do sleep 0.1; done\n";
+  struct Case {
+    int signal;
+    const char* at_stop;  ///< a stage that ends in its last step has nothing to go on with
+  };
+  for (const auto& [signal, at_stop] : {Case{SIGTERM, "exit 75"}, Case{SIGINT, "exit 75"}, Case{SIGTERM, "exit 0"}}) {
+    stand_in(std::string("trap '") + at_stop + "' TERM\n" + wait);
     fs::remove(started);
     std::string line = "exec";
     for (const std::string& word : command("all", {"small"})) line += ' ' + quoted(word);
