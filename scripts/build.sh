@@ -20,5 +20,7 @@ step() {
 
 [[ -t 1 || -e build/$PRESET/bin ]] || printf 'build: preset %s (the first time takes minutes)\n' "$PRESET"
 # build.ninja is written only by a configure run that succeeded; ninja itself runs CMake again when its files changed.
-[[ -f build/$PRESET/build.ninja ]] || step cmake --preset "$PRESET"
+if [[ ! -f build/$PRESET/build.ninja || CMakePresets.json -nt build/$PRESET/build.ninja ]]; then
+  step cmake --preset "$PRESET"
+fi
 step cmake --build --preset "$PRESET"

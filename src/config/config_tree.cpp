@@ -1,6 +1,7 @@
 #include "config_tree.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <optional>
 #include <utility>
@@ -27,10 +28,12 @@ std::string read_small_file(const fs::path& file) {
   if (status.type() == fs::file_type::directory) throw IoError("is a folder, expected a YAML file", file.string());
   std::ifstream stream(file, std::ios::binary);
   if (!stream) throw IoError("cannot be opened", file.string());
-  std::string text(largest_file + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string text;
+  for (std::array<char, 4096> chunk; stream && text.size() <= largest_file;) {
+    stream.read(chunk.data(), chunk.size());
+    text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
+  }
   if (stream.bad()) throw IoError("cannot be read", file.string());
-  text.resize(static_cast<std::size_t>(stream.gcount()));
   if (text.size() > largest_file) throw ConfigError("larger than 1 MiB, not a config", file.string());
   return text;
 }

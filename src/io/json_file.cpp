@@ -23,8 +23,8 @@ void require_object(const Json& node, const std::string& where) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where) {
-  return parse_json_from_line(text, where, 1);
+Json parse_json(std::string_view text, const std::string& where, std::size_t max_values) {
+  return parse_json_from_line(text, where, 1, max_values);
 }
 
 Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes) {

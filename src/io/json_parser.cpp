@@ -47,7 +47,8 @@ class Builder : public nlohmann::json_sax<Json> {
     std::size_t byte = 0;  ///< position in the text, from 1
   };
 
-  Builder(const char* text, const char* const* furthest) : text_(text), furthest_(furthest) {}
+  Builder(const char* text, const char* const* furthest, std::size_t max_values)
+      : text_(text), furthest_(furthest), max_values_(max_values) {}
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -88,11 +89,13 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   bool add(Json&& value) {
+    if (++values_ > max_values_) return fail(str("more than ", max_values_, " values"));
     place(std::move(value));
     return true;
   }
 
   bool open(Json&& container) {
+    if (++values_ > max_values_) return fail(str("more than ", max_values_, " values"));
     if (open_.size() == max_depth) return fail(str("more than ", max_depth, " nested arrays and objects"));
     open_.push_back(place(std::move(container)));
     return true;
@@ -120,27 +123,31 @@ class Builder : public nlohmann::json_sax<Json> {
 
   const char* text_;
   const char* const* furthest_;
+  std::size_t max_values_;
   Json root_;
   std::vector<Json*> open_;
   Json* slot_ = nullptr;
+  std::size_t values_ = 0;
   Fault fault_;
 };
 
 }  // namespace
 
-Json parse_json_from_line(std::string_view text, const std::string& where, std::size_t first_line) {
+Json parse_json_from_line(std::string_view text, const std::string& where, std::size_t first_line,
+                          std::size_t max_values) {
   const char* const begin = text.data();
   const char* const end = begin + text.size();
   const char* furthest = begin;
-  Builder builder(begin, &furthest);
-  if (Json::sax_parse(TrackedIterator(begin, &furthest), TrackedIterator(end, &furthest), &builder)) {
-    return builder.take();
-  }
-  const std::size_t at = std::min(std::max<std::size_t>(builder.fault().byte, 1) - 1, text.size());
+  Builder builder(begin, &furthest, max_values);
+  const bool parsed = Json::sax_parse(TrackedIterator(begin, &furthest), TrackedIterator(end, &furthest), &builder);
+  const std::size_t zero = text.find('\0');  // nlohmann takes a zero byte for the end of the text
+  if (parsed && zero == std::string_view::npos) return builder.take();
+  const Builder::Fault fault = parsed ? Builder::Fault{"a zero byte", zero + 1} : builder.fault();
+  const std::size_t at = std::min(std::max<std::size_t>(fault.byte, 1) - 1, text.size());
   const std::string_view before = text.substr(0, at);
   const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0: the first line
   const auto line = first_line + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
-  throw FormatError(builder.fault().what, str(where, ":", line, ":", at - line_start + 1));
+  throw FormatError(fault.what, str(where, ":", line, ":", at - line_start + 1));
 }
 
 }  // namespace shine

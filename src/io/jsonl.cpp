@@ -16,7 +16,7 @@ namespace {
 class LineReader {
  public:
   LineReader(const std::filesystem::path& path, std::size_t max_line_bytes)
-      : path_(path), file_(open_for_reading(path)), max_line_bytes_(max_line_bytes) {}
+      : path_(path), file_(open_for_reading(path)), chunk_(read_chunk(file_)), max_line_bytes_(max_line_bytes) {}
 
   /// The next line without its newline, valid until the next call; false at the end of the file.
   bool next(std::string_view& line) {
@@ -43,17 +43,17 @@ class LineReader {
 
  private:
   void refill() {
-    constexpr std::size_t chunk = std::size_t{1} << 20;
     buffer_.erase(0, std::exchange(start_, 0));
     const std::size_t kept = buffer_.size();
-    buffer_.resize(kept + chunk);
-    const std::size_t got = read_some(file_, buffer_.data() + kept, chunk, path_);
+    buffer_.resize(kept + chunk_);
+    const std::size_t got = read_some(file_, buffer_.data() + kept, chunk_, path_);
     buffer_.resize(kept + got);
-    at_end_ = got < chunk;
+    at_end_ = got < chunk_;
   }
 
   std::filesystem::path path_;
   FileDescriptor file_;
+  std::size_t chunk_;
   std::size_t max_line_bytes_;
   std::string buffer_;
   std::size_t start_ = 0;

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include <utility>
+
 #include "io/posix_file.h"
 
 namespace shine {
@@ -22,8 +24,11 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   mapped_ = true;
 }
 
+MappedFile::MappedFile(std::filesystem::path name, std::vector<std::byte> content)
+    : path_(std::move(name)), content_(std::move(content)), data_(content_.data()), size_(content_.size()) {}
+
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ != nullptr && content_.empty()) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 void release_pages(std::span<const std::byte> bytes) {

@@ -71,6 +71,12 @@ FileDescriptor open_for_reading(const std::filesystem::path& path) {
   return file;
 }
 
+std::size_t read_chunk(const FileDescriptor& file) {
+  struct stat status {};
+  if (::fstat(file.number(), &status) != 0) status.st_size = 0;
+  return std::clamp(static_cast<std::size_t>(status.st_size) + 1, std::size_t{1} << 12, std::size_t{1} << 20);
+}
+
 std::size_t read_some(const FileDescriptor& file, char* into, std::size_t bytes, const std::filesystem::path& path) {
   std::size_t done = 0;
   while (done < bytes) {

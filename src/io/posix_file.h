@@ -29,6 +29,10 @@ class FileDescriptor {
 /// Opens a regular file (links are followed) for reading; throws IoError.
 FileDescriptor open_for_reading(const std::filesystem::path& path);
 
+/// Bytes to ask for at a time so that a small file comes with one short buffer: its size and one more, within 4 KiB and
+/// 1 MiB.
+std::size_t read_chunk(const FileDescriptor& file);
+
 /// Reads up to `bytes`, fewer only at the end of the file; throws IoError.
 std::size_t read_some(const FileDescriptor& file, char* into, std::size_t bytes, const std::filesystem::path& path);
 

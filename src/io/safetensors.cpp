@@ -169,8 +169,11 @@ std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(std::make_shared<const MappedFile>(path)) {
-  const std::string where = path.string();
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : SafetensorsFile(std::make_shared<const MappedFile>(path)) {}
+
+SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {
+  const std::string where = path().string();
   const std::string_view header = header_of(*file_);
   data_start_ = length_bytes + header.size();
   const std::size_t data_bytes = file_->size() - data_start_;

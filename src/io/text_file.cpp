@@ -8,8 +8,8 @@
 namespace shine {
 
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  constexpr std::size_t chunk = std::size_t{1} << 20;
   const FileDescriptor file = open_for_reading(path);
+  const std::size_t chunk = read_chunk(file);
   std::string text;
   while (true) {
     const std::size_t before = text.size();

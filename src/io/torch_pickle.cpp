@@ -18,6 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "only little-endian archives are read");
 
 constexpr std::size_t max_pickle_bytes = std::size_t{16} << 20;
+constexpr std::size_t max_name_bytes = std::size_t{64} << 20;
 constexpr std::string_view pickle_name = "data.pkl";
 
 /// The archive's one folder, with its slash: the part of "<folder>/data.pkl" before the name.
@@ -64,11 +65,18 @@ class Flattener {
   std::vector<std::pair<std::string, RawTensor>> take() { return std::move(tensors_); }
 
  private:
-  static std::string below(const std::string& name, const std::string& key) {
+  /// One long key above many short ones stands for more text than the file holds.
+  std::string below(const std::string& name, const std::string& key) {
+    const std::size_t bytes = name.size() + 1 + key.size();
+    if (bytes > name_budget_) {
+      throw FormatError(str("the tensors' names expand to more than ", max_name_bytes, " bytes; refused"), where_);
+    }
+    name_budget_ -= bytes;
     return name.empty() ? key : str(name, ".", key);
   }
 
   const std::string& where_;
+  std::size_t name_budget_ = max_name_bytes;
   std::set<std::string> names_;
   std::vector<std::pair<std::string, RawTensor>> tensors_;
 };
@@ -76,8 +84,12 @@ class Flattener {
 }  // namespace
 
 PickleValue read_torch_file(const std::filesystem::path& path) {
-  const std::string where = path.string();
-  const auto archive = std::make_shared<StoredZip>(std::make_shared<const MappedFile>(path));
+  return read_torch_file(std::make_shared<const MappedFile>(path));
+}
+
+PickleValue read_torch_file(std::shared_ptr<const MappedFile> file) {
+  const std::string where = file->path().string();
+  const auto archive = std::make_shared<StoredZip>(std::move(file));
   const std::string prefix = find_prefix(*archive, where);
   require_little_endian(*archive, prefix, where);
   const std::string entry = prefix + std::string(pickle_name);

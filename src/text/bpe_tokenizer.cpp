@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "text/added_vocabulary.h"
 #include "text/byte_level.h"
@@ -62,8 +63,8 @@ struct BpeTokenizer::Parts {
       const std::int32_t given = add(token);
       if (given != id)
         throw FormatError(
-            str("the added token ", token.content, " has the id ", id, ", but its place gives it ", given), file,
-            "ids of added tokens must follow the vocabulary without gaps");
+            str("the added token ", quote_text(token.content), " has the id ", id, ", but its place gives it ", given),
+            file, "ids of added tokens must follow the vocabulary without gaps");
     }
   }
 

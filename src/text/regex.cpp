@@ -8,6 +8,7 @@
 #include <cctype>
 #include <limits>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "text/utf8.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kJitStackStart = 64 << 10;
 constexpr std::size_t kJitStackMax = 16 << 20;
+constexpr std::uint32_t kMatchMemoryKiB = 1 << 20;
 constexpr std::size_t kSmallestMatchLimit = 10'000'000;
 constexpr std::size_t kMatchLimitPerByte = 64;
 
@@ -45,9 +47,9 @@ class PatternTranslator {
   std::string_view rest() const { return pattern_.substr(at_); }
 
   [[noreturn]] void refuse(std::string_view construct) const {
-    throw UnsupportedError(
-        str("the pattern ", pattern_, " uses ", construct, " at byte ", at_, ", which this program does not support"),
-        where_);
+    throw UnsupportedError(str("the pattern ", quote_text(pattern_), " uses ", quote_text(construct), " at byte ", at_,
+                               ", which this program does not support"),
+                           where_);
   }
 
   void copy(std::size_t count) {
@@ -100,15 +102,18 @@ class PatternTranslator {
     if (c == '{' && rest().starts_with("{,")) refuse("a repetition without a lower bound");
     if (c == '}' && rest().starts_with("}+")) refuse("'+' after a counted repetition");
     if (rest().starts_with("(?")) check_group();
+    if (rest().starts_with("(*")) refuse("(*");
     copy(1);
   }
 
-  // The letters of inline options mean different things, apart from i and x.
+  // The letters of inline options mean different things, apart from i and x; PCRE2 alone has recursion, conditions and
+  // branch resets.
   void check_group() const {
-    for (std::size_t i = at_ + 2; i < pattern_.size(); ++i) {
-      const char c = pattern_[i];
-      if (std::isalpha(static_cast<unsigned char>(c)) == 0 && c != '-') return;
-      if (c != 'i' && c != 'x' && c != '-') refuse(pattern_.substr(at_, i + 1 - at_));
+    const std::size_t start = at_ + 2;
+    const std::size_t end = std::min(pattern_.find_first_not_of("ix-", start), pattern_.size());
+    const std::string_view kinds = end == start ? ":=!<>#" : ":)";
+    if (end == pattern_.size() || kinds.find(pattern_[end]) == std::string_view::npos) {
+      refuse(pattern_.substr(at_, end + 1 - at_));
     }
   }
 
@@ -126,6 +131,7 @@ struct MatchWorkspace {
   pcre2_jit_stack* stack = pcre2_jit_stack_create(kJitStackStart, kJitStackMax, nullptr);
 
   MatchWorkspace() {
+    if (context) pcre2_set_heap_limit(context, kMatchMemoryKiB);
     if (context && stack) pcre2_jit_stack_assign(context, nullptr, stack);
   }
   ~MatchWorkspace() {
@@ -166,7 +172,8 @@ struct Regex::Code {
                          &offset, context.get());
     if (!code)
       throw UnsupportedError(
-          str("cannot compile the pattern ", pattern, ": ", pcre2_message(error), " at byte ", offset), where);
+          str("cannot compile the pattern ", quote_text(pattern), ": ", pcre2_message(error), " at byte ", offset),
+          where);
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is refused, the interpreter matches
   }
   ~Code() { pcre2_code_free(code); }
@@ -197,7 +204,8 @@ bool Regex::find(std::string_view text, std::size_t from, TextSpan& found) const
   if (status == PCRE2_ERROR_JIT_STACKLIMIT) status = match(PCRE2_NO_JIT);
   if (status == PCRE2_ERROR_NOMATCH) return false;
   if (status < 0)
-    throw Error(str("matching ", code_->pattern, " in ", text.size(), " bytes failed: ", pcre2_message(status)));
+    throw Error(
+        str("matching ", quote_text(code_->pattern), " in ", text.size(), " bytes failed: ", pcre2_message(status)));
   const PCRE2_SIZE* span = pcre2_get_ovector_pointer(workspace.data);
   found = {span[0], span[1]};
   return true;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
 #include "text/known_patterns.h"
@@ -42,7 +43,7 @@ bool read_normalizer(const json& root, const std::string& file) {
   bool nfc = false;
   for (const json* part : sequence(get_object(root, "normalizer", file), "normalizers", where)) {
     const std::string& type = get_string(*part, "type", where);
-    if (type != "NFC") refuse(where, str("the normalizer ", type));
+    if (type != "NFC") refuse(where, str("the normalizer ", quote_text(type)));
     nfc = true;
   }
   return nfc;
@@ -57,7 +58,7 @@ PreTokenizerStep read_split(const json& node, const std::string& where) {
       {"Contiguous", SplitBehavior::contiguous}};
   const std::string& behavior = get_string(node, "behavior", where);
   const auto found = behaviors.find(behavior);
-  if (found == behaviors.end()) throw FormatError(str("unknown split behavior ", behavior), where);
+  if (found == behaviors.end()) throw FormatError(str("unknown split behavior ", quote_text(behavior)), where);
   PreTokenizerStep step;
   step.behavior = found->second;
   step.invert = get_bool_or(node, "invert", false, where);
@@ -92,7 +93,7 @@ std::vector<PreTokenizerStep> read_pre_tokenizer(const json& root, const std::st
   bool byte_level = false;
   for (const json* part : sequence(get_object(root, "pre_tokenizer", file), "pretokenizers", where)) {
     const std::string& type = get_string(*part, "type", where);
-    if (byte_level) refuse(where, str(type, " after ByteLevel"));
+    if (byte_level) refuse(where, str(quote_text(type), " after ByteLevel"));
     if (type == "Split") {
       steps.push_back(read_split(*part, where));
     } else if (type == "Digits") {
@@ -101,7 +102,7 @@ std::vector<PreTokenizerStep> read_pre_tokenizer(const json& root, const std::st
       steps.push_back(read_byte_level(*part, where));
       byte_level = true;
     } else {
-      refuse(where, str("the pre_tokenizer ", type));
+      refuse(where, str("the pre_tokenizer ", quote_text(type)));
     }
   }
   if (!byte_level) without_bytes();
@@ -113,7 +114,7 @@ StringMap<std::int32_t> read_vocabulary(const json& model, const std::string& wh
   const json& node = get_object(model, "vocab", where);
   vocabulary.reserve(node.size());
   for (const auto& [token, id] : node.items()) {
-    if (!id.is_number_integer()) throw FormatError(str("the id of ", json(token).dump(), " is no integer"), where);
+    if (!id.is_number_integer()) throw FormatError(str("the id of ", quote_text(token), " is no integer"), where);
     vocabulary.emplace(token, checked_id(id.get<std::int64_t>(), where + ".vocab"));
   }
   return vocabulary;
@@ -157,7 +158,7 @@ BpeModelData read_model(const json& root, const std::string& file) {
   const std::string where = file + ": model";
   const json& model = get_object(root, "model", file);
   const std::string type = get_string_or(model, "type", "BPE", where);
-  if (type != "BPE") refuse(where, str("the model ", type));
+  if (type != "BPE") refuse(where, str("the model ", quote_text(type)));
   if (get_double_or(model, "dropout", 0, where) != 0) refuse(where, "dropout");
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!get_string_or(model, key, "", where).empty()) refuse(where, key);
@@ -172,7 +173,7 @@ BpeModelData read_model(const json& root, const std::string& file) {
     const std::string& unknown = get_string(model, "unk_token", where);
     const auto found = data.vocabulary.find(unknown);
     if (found == data.vocabulary.end())
-      throw FormatError(str("unk_token ", json(unknown).dump(), " is not in the vocabulary"), where);
+      throw FormatError(str("unk_token ", quote_text(unknown), " is not in the vocabulary"), where);
     data.unknown = found->second;
   }
   return data;
@@ -201,7 +202,7 @@ void check_decoder(const json& root, const std::string& file) {
   if (!has_value(root, "decoder", file)) refuse(where, "a tokenizer without decoder");
   for (const json* part : sequence(get_object(root, "decoder", file), "decoders", where)) {
     const std::string& type = get_string(*part, "type", where);
-    if (type != "ByteLevel") refuse(where, str("the decoder ", type));
+    if (type != "ByteLevel") refuse(where, str("the decoder ", quote_text(type)));
   }
 }
 
@@ -212,7 +213,7 @@ void check_post_processor(const json& root, const std::string& file) {
   for (const json* part : sequence(get_object(root, "post_processor", file), "processors", where)) {
     const std::string& type = get_string(*part, "type", where);
     if (type == "ByteLevel") continue;
-    if (type != "TemplateProcessing") refuse(where, str("the post_processor ", type));
+    if (type != "TemplateProcessing") refuse(where, str("the post_processor ", quote_text(type)));
     for (const json& item : get_array(*part, "single", where)) {
       if (!item.is_object() || !item.contains("Sequence")) refuse(where, "a template that adds tokens");
     }

@@ -44,6 +44,8 @@ TEST(JsonFile, FaultsNameLineAndColumn) {
     SCOPED_TRACE(bad.text);
     expect_fault<FormatError>(bad.fault, [&] { parse_json(bad.text, "x.json"); });
   }
+  const std::string cut = std::string("{\"a\": 1}\n\0\0", 11);
+  expect_fault<FormatError>("x.json:2:1: a zero byte", [&] { parse_json(cut, "x.json"); });
   expect_fault<FormatError>("nested", [] { parse_json(std::string(1'000'000, '['), "x"); });
   EXPECT_NO_THROW(parse_json(std::string(128, '[') + std::string(128, ']'), "x"));
   EXPECT_THROW(parse_json(std::string(129, '[') + std::string(129, ']'), "x"), FormatError);
@@ -58,6 +60,11 @@ TEST(JsonFile, FaultsAreOneLineWithoutTheFilesBytes) {
     EXPECT_EQ(std::string(fault.what()).find('\n'), std::string::npos);
     EXPECT_EQ(std::string(fault.what()).find("json.exception"), std::string::npos) << fault.what();
   }
+}
+
+TEST(JsonFile, TheNumberOfValuesIsBounded) {
+  EXPECT_NO_THROW(parse_json("[[], {}, 1]", "x", 4));
+  expect_fault<FormatError>("x:1:11: more than 4 values", [] { parse_json("[[], {}, 1, 2]", "x", 4); });
 }
 
 TEST(JsonFile, ReadsFilesUpToABound) {

@@ -84,6 +84,14 @@ TEST(TorchPickle, FlattenRefusesTwinsAndOtherValues) {
   expect_fault<FormatError>("x.pt: \"a\": expected a tensor", [&] { flatten_tensors(number, "x.pt"); });
 }
 
+TEST(TorchPickle, NamesOfTensorsAreBoundedTogether) {
+  const PickleValue tensor{RawTensor{}};
+  PickleDict many;
+  for (std::int64_t i = 0; i < 100; ++i) many.push_back({i, tensor});
+  const PickleValue value{PickleDict{{std::string(1 << 20, 'x'), PickleValue{std::move(many)}}}};
+  expect_fault<FormatError>("x.pt: the tensors' names expand to more than", [&] { flatten_tensors(value, "x.pt"); });
+}
+
 TEST(TorchPickle, RefusesUnknownGlobalsByName) {
   expect_fault<FormatError>("\"__main__.Stranger\" was refused",
                             [] { read_torch_file(test::golden_dir() / "io/unknown_global.pt"); });

@@ -71,6 +71,21 @@ TEST(Layers, AnUpwardIncludeIsFound) {
   EXPECT_EQ(violations_below(folder.path()).size(), 3U);
 }
 
+TEST(Layers, ParsersOfForeignFilesIncludeNoTorch) {
+  static const std::regex torch(R"re(^\s*#include\s+[<"](torch|ATen|c10|shine/tensor/torch_tensor\.h)[/">])re");
+  EXPECT_TRUE(std::regex_search("#include <ATen/core/Tensor.h>", torch));
+  for (const char* layer : {"common", "config", "io", "text", "data"}) {
+    for (const auto& root : {source_dir() / "include/shine", source_dir() / "src"}) {
+      for (const auto& file : std::filesystem::recursive_directory_iterator(root / layer)) {
+        std::ifstream in(file.path());
+        for (std::string line; std::getline(in, line);) {
+          EXPECT_FALSE(std::regex_search(line, torch)) << file.path() << ": " << line;
+        }
+      }
+    }
+  }
+}
+
 TEST(Layers, NoPublicHeaderIncludesAllOfTorch) {
   for (const auto& file : std::filesystem::recursive_directory_iterator(source_dir() / "include")) {
     if (file.path().extension() != ".h") continue;

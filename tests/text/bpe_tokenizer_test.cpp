@@ -65,6 +65,9 @@ TEST(BpeTokenizer, RefusesWhatItCannotDoAndNamesIt) {
   refuses("nested class", split("[a[b]]"));
   refuses("intersection", split("[a-z&&b]"));
   refuses("(?m", split("(?m:a.b)"));
+  for (const char* pattern : {"a(?1)", "(?-1)", "(?(1)a)", "(?|a)", "(?P<n>a)", "(?i", "(*ACCEPT)", "(*UTF)a"}) {
+    refuses("which this program does not support", split(pattern));
+  }
   refuses("cannot compile", split("(a"));
   refuses("lower bound", split("a{,3}"));
   refuses("counted repetition", split("a{2}+"));
@@ -92,6 +95,30 @@ TEST(BpeTokenizer, NamesFaultsOfTheFile) {
   reports("added_tokens[0]", [](json& file) { file["added_tokens"][0]["content"] = ""; });
   reports("its place gives it 420", [](json& file) { file["added_tokens"][0]["id"] = 900; });
   reports("behavior", [](json& file) { file["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Odd"; });
+}
+
+TEST(BpeTokenizer, FaultsAreOneShortLineWhateverTheFileHolds) {
+  const std::string wild = "\n\x1b[2J" + std::string(100'000, 'x');
+  const auto is_short_line = [&](const std::string& message) {
+    EXPECT_NE(message, "no error");
+    EXPECT_LT(message.size(), 1000U);
+    EXPECT_EQ(message.find_first_of("\n\x1b"), std::string::npos) << message;
+  };
+  const auto shows = [&](const std::function<void(json&)>& change) { is_short_line(error_after<Error>(change)); };
+  shows([&](json& file) { file["model"]["type"] = wild; });
+  shows([&](json& file) { file["normalizer"] = {{"type", wild}}; });
+  shows([&](json& file) { file["decoder"] = {{"type", wild}}; });
+  shows([&](json& file) { file["post_processor"] = {{"type", wild}}; });
+  shows([&](json& file) { file["model"]["unk_token"] = wild; });
+  shows([&](json& file) { file["model"]["merges"][0] = {wild, wild}; });
+  shows([&](json& file) { file["model"]["vocab"][wild] = "x"; });
+  shows([&](json& file) { file["added_tokens"][0] = {{"content", wild}, {"id", 0}}; });
+  for (const char* key : {"type", "behavior"}) {
+    shows([&](json& file) { file["pre_tokenizer"]["pretokenizers"][0][key] = wild; });
+  }
+  for (const std::string& pattern : {wild + "(", wild + "\\q"}) {
+    shows([&](json& file) { file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern; });
+  }
 }
 
 TEST(BpeTokenizer, MissingFileIsAnIoError) {

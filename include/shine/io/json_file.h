@@ -10,10 +10,12 @@
 namespace shine {
 
 inline constexpr std::size_t max_json_bytes = std::size_t{256} << 20;
+inline constexpr std::size_t max_json_values = 20'000'000;  ///< three bytes of text can take 60 bytes of memory
 
-/// Parses a JSON text strictly: no duplicate keys, at most 128 nested arrays and objects, nothing after the value.
+/// Parses a JSON text strictly: no duplicate keys, at most 128 nested arrays and objects, at most
+/// `max_values` values, nothing after the value.
 /// @param where  start of error messages: "where:line:column: .."
-nlohmann::json parse_json(std::string_view text, const std::string& where);
+nlohmann::json parse_json(std::string_view text, const std::string& where, std::size_t max_values = max_json_values);
 
 /// Reads a JSON file. Throws IoError (no file), FormatError "file:line:column: .." (over `max_bytes`, not JSON,
 /// duplicate keys, too deep).

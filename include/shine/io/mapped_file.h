@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <vector>
 
 namespace shine {
 
@@ -12,6 +13,9 @@ class MappedFile {
  public:
   /// Throws IoError where the file is missing, unreadable or not a regular file.
   explicit MappedFile(const std::filesystem::path& path);
+
+  /// The content of a file that is in memory already; `name` stands for it in messages.
+  MappedFile(std::filesystem::path name, std::vector<std::byte> content);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -25,6 +29,7 @@ class MappedFile {
 
  private:
   std::filesystem::path path_;
+  std::vector<std::byte> content_;  ///< empty where the file is mapped
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   bool mapped_ = false;

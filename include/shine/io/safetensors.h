@@ -29,6 +29,7 @@ class SafetensorsFile {
   /// Throws IoError (no file), FormatError (bad header, unknown dtype, ranges that overlap, leave holes or do not match
   /// the shape, duplicate names).
   explicit SafetensorsFile(const std::filesystem::path& path);
+  explicit SafetensorsFile(std::shared_ptr<const MappedFile> file);
 
   /// Tensor names in the order of their bytes in the file.
   const std::vector<std::string>& names() const { return names_; }

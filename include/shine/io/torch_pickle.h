@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "shine/io/mapped_file.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
@@ -47,6 +48,7 @@ struct PickleEntry {
 /// contiguous: in the mapped file where the saved strides allow it, else copied. Throws IoError (no file) and
 /// FormatError (anything else).
 PickleValue read_torch_file(const std::filesystem::path& path);
+PickleValue read_torch_file(std::shared_ptr<const MappedFile> file);
 
 /// The tensors of nested dicts and lists under dotted names, e.g. "0.attention.q.A", in the file's order; a lone tensor
 /// has the empty name. None is skipped. Any other value and two tensors of one name are FormatErrors at `where`.
