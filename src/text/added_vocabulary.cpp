@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "text/regex.h"
 #include "text/utf8.h"
 
 namespace shine {
@@ -59,9 +60,6 @@ StringTrie::Match StringTrie::longest_at(std::string_view text, std::size_t at) 
   return longest;
 }
 
-AddedVocabulary::AddedVocabulary()
-    : word_character_(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}])", "added tokens") {}
-
 void AddedVocabulary::add(const AddedToken& token, std::int32_t id, std::string_view normalized) {
   const auto [place, is_new] = by_content_.try_emplace(token.content, entries_.size());
   if (!is_new) {
@@ -89,14 +87,15 @@ bool AddedVocabulary::is_special(std::int32_t id) const {
   return found != by_id_.end() && entries_[found->second].token.special;
 }
 
-bool AddedVocabulary::stands_alone(std::string_view text, TextSpan match) const {
+bool AddedVocabulary::stands_alone(std::string_view text, TextSpan match) {
+  static const Regex word_character(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}])", "added tokens");
   if (match.begin > 0) {
     const std::size_t length = previous_character(text, match.begin).length;
-    if (word_character_.matches(text.substr(match.begin - length, length))) return false;
+    if (word_character.matches(text.substr(match.begin - length, length))) return false;
   }
   if (match.end == text.size()) return true;
   const std::string_view after = text.substr(match.end);
-  return !word_character_.matches(after.substr(0, next_utf8_unit(after).length));
+  return !word_character.matches(after.substr(0, next_utf8_unit(after).length));
 }
 
 std::vector<AddedVocabulary::Part> AddedVocabulary::split(std::string_view text, Form form,

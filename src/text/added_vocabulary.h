@@ -10,7 +10,6 @@
 
 #include "shine/text/tokenizer.h"
 #include "text/bpe_model.h"
-#include "text/regex.h"
 
 namespace shine {
 
@@ -47,8 +46,6 @@ class StringTrie {
 /// The added tokens of a tokenizer, and their places in texts.
 class AddedVocabulary {
  public:
-  AddedVocabulary();
-
   /// @param normalized  the content as the normaliser leaves it
   void add(const AddedToken& token, std::int32_t id, std::string_view normalized);
 
@@ -72,14 +69,13 @@ class AddedVocabulary {
     AddedToken token;
     std::int32_t id = 0;
   };
-  bool stands_alone(std::string_view text, TextSpan match) const;
+  static bool stands_alone(std::string_view text, TextSpan match);
 
   std::vector<Entry> entries_;
   StringMap<std::size_t> by_content_;
   std::unordered_map<std::int32_t, std::size_t> by_id_;
   StringTrie raw_;
   StringTrie normalized_;
-  Regex word_character_;
 };
 
 }  // namespace shine

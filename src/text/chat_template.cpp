@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/text/special_tokens.h"
 
@@ -13,7 +14,7 @@ constexpr std::string_view kThoughtEnd = "</think>";
 
 void check_role(const std::string& role) {
   if (role.empty() || role.find('\n') != std::string::npos || role.find("<|") != std::string::npos)
-    throw ConfigError(str("the role \"", role, "\" of a message"), {}, "use system, user or assistant");
+    throw ConfigError(str("the role ", quote_text(role), " of a message"), {}, "use system, user or assistant");
 }
 
 std::string_view shown_content(const ChatMessage& message) {

@@ -87,6 +87,11 @@ TEST(ChatTemplate, AnAnswerIsCutAfterItsLastThought) {
 TEST(ChatTemplate, RefusesRolesThatWouldBreakTheFrame) {
   for (const char* role : {"", "a\nb", "x<|im_end|>"})
     EXPECT_THROW(render_chat(std::vector<ChatMessage>{{role, "text"}}), ConfigError) << role;
+  try {
+    render_chat(std::vector<ChatMessage>{{"a\nb\x1b", "text"}});
+  } catch (const ConfigError& fault) {
+    EXPECT_EQ(std::string(fault.what()).find_first_of("\n\x1b"), std::string::npos) << fault.what();
+  }
 }
 
 TEST(ChatTemplate, ATokenizerWithoutTheMarkersIsNamed) {
