@@ -1,5 +1,6 @@
 #include "shine/io/model_files.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "io/quote_text.h"
@@ -14,8 +15,12 @@ constexpr const char* index_name = "model.safetensors.index.json";
 
 /// Shards are files of the model directory itself: any other path is refused.
 void require_plain_name(const std::string& name, const std::string& where) {
-  const bool plain = !name.empty() && name != "." && name != ".." &&
-                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  constexpr std::size_t max_bytes = 255;
+  const auto is_odd = [](char c) {
+    return c == '/' || c == '\\' || static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+  };
+  const bool plain = !name.empty() && name != "." && name != ".." && name.size() <= max_bytes &&
+                     std::none_of(name.begin(), name.end(), is_odd);
   if (!plain) throw FormatError(str("shard ", quote_text(name), " is not a plain file name"), where);
 }
 

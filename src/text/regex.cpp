@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kJitStackStart = 64 << 10;
 constexpr std::size_t kJitStackMax = 16 << 20;
 constexpr std::uint32_t kMatchMemoryKiB = 1 << 20;
-constexpr std::size_t kSmallestMatchLimit = 10'000'000;
+constexpr std::size_t kSmallestMatchLimit = 100'000;
 constexpr std::size_t kMatchLimitPerByte = 64;
 
 // Oniguruma counts the six digits and fractions of Latin-1 as well.

@@ -16,6 +16,11 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kLargestId = std::numeric_limits<std::int32_t>::max() - 1;
+constexpr std::size_t kMostParts = 64;  // of a Sequence; each pattern is compiled
+// Added tokens are looked for at every place of a text, in a tree that takes some 60 bytes of memory for a byte of
+// theirs.
+constexpr std::size_t kLongestAddedToken = 1024;
+constexpr std::size_t kMostAddedBytes = std::size_t{4} << 20;
 
 [[noreturn]] void refuse(const std::string& where, std::string_view part) {
   throw UnsupportedError(str("this program does not support ", part), where);
@@ -33,6 +38,7 @@ std::vector<const json*> sequence(const json& node, const std::string& members, 
   for (const json& part : get_array(node, members, where)) {
     if (get_string(part, "type", where) == "Sequence") refuse(where, "a Sequence within a Sequence");
     parts.push_back(&part);
+    if (parts.size() > kMostParts) refuse(where, str("a Sequence of more than ", kMostParts, " parts"));
   }
   return parts;
 }
@@ -182,11 +188,17 @@ BpeModelData read_model(const json& root, const std::string& file) {
 std::vector<std::pair<AddedToken, std::int64_t>> read_added_tokens(const json& root, const std::string& file) {
   std::vector<std::pair<AddedToken, std::int64_t>> tokens;
   if (!has_value(root, "added_tokens", file)) return tokens;
+  std::size_t bytes = 0;
   for (const json& node : get_array(root, "added_tokens", file)) {
     const std::string where = str(file, ": added_tokens[", tokens.size(), "]");
     AddedToken token;
     token.content = get_string(node, "content", where);
     if (token.content.empty()) throw FormatError("an added token is empty", where);
+    SHINE_CHECK(token.content.size() <= kLongestAddedToken, FormatError, where, ": an added token of ",
+                token.content.size(), " bytes, expected at most ", kLongestAddedToken);
+    bytes += token.content.size();
+    SHINE_CHECK(bytes <= kMostAddedBytes, FormatError, where, ": more than ", kMostAddedBytes,
+                " bytes of added tokens");
     token.special = get_bool_or(node, "special", false, where);
     token.single_word = get_bool_or(node, "single_word", false, where);
     token.lstrip = get_bool_or(node, "lstrip", false, where);

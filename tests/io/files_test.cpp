@@ -160,7 +160,7 @@ TEST_F(ModelDirectory, RefusesAnIndexThatDisagrees) {
 }
 
 TEST_F(ModelDirectory, RefusesShardsOutside) {
-  for (const char* name : {"../x.safetensors", "/etc/passwd", "..", ".", "", "a/b.safetensors", "a\\u0000b"}) {
+  for (const char* name : {"../x.safetensors", "/etc/passwd", "..", ".", "", "a/b.safetensors", "a\\u0000b", "a\\nb"}) {
     expect_refused(str("{\"a\":\"", name, "\"}"), "not a plain file name");
   }
   write_index("{\"a\":\"absent.safetensors\"}");

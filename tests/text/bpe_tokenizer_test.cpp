@@ -72,6 +72,10 @@ TEST(BpeTokenizer, RefusesWhatItCannotDoAndNamesIt) {
   refuses("lower bound", split("a{,3}"));
   refuses("counted repetition", split("a{2}+"));
   refuses("empty split pattern", split(""));
+  refuses("more than 64 parts", [](json& file) {
+    json& parts = file["pre_tokenizer"]["pretokenizers"];
+    for (int i = 0; i < 64; ++i) parts.insert(parts.begin(), parts[0]);
+  });
 }
 
 TEST(BpeTokenizer, NamesFaultsOfTheFile) {
@@ -94,6 +98,12 @@ TEST(BpeTokenizer, NamesFaultsOfTheFile) {
   reports("no integer", [](json& file) { file["model"]["vocab"]["!"] = "x"; });
   reports("added_tokens[0]", [](json& file) { file["added_tokens"][0]["content"] = ""; });
   reports("its place gives it 420", [](json& file) { file["added_tokens"][0]["id"] = 900; });
+  reports("1025 bytes", [](json& file) { file["added_tokens"][0]["content"] = std::string(1025, 'x'); });
+  reports("bytes of added tokens", [](json& file) {
+    for (int i = 0; i < 5000; ++i) {
+      file["added_tokens"].push_back({{"content", str(i, std::string(1000, 'x'))}, {"id", 1000 + i}});
+    }
+  });
   reports("behavior", [](json& file) { file["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Odd"; });
 }
 
