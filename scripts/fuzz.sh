@@ -5,6 +5,9 @@
 #
 # Set-up and build come first. Inputs that reach new code are kept in build/asan/fuzz/TARGET/corpus, so that the next run
 # goes on from there; an input that breaks a target is left in build/asan/fuzz/TARGET and named at the end (status 1).
+# To add the smallest set of these inputs that reaches as much to the committed corpus:
+#
+#   build/asan/bin/fuzz_TARGET -merge=1 tests/fuzz/corpus/TARGET build/asan/fuzz/TARGET/corpus
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+#include <tuple>
 
 #include "io/borrow_tensor.h"
 #include "io/pieces.h"
@@ -184,13 +185,13 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file) : file_
       continue;
     }
     entries_.emplace(name, parse_entry(node, data_bytes, str(where, ": tensor ", quote_text(name))));
-    names_.push_back(name);
   }
-  std::sort(names_.begin(), names_.end(), [this](const std::string& left, const std::string& right) {
-    const Entry& a = entries_.at(left);
-    const Entry& b = entries_.at(right);
-    return std::tie(a.begin, a.end, left) < std::tie(b.begin, b.end, right);
+  std::vector<const std::pair<const std::string, Entry>*> ordered;  // by name, then by place
+  for (const auto& item : entries_) ordered.push_back(&item);
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto* left, const auto* right) {
+    return std::tie(left->second.begin, left->second.end) < std::tie(right->second.begin, right->second.end);
   });
+  for (const auto* item : ordered) names_.push_back(item->first);
   require_cover(names_, entries_, data_bytes, where);
 }
 

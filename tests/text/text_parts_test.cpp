@@ -102,6 +102,12 @@ TEST(Regex, LongSubjectsDoNotExhaustTheStack) {
   EXPECT_EQ(Regex::literal("a.", "test").find_all("a.aa.").size(), 2U);
 }
 
+TEST(Regex, APatternThatTriesEveryWayIsGivenUp) {
+  const Regex pattern("(?:a|a){0,25}[bc]", "test");
+  EXPECT_THROW(pattern.find_all(std::string(1000, 'a')), Error);
+  EXPECT_EQ(pattern.find_all("aab").size(), 1U);
+}
+
 TEST(JsonText, ReadsStringsAndRepairsThem) {
   EXPECT_EQ(parse_json_text(R"("a\n\u00e9\ud83d\ude42")", "x"), "a\n\u00e9\U0001f642");
   EXPECT_EQ(parse_json_text(R"("\ud83d \ude42\ud83dA")", "x"), "\uFFFD \uFFFD\uFFFDA");
