@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/posix_file.h"
+#include "io/quote_text.h"
 #include "shine/common/error.h"
 #include "shine/io/atomic_folder.h"
 #include "shine/io/json_file.h"
@@ -52,13 +53,13 @@ nlohmann::json read_mark(const fs::path& folder) {
   const std::string where = (folder / folder_mark_name).string();
   nlohmann::json mark = read_json_file(where);
   const std::string& algorithm = get_string(mark, "checksum", where);
-  SHINE_CHECK(algorithm == kAlgorithm, FormatError, where, ": checksum ", algorithm, ", expected ", kAlgorithm);
+  SHINE_CHECK(algorithm == kAlgorithm, FormatError, where, ": checksum ", quote_text(algorithm), ", expected ", kAlgorithm);
   get_object(mark, "files", where);
   return mark;
 }
 
 void compare(const fs::path& folder, const std::string& name, const nlohmann::json& expected) {
-  const std::string where = (folder / folder_mark_name).string() + ": files: " + name;
+  const std::string where = (folder / folder_mark_name).string() + ": files: " + quote_text(name);
   const std::int64_t bytes = get_int(expected, "bytes", where);
   const std::string& checksum = get_string(expected, "checksum", where);
   // A name that leads out of the folder is no reason to read what lies there.
