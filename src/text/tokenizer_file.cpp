@@ -147,7 +147,7 @@ std::vector<BpeMerge> read_merges(const json& model, const StringMap<std::int32_
   const auto place = [&] { return str(where, ".merges[", merges.size(), "]"); };
   const auto id_of = [&](std::string_view token) {
     const auto found = vocabulary.find(token);
-    if (found == vocabulary.end()) throw FormatError(str(json(token).dump(), " is not in the vocabulary"), place());
+    if (found == vocabulary.end()) throw FormatError(str(quote_text(token), " is not in the vocabulary"), place());
     return found->second;
   };
   std::string both;

@@ -76,7 +76,7 @@ TEST_F(TrainFaults, ModelWithoutWeights) {
 TEST_F(TrainFaults, ModelOfAnotherFamily) {
   write_bytes(tiny_->file("mamba/config.json"), R"({"model_type": "mamba", "hidden_size": 32})");
   expect_complaint(pretrain({"model.path=" + tiny_->file("mamba")}),
-                   {"mamba/config.json", "\"mamba\"", "use a qwen3 or llama model"});
+                   {"mamba/config.json", "`mamba`", "use a qwen3 or llama model"});
 }
 
 TEST_F(TrainFaults, TruncatedWeights) {

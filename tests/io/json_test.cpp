@@ -64,7 +64,7 @@ TEST(JsonFile, FaultsAreOneLineWithoutTheFilesBytes) {
 
 TEST(JsonFile, TheNumberOfValuesIsBounded) {
   EXPECT_NO_THROW(parse_json("[[], {}, 1]", "x", 4));
-  expect_fault<FormatError>("x:1:11: more than 4 values", [] { parse_json("[[], {}, 1, 2]", "x", 4); });
+  expect_fault<FormatError>("x:1:14: more than 4 values", [] { parse_json("[[], {}, 1, 2]", "x", 4); });
 }
 
 TEST(JsonFile, ReadsFilesUpToABound) {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "io/quote_text.h"
+#include "config/quote.h"
 #include "shine/common/error.h"
 #include "shine/io/json_file.h"
 
@@ -53,7 +53,7 @@ const DecoderFamily& family_of(const std::string& model_type, std::span<const De
     if (family.model_type == model_type) return family;
     names.push_back(family.model_type);
   }
-  throw UnsupportedError(str("model_type ", quote_text(model_type), " is not implemented"), where,
+  throw UnsupportedError(str("model_type ", quote(model_type), " is not implemented"), where,
                          str("use a ", join(names, " or "), " model"));
 }
 
@@ -73,7 +73,7 @@ void refuse_attention_variants(const Json& json, const DecoderFamily& family, co
                                const std::string& where) {
   if (has_value(json, "layer_types", where)) {
     for (const Json& type : get_array(json, "layer_types", where)) {
-      if (type != "full_attention") refuse(where, "layer_types", quote_text(type.dump()));
+      if (type != "full_attention") refuse(where, "layer_types", quote(type.dump()));
     }
   } else if (uses_window(json, family, config.layers, where)) {
     const bool by_size = family.window == WindowSwitch::sliding_window;
@@ -90,7 +90,7 @@ void read_rope(const Json& json, DecoderConfig& config, const std::string& where
     const Json& rope = get_object(json, key, where);
     const std::string inner = str(where, ": ", key);
     const std::string type = get_string_or(rope, "rope_type", get_string_or(rope, "type", "default", inner), inner);
-    if (type != "default") refuse(where, key, str("rope type ", quote_text(type)));
+    if (type != "default") refuse(where, key, str("rope type ", quote(type)));
     if (get_double_or(rope, "partial_rotary_factor", 1.0, inner) != 1.0)
       refuse(inner, "partial_rotary_factor", "not 1");
     const double theta = get_double_or(rope, "rope_theta", config.rope_theta, inner);
@@ -150,7 +150,7 @@ DecoderConfig read_decoder_config(const std::filesystem::path& file, std::span<c
     if (has_value(json, key, where)) refuse(where, key, json[key].dump().substr(0, 80));
   }
   const std::string activation = get_string_or(json, "hidden_act", "silu", where);
-  if (activation != "silu") refuse(where, "hidden_act", quote_text(activation));
+  if (activation != "silu") refuse(where, "hidden_act", quote(activation));
   config.vocab_size = positive(json, "vocab_size", where);
   config.hidden_size = positive(json, "hidden_size", where);
   config.intermediate_size = positive(json, "intermediate_size", where);
