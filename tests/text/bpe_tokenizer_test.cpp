@@ -30,10 +30,9 @@ std::string error_after(const std::function<void(json&)>& change) {
   std::ofstream(folder.path() / "tokenizer.json") << file;
   try {
     const BpeTokenizer tokenizer(folder.path());
-  } catch (const Kind& error) {
-    return error.what();
   } catch (const Error& error) {
-    return str("another kind of error: ", error.what());
+    const bool expected = dynamic_cast<const Kind*>(&error) != nullptr;
+    return str(expected ? "" : "another kind of error: ", error.what());
   }
   return "no error";
 }
