@@ -9,9 +9,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh
 
-# Runs a command; its exit status is in `status`. SIGINT and SIGTERM are handed on to it as SIGTERM and set `asked`.
+# Runs a command; its exit status is in `status`. SIGINT, SIGTERM and SIGHUP are handed on as SIGTERM and set `asked`.
 child='' asked=0 interrupted=0
-trap 'asked=1 interrupted=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' INT TERM
+trap 'asked=1 interrupted=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' INT TERM HUP
 run_interruptible() {
   set -m # a process group of its own: a terminal's Ctrl-C comes to this shell alone
   "$@" &

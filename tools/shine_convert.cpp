@@ -1,12 +1,10 @@
 // A checkpoint of this project to the published layout, or the other way.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
 
-#include "shine/common/main_guard.h"
-#include "shine/common/version.h"
+#include "command_line.h"
 #include "shine/run/convert_checkpoint.h"
 
 namespace {
@@ -43,11 +41,9 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Writes the trained weights of one checkpoint in the other layout: the published implementation's "
       "(metanetwork.pth, ..) or this project's (trained.safetensors, ..).");
-  app.set_version_flag("--version", "shine_convert " + shine::version());
   app.add_option("FROM", arguments.from, "A checkpoint's folder, or a run's, of either kind")->required();
   app.add_option("TO", arguments.to, "The folder to write; it must not exist")->required();
   app.add_option("--to", arguments.layout, "The layout to write; by default the one that FROM does not have")
       ->check(CLI::IsMember({"ours", "published"}));
-  CLI11_PARSE(app, argc, argv);
-  return shine::run_main("shine_convert", [&] { return convert(arguments); });
+  return shine::run_command_line("shine_convert", app, argc, argv, [&] { return convert(arguments); });
 }

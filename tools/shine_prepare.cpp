@@ -1,13 +1,11 @@
 // Makes what training needs from files at hand.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "command_line.h"
 #include "shine/common/error.h"
-#include "shine/common/main_guard.h"
-#include "shine/common/version.h"
 #include "shine/io/json_file.h"
 #include "shine/io/jsonl.h"
 #include "shine/io/text_file.h"
@@ -40,7 +38,6 @@ int make_tokenizer(const TokenizerOptions& options) {
 
 int main(int argc, char** argv) {
   CLI::App app("Makes what training needs from files at hand.");
-  app.set_version_flag("--version", "shine_prepare " + shine::version());
   app.require_subcommand(1);
 
   TokenizerOptions tokenizer;
@@ -52,6 +49,5 @@ int main(int argc, char** argv) {
   command->add_option("--min-frequency", tokenizer.trainer.min_frequency, "Pairs seen less often are not merged")
       ->capture_default_str();
   command->add_option("--output", tokenizer.output, "The folder")->required();
-  CLI11_PARSE(app, argc, argv);
-  return shine::run_main("shine_prepare", [&] { return make_tokenizer(tokenizer); });
+  return shine::run_command_line("shine_prepare", app, argc, argv, [&] { return make_tokenizer(tokenizer); });
 }

@@ -1,13 +1,11 @@
 // Text to token ids and back, line by line: JSON strings in, JSON arrays out, or the reverse.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "command_line.h"
 #include "shine/common/error.h"
-#include "shine/common/main_guard.h"
-#include "shine/common/version.h"
 #include "shine/io/json_file.h"
 #include "shine/text/json_text.h"
 #include "shine/text/tokenizer.h"
@@ -59,12 +57,10 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   Options options;
   CLI::App app("Reads one JSON string a line from standard input and prints one JSON array of token ids a line.");
-  app.set_version_flag("--version", "shine_tokenize " + shine::version());
   app.add_option("--tokenizer", options.tokenizer, "Hugging Face model directory, or a tokenizer.json")->required();
   auto* decode = app.add_flag("--decode", options.decode, "The other way: arrays of ids in, strings out");
   app.add_flag("--skip-special", options.skip_special, "Leave special tokens out of decoded text")->needs(decode);
   app.add_flag("--escape-special", options.escape_special, "Read the strings of added tokens as ordinary text")
       ->excludes(decode);
-  CLI11_PARSE(app, argc, argv);
-  return shine::run_main("shine_tokenize", [&] { return run(options); });
+  return shine::run_command_line("shine_tokenize", app, argc, argv, [&] { return run(options); });
 }

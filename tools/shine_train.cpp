@@ -1,5 +1,4 @@
 // Trains one stage from a YAML configuration.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -7,13 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "shine/app/builders.h"
 #include "shine/app/compare_runs.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
-#include "shine/common/main_guard.h"
 #include "shine/common/stop_signals.h"
-#include "shine/common/version.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/text_file.h"
 #include "shine/run/run_folder.h"
 #include "shine/tensor/device.h"
@@ -73,6 +72,7 @@ int train(const Arguments& arguments) {
   const shine::RunFolder run{config.run.dir};
   make_run_folder(run.root);
   const shine::RunLock lock(run);
+  shine::remove_partial_entries(run.root);
   shine::add_log_file(run.log());
   if (shine::is_finished(config)) {
     shine::log_info(shine::str("nothing to do: ", run.root.string(), " is finished"));
@@ -108,36 +108,36 @@ int train(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto body = [&] {
-    CLI::App app{
-        "Trains one stage from a YAML configuration; run again to go on from the newest checkpoint. Exit status 75: "
-        "stopped by a signal or run.max_minutes, run again to go on."};
-    Arguments arguments;
-    app.set_version_flag("--version", "shine_train " + shine::version());
-    auto* config = app.add_option("config", arguments.config, "YAML file");
-    app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
-    app.add_flag(
-        "--check", arguments.check,
-        "validate and print shapes, memory tokens, trainable parameters and a memory estimate; no weights needed");
-    auto* keys = app.add_flag("--keys", arguments.keys, "print every configuration key with type, default and meaning");
-    config->excludes(keys);
-    app.add_option("--compare", arguments.compare,
-                   "print what two run folders differ in: configuration, program, losses; exit status 0 either way")
-        ->type_name("RUN_A RUN_B")
-        ->expected(2)
-        ->excludes(config)
-        ->excludes(keys);
-    CLI11_PARSE(app, argc, argv);
-    if (arguments.keys) {
-      std::fputs(shine::config_help<shine::ExperimentConfig>().c_str(), stdout);
-      return 0;
-    }
-    if (!arguments.compare.empty()) {
-      std::fputs(shine::compare_runs(arguments.compare[0], arguments.compare[1]).c_str(), stdout);
-      return 0;
-    }
-    SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
-    return train(arguments);
-  };
-  return shine::run_main("shine_train", body, shine::memory_cure);
+  CLI::App app{
+      "Trains one stage from a YAML configuration; run again to go on from the newest checkpoint. Exit status 75: "
+      "stopped by a signal or run.max_minutes, run again to go on."};
+  Arguments arguments;
+  auto* config = app.add_option("config", arguments.config, "YAML file");
+  app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
+  app.add_flag(
+      "--check", arguments.check,
+      "validate and print shapes, memory tokens, trainable parameters and a memory estimate; no weights needed");
+  auto* keys = app.add_flag("--keys", arguments.keys, "print every configuration key with type, default and meaning");
+  config->excludes(keys);
+  app.add_option("--compare", arguments.compare,
+                 "print what two run folders differ in: configuration, program, losses; exit status 0 either way")
+      ->type_name("RUN_A RUN_B")
+      ->expected(2)
+      ->excludes(config)
+      ->excludes(keys);
+  return shine::run_command_line(
+      "shine_train", app, argc, argv,
+      [&] {
+        if (arguments.keys) {
+          std::fputs(shine::config_help<shine::ExperimentConfig>().c_str(), stdout);
+          return 0;
+        }
+        if (!arguments.compare.empty()) {
+          std::fputs(shine::compare_runs(arguments.compare[0], arguments.compare[1]).c_str(), stdout);
+          return 0;
+        }
+        SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
+        return train(arguments);
+      },
+      shine::memory_cure);
 }

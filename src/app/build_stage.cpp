@@ -9,6 +9,7 @@
 #include "shine/data/lm_dataset.h"
 #include "shine/data/pretrain_dataset.h"
 #include "shine/data/shifted_contexts.h"
+#include "shine/io/model_files.h"
 #include "shine/ops/linear_cross_entropy.h"
 
 namespace shine {
@@ -117,6 +118,7 @@ void build_backbone(const Experiment& experiment, const DocumentSplit& texts, St
 Stage build_stage(const Experiment& experiment) {
   Stage stage;
   stage.name = config_names(StageName{})[static_cast<std::size_t>(experiment.config.stage.name)];
+  if (experiment.hypernetwork) stage.frozen_fingerprint = ModelFiles(experiment.config.model.path).fingerprint();
   DocumentSplit texts = load_texts(experiment.config);
   switch (experiment.config.stage.name) {
     case StageName::pretrain: build_pretrain(experiment, std::move(texts), stage); break;

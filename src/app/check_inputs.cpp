@@ -2,6 +2,7 @@
 
 #include "shine/app/experiment_config.h"
 #include "shine/common/str.h"
+#include "shine/run/checkpoint_store.h"
 #include "shine/run/weights_source.h"
 
 namespace shine {
@@ -32,11 +33,13 @@ void check_inputs(const ExperimentConfig& config) {
   require("model.path", config.model.path, faults);
   require("model.config", config.model.config, faults);
   if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
-  require("stage.init_from", config.stage.init_from, faults);
+  // A run that goes on has its weights in its own checkpoints.
+  const bool starts = CheckpointStore(config.run.dir).complete().empty();
+  if (starts) require("stage.init_from", config.stage.init_from, faults);
   require_files("data.train", config.data.train, faults);
   require_files("data.validation", config.data.validation, faults);
   faults.throw_if_any("the paths");
-  if (!config.stage.init_from.empty()) find_weights(config.stage.init_from, config.stage.allow_unfinished);
+  if (starts && !config.stage.init_from.empty()) find_weights(config.stage.init_from, config.stage.allow_unfinished);
 }
 
 }  // namespace shine

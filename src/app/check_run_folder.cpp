@@ -4,6 +4,7 @@
 
 #include "shine/app/builders.h"
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
 #include "shine/io/atomic_folder.h"
 #include "shine/run/checkpoint_store.h"
 #include "shine/run/run_folder.h"
@@ -16,9 +17,13 @@ constexpr std::array<std::string_view, 12> kFreeKeys{
     "run.dir:", "run.device:", "run.threads:", "run.max_steps:",   "run.max_minutes:", "run.deterministic:",
     "logging.", "checkpoint.", "evaluation.",  "model.attention:", "model.recompute:", "stage.allow_unfinished:"};
 
-bool is_free(const std::string& difference) {
-  return std::any_of(kFreeKeys.begin(), kFreeKeys.end(),
-                     [&](std::string_view key) { return difference.starts_with(key); });
+/// Of those, what changes the last bits all the same.
+constexpr std::array<std::string_view, 2> kInexactKeys{"model.attention:", "model.recompute:"};
+
+bool is_free(const std::string& difference, bool deterministic) {
+  const auto named = [&](std::string_view key) { return difference.starts_with(key); };
+  if (deterministic && std::any_of(kInexactKeys.begin(), kInexactKeys.end(), named)) return false;
+  return std::any_of(kFreeKeys.begin(), kFreeKeys.end(), named);
 }
 
 /// The configuration of the newest checkpoint whose copy of it is undamaged; a damaged one is skipped at resume too.
@@ -40,7 +45,11 @@ std::optional<ExperimentConfig> saved_config(const std::vector<std::filesystem::
 
 void check_run_folder(const ExperimentConfig& config) {
   const auto checkpoints = CheckpointStore(config.run.dir).complete();
-  if (checkpoints.empty()) return;
+  if (checkpoints.empty()) {
+    if (!read_finished_mark({config.run.dir})) return;
+    throw ConfigError("the run was finished, and its checkpoints are gone", "run.dir " + config.run.dir,
+                      "restore its folder checkpoints, or use another run.dir");
+  }
   if (config.checkpoint.resume == ResumeMode::never) {
     throw ConfigError(str("the folder holds checkpoints already, the newest ", checkpoints.front().filename().string()),
                       "run.dir " + config.run.dir, "use another run.dir, or checkpoint.resume=auto");
@@ -48,7 +57,7 @@ void check_run_folder(const ExperimentConfig& config) {
   const std::optional<ExperimentConfig> saved = saved_config(checkpoints);
   if (!saved) return;
   std::vector<std::string> differences = compare_configs(*saved, config);
-  std::erase_if(differences, is_free);
+  std::erase_if(differences, [&](const std::string& text) { return is_free(text, config.run.deterministic); });
   if (!differences.empty()) {
     throw ConfigError(str("the run there has another configuration: ", join(differences, "; ")),
                       "run.dir " + config.run.dir, "use another run.dir, or the same configuration");
@@ -59,7 +68,14 @@ bool is_finished(const ExperimentConfig& config) {
   const std::optional<FinishedMark> mark = read_finished_mark({config.run.dir});
   if (!mark) return false;
   const std::int64_t wanted = config.run.max_steps > 0 ? config.run.max_steps : mark->total_steps;
-  return mark->step >= std::min(wanted, mark->total_steps);
+  if (mark->step < std::min(wanted, mark->total_steps)) return false;
+  try {
+    verify_folder(CheckpointStore(config.run.dir).folder_of(mark->step));
+  } catch (const Error& damage) {
+    log_warning(str("the run was finished, and its last checkpoint is lost: ", damage.what()));
+    return false;
+  }
+  return true;
 }
 
 }  // namespace shine

@@ -25,6 +25,14 @@ fs::path normalized(const fs::path& folder) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+/// Makes the folder and its parents; what was made survives a power cut.
+void create_folders(const fs::path& folder) {
+  std::vector<fs::path> made;
+  for (fs::path path = folder; !fs::exists(path); path = path.parent_path()) made.push_back(path);
+  fs::create_directories(folder);
+  for (const fs::path& path : made) sync_path(path.parent_path());
+}
+
 void require_absent(const fs::path& path) {
   if (fs::symlink_status(path).type() != fs::file_type::not_found) {
     throw IoError("the folder exists already", path.string(), "remove it or choose another name");
@@ -56,7 +64,7 @@ FolderWriter::FolderWriter(const fs::path& final_path, FolderMark mark) : mark_(
     partial_path_ += str(partial_infix, ::getpid());
     require_absent(final_path_);
     fs::remove_all(partial_path_);
-    fs::create_directories(partial_path_);
+    create_folders(partial_path_);
   });
 }
 
@@ -94,14 +102,14 @@ void remove_folder(const fs::path& folder) {
   });
 }
 
-void remove_partial_folders(const fs::path& parent) {
+void remove_partial_entries(const fs::path& parent) {
   guarded("list", parent, [&] {
     if (!fs::is_directory(parent)) return;
     std::vector<fs::path> partial;
     for (const auto& entry : fs::directory_iterator(parent)) {
       if (entry.path().filename().string().find(partial_infix) != std::string::npos) partial.push_back(entry.path());
     }
-    for (const fs::path& path : partial) remove_folder(path);
+    for (const fs::path& path : partial) fs::remove_all(path);
   });
 }
 

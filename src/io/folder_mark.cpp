@@ -53,7 +53,8 @@ nlohmann::json read_mark(const fs::path& folder) {
   const std::string where = (folder / folder_mark_name).string();
   nlohmann::json mark = read_json_file(where);
   const std::string& algorithm = get_string(mark, "checksum", where);
-  SHINE_CHECK(algorithm == kAlgorithm, FormatError, where, ": checksum ", quote_text(algorithm), ", expected ", kAlgorithm);
+  SHINE_CHECK(algorithm == kAlgorithm, FormatError, where, ": checksum ", quote_text(algorithm), ", expected ",
+              kAlgorithm);
   get_object(mark, "files", where);
   return mark;
 }
@@ -67,11 +68,16 @@ void compare(const fs::path& folder, const std::string& name, const nlohmann::js
   SHINE_CHECK(
       !name.empty() && relative.is_relative() && relative.lexically_normal() == relative && *relative.begin() != "..",
       FormatError, where, ": not a file of this folder");
+  const auto damaged = [&](const std::string& what) {
+    return FormatError("damaged, " + what, (folder / name).string(),
+                       "restore it or use an earlier checkpoint; its run, started again, makes it anew");
+  };
+  if (!fs::exists(folder / name)) throw damaged("the file is missing");
   const FileSum found = sum_of(folder / name);
-  SHINE_CHECK(bytes >= 0 && found.bytes == static_cast<std::size_t>(bytes), FormatError, (folder / name).string(),
-              ": damaged, it has ", found.bytes, " bytes and was written with ", bytes);
-  SHINE_CHECK(found.checksum == checksum, FormatError, (folder / name).string(),
-              ": damaged, its checksum differs from the one it was written with");
+  if (bytes < 0 || found.bytes != static_cast<std::size_t>(bytes)) {
+    throw damaged(str("it has ", found.bytes, " bytes and was written with ", bytes));
+  }
+  if (found.checksum != checksum) throw damaged("its checksum differs from the one it was written with");
 }
 
 }  // namespace

@@ -1,20 +1,14 @@
 #include "shine/run/checkpoint_saver.h"
 
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
+#include "shine/common/timer.h"
 
 namespace shine {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string seconds_text(double seconds) {
   char text[32];
@@ -28,17 +22,17 @@ CheckpointSaver::CheckpointSaver(CheckpointStore store, bool background)
     : store_(std::move(store)), background_(background) {}
 
 void CheckpointSaver::save(const std::function<CheckpointContents()>& snapshot) {
-  const auto start = Clock::now();
+  const Timer waiting;
   finish();
-  waited_ = seconds_since(start);
-  const auto snapshot_start = Clock::now();
+  waited_ = waiting.seconds();
+  const Timer copying;
   const auto held = std::make_shared<const CheckpointContents>(snapshot());
-  snapshot_ = seconds_since(snapshot_start);
+  snapshot_ = copying.seconds();
   folder_ = store_.folder_of(held->progress.step).string();
   const auto write = [store = store_, held] {
-    const auto begin = Clock::now();
+    const Timer writing;
     store.save(*held);
-    return seconds_since(begin);
+    return writing.seconds();
   };
   writing_ = std::async(background_ ? std::launch::async : std::launch::deferred, write);
   if (!background_) finish();

@@ -43,11 +43,14 @@ fs::path CheckpointStore::folder_of(std::int64_t step) const {
 
 std::vector<fs::path> CheckpointStore::complete() const {
   std::map<std::int64_t, fs::path, std::greater<>> found;
-  std::error_code absent;
-  for (const auto& entry : fs::directory_iterator(folder_, absent)) {
-    const auto step = step_of(entry.path());
-    if (step && is_complete(entry.path())) found.emplace(*step, entry.path());
+  // A folder that is there and cannot be listed (a disk that is not mounted) is not one without checkpoints.
+  if (fs::symlink_status(folder_).type() == fs::file_type::not_found) return {};
+  std::error_code fault;
+  for (fs::directory_iterator entry(folder_, fault), end; !fault && entry != end; entry.increment(fault)) {
+    const auto step = step_of(entry->path());
+    if (step && is_complete(entry->path())) found.emplace(*step, entry->path());
   }
+  if (fault) throw IoError("cannot list the checkpoints: " + fault.message(), folder_.string());
   std::vector<fs::path> folders;
   for (auto& [step, path] : found) folders.push_back(path);
   return folders;
@@ -64,8 +67,6 @@ std::optional<CheckpointStore::Found> CheckpointStore::newest_intact(
       return found;
     } catch (const FormatError& damage) {
       on_damage(damage.what());
-    } catch (const IoError& damage) {
-      on_damage(damage.what());
     }
     damaged.push_back(folder);
   }
@@ -76,7 +77,7 @@ std::optional<CheckpointStore::Found> CheckpointStore::newest_intact(
 
 void CheckpointStore::save(const CheckpointContents& contents) const {
   const fs::path folder = folder_of(contents.progress.step);
-  remove_partial_folders(folder_);
+  remove_partial_entries(folder_);
   if (!is_complete(folder)) remove_folder(folder);
   save_checkpoint(folder, contents);
   const std::vector<fs::path> folders = complete();

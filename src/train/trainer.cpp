@@ -12,6 +12,7 @@
 
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
+#include "shine/common/timer.h"
 #include "shine/common/version.h"
 #include "shine/optim/lr_schedule.h"
 #include "shine/run/run_folder.h"
@@ -26,9 +27,9 @@ using Json = nlohmann::ordered_json;
 /// Micro-batches prepared while one is trained on.
 constexpr std::size_t kPreparedAhead = 4;
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+/// Names of the fingerprints that must not change between two parts of a run; those of validation sets may.
+constexpr const char* kTrainData = "train";
+constexpr const char* kFrozenWeights = "frozen weights";
 
 Provenance provenance(at::Device device) {
   return {version(), {{"libtorch", TORCH_VERSION}}, device.str(), at::get_num_threads()};
@@ -58,12 +59,14 @@ Trainer::Trainer(Stage stage, TrainerOptions options)
   last_step_ = progress_.total_steps;
   if (options_.run.max_steps > 0) last_step_ = std::min(options_.run.max_steps, last_step_);
   progress_.sampler = sampler.state();
-  progress_.data_fingerprints["train"] = stage_.train->fingerprint();
+  progress_.data_fingerprints[kTrainData] = stage_.train->fingerprint();
+  progress_.data_fingerprints[kFrozenWeights] = stage_.frozen_fingerprint;
   for (const ValidationSet& set : stage_.validation) {
     progress_.data_fingerprints[set.name] = set.dataset->fingerprint();
   }
   at::manual_seed(seed);
   const std::string metrics_so_far = resume();
+  last_step_ = std::max(last_step_, progress_.step);  // run.max_steps may be below what was reached
   sampler.restore(progress_.sampler);
   loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), kPreparedAhead);
   const RunFolder run{options_.run.dir};
@@ -110,8 +113,10 @@ void Trainer::check_same_data(const std::map<std::string, std::uint64_t>& saved,
   for (const auto& [set, fingerprint] : progress_.data_fingerprints) {
     const auto before = saved.find(set);
     if (before != saved.end() && before->second == fingerprint) continue;
-    SHINE_CHECK(set != "train", ConfigError, where,
+    SHINE_CHECK(set != kTrainData, ConfigError, where,
                 ": the training data has changed since this checkpoint (restore it, or use a new run.dir)");
+    SHINE_CHECK(set != kFrozenWeights, ConfigError, where,
+                ": the backbone's weights have changed since this checkpoint (restore them, or use a new run.dir)");
     log_warning(
         str("validation set `", set, "` has changed since ", where, ": its losses before and after do not compare"));
   }
@@ -150,9 +155,10 @@ std::string Trainer::reason_to_stop() const {
   if (options_.stop_reason) {
     if (std::string reason = options_.stop_reason(); !reason.empty()) return reason;
   }
-  if (options_.run.max_minutes <= 0) return "";
+  // A part of a run that does no step would never end when it is started again and again.
+  if (options_.run.max_minutes <= 0 || longest_step_ == 0) return "";
   const double needed = longest_step_ + saver_.last_seconds();  // one more step, and the save
-  return seconds_since(options_.started) + needed < 60 * options_.run.max_minutes ? "" : "run.max_minutes";
+  return Timer(options_.started).seconds() + needed < 60 * options_.run.max_minutes ? "" : "run.max_minutes";
 }
 
 TrainSummary Trainer::run() {
@@ -197,12 +203,12 @@ std::vector<ModelBatch> Trainer::next_step_batches() {
 }
 
 void Trainer::train_one_step() {
-  const auto start = std::chrono::steady_clock::now();
+  const Timer timer;
   const double rate =
       learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress_.step, progress_.total_steps);
   TrainStep step(*stage_.objective, optimizer_, options_.optimizer, stage_.penalty);
   const StepResult result = step.run(next_step_batches(), rate);
-  const double seconds = seconds_since(start);
+  const double seconds = timer.seconds();
   ++progress_.step;
   progress_.optimizer_steps = optimizer_.steps();
   progress_.tokens += result.tokens;

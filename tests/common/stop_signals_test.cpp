@@ -36,6 +36,19 @@ TEST(StopSignalsTest, HeldTheFirstIsNotedAndTheSecondEnds) {
   EXPECT_EXIT(body(), testing::KilledBySignal(SIGTERM), "stopping after this step");
 }
 
+TEST(StopSignalsTest, AHangUpCountsUnlessItIsIgnored) {
+  for (const bool ignored : {false, true}) {
+    const auto former = ::signal(SIGHUP, ignored ? SIG_IGN : SIG_DFL);
+    {
+      StopSignals signals;
+      signals.hold();
+      ::raise(SIGHUP);
+      EXPECT_EQ(signals.received(), ignored ? "" : "SIGHUP");
+    }
+    ::signal(SIGHUP, former);
+  }
+}
+
 TEST(StopSignalsTest, AfterwardsTheFormerHandlingIsBack) {
   {
     StopSignals signals;

@@ -35,8 +35,15 @@ inline void expect_equal_metrics(const std::filesystem::path& left, const std::f
 }
 
 inline void expect_equal_checkpoints(const std::filesystem::path& left, const std::filesystem::path& right, int step) {
-  for (const char* name : {"trained.safetensors", "optimizer.safetensors"}) {
-    const std::filesystem::path inner = std::filesystem::path("checkpoints") / ("step-" + std::to_string(step)) / name;
+  const std::filesystem::path folder = std::filesystem::path("checkpoints") / ("step-" + std::to_string(step));
+  const auto state_of = [&](const std::filesystem::path& run) {
+    nlohmann::json state = nlohmann::json::parse(read_bytes(run / folder / "state.json"));
+    state.erase("seconds");
+    return state;
+  };
+  EXPECT_EQ(state_of(left), state_of(right));
+  for (const char* name : {"trained.safetensors", "optimizer.safetensors", "random.safetensors"}) {
+    const std::filesystem::path inner = folder / name;
     const std::string expected = read_bytes(left / inner);
     ASSERT_GT(expected.size(), 1000U) << (left / inner);
     EXPECT_TRUE(expected == read_bytes(right / inner)) << inner << " differs";

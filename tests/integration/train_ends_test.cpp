@@ -62,10 +62,11 @@ TEST_F(TrainEnds, ASignalSavesAndExitsWith75) {
 }
 
 TEST_F(TrainEnds, TheTimeLimitSavesAndExitsWith75) {
-  // A limit that has passed when the first step is done.
+  // A limit that has passed before the first step, which is done all the same.
   const Outcome first = run_in("time", {"run.max_minutes=0.0001"});
   EXPECT_EQ(first.status, 75) << first.err;
-  EXPECT_NE(first.err.find("stopped by run.max_minutes after step "), std::string::npos) << first.err;
+  EXPECT_NE(first.err.find("stopped by run.max_minutes after step 1:"), std::string::npos) << first.err;
+  EXPECT_TRUE(fs::exists(folder("time/checkpoints/step-1/DONE")));
   EXPECT_FALSE(fs::exists(folder("time/FINISHED")));
   ASSERT_EQ(run_in("time").status, 0);
   expect_the_undisturbed_end("time");
@@ -93,6 +94,50 @@ TEST_F(TrainEnds, ADamagedCheckpointIsSkippedWithAMessage) {
   EXPECT_NE(rest.err.find("checkpoint skipped: " + newest.string() + ": damaged"), std::string::npos) << rest.err;
   EXPECT_NE(rest.err.find("step-16 after step 16"), std::string::npos) << rest.err;
   expect_the_undisturbed_end("damaged");
+}
+
+TEST_F(TrainEnds, AFinishedRunWhoseLastCheckpointIsDamagedMakesItAnew) {
+  ASSERT_EQ(run_in("mended").status, 0);
+  const fs::path last = folder("mended/checkpoints/step-40/optimizer.safetensors");
+  fs::resize_file(last, fs::file_size(last) - 1);
+  const Outcome again = run_in("mended");
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.err.find("its last checkpoint is lost: " + last.string()), std::string::npos) << again.err;
+  expect_the_undisturbed_end("mended");
+}
+
+TEST_F(TrainEnds, AFinishedRunWithoutItsCheckpointsIsNotStartedAnew) {
+  ASSERT_EQ(run_in("lost", {"run.max_steps=8"}).status, 0);
+  fs::rename(folder("lost/checkpoints"), folder("elsewhere"));
+  const auto before = snapshot(folder("lost"));
+  for (const bool dangling : {false, true}) {
+    if (dangling) fs::create_directory_symlink(folder("not mounted"), folder("lost/checkpoints"));
+    const Outcome outcome = run_in("lost", {"run.max_steps=12"});
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_EQ(snapshot(folder("lost")), before);
+  }
+}
+
+TEST_F(TrainEnds, AnotherBackboneIsNoticed) {
+  const std::string model = tiny_->file("other-model");
+  fs::copy(tiny_->file("backbone/model"), model);
+  ASSERT_EQ(run_in("backbones", {"run.max_steps=4", "model.path=" + model}).status, 0);
+  std::string weights = read_bytes(model + "/model.safetensors");
+  weights[weights.size() - 2] ^= 1;
+  write_bytes(model + "/model.safetensors", weights);
+  const Outcome outcome = run_in("backbones", {"model.path=" + model});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_NE(outcome.err.find("the backbone's weights have changed since this checkpoint"), std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(TrainEnds, AResumeDoesNotNeedWhatTheRunStartedFrom) {
+  ASSERT_EQ(run_in("origin", {"run.max_steps=4"}).status, 0);
+  const std::string from = "stage.init_from=" + folder("origin").string();
+  ASSERT_EQ(run_in("heir", {from, "run.max_steps=4"}).status, 0);
+  fs::remove_all(folder("origin"));
+  const Outcome rest = run_in("heir", {from, "run.max_steps=8"});
+  EXPECT_EQ(rest.status, 0) << rest.err;
 }
 
 TEST_F(TrainEnds, AFullDiskIsOneLineAndHarmsNothing) {

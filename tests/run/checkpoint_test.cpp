@@ -114,7 +114,7 @@ TEST(Checkpoint, MissingAndShortenedFilesAreNoticed) {
   fs::resize_file(path / "optimizer.safetensors", 20);
   EXPECT_THROW(read_checkpoint(path), FormatError);
   fs::remove(path / "optimizer.safetensors");
-  EXPECT_THROW(read_checkpoint(path), IoError);
+  EXPECT_THROW(read_checkpoint(path), FormatError);
 }
 
 /// Rewrites state.json and the mark, as another program might.
@@ -204,6 +204,16 @@ TEST(CheckpointStore, IgnoresIncompleteAndForeignFolders) {
   store.save(contents_at(99));  // takes the place of the incomplete one
   EXPECT_EQ(store.complete(), (std::vector{store.folder_of(99)}));
   EXPECT_EQ(read_checkpoint_progress(store.folder_of(99)).step, 99);
+}
+
+TEST(CheckpointStore, AFolderThatCannotBeListedIsNotAnEmptyOne) {
+  const TemporaryFolder folder;
+  const CheckpointStore store(folder.path());
+  fs::create_directory_symlink(folder.path() / "not mounted", folder.path() / "checkpoints");
+  EXPECT_THROW(store.complete(), IoError);
+  fs::remove(folder.path() / "checkpoints");
+  write_file_atomically(folder.path() / "checkpoints", "a file");
+  EXPECT_THROW(store.complete(), IoError);
 }
 
 TEST(CheckpointStore, ADamagedNewestIsSkippedWithItsReason) {

@@ -1,13 +1,11 @@
 // Measures one optimizer step of SHINE training with random weights and tokens.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "../command_line.h"
 #include "bench_size.h"
 #include "machine.h"
-#include "shine/common/main_guard.h"
 #include "shine/common/str.h"
-#include "shine/common/version.h"
 #include "shine/io/text_file.h"
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
@@ -128,28 +126,26 @@ StepReport run_benchmark(const StepOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_main("bench_step", [&] {
-    CLI::App app{
-        "Measures one optimizer step: tokens/s, time of each part, peak memory, share of the floor, operations."};
-    StepOptions options;
-    app.set_version_flag("--version", "bench_step " + version());
-    app.add_option("--size", options.size, str("model and batches: ", join(size_names(), ", ")))->capture_default_str();
-    app.add_option("--dtype", options.dtype, "dtype of the frozen weights")
-        ->check(CLI::IsMember({"float32", "bfloat16"}))
-        ->capture_default_str();
-    app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-    app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
-    app.add_option("--steps", options.steps, "steps measured, each on batches of its own; the median counts")
-        ->check(CLI::Range(1, 10000))
-        ->capture_default_str();
-    app.add_option("--warmup", options.warmup, "steps before them")->check(CLI::Range(0, 1000))->capture_default_str();
-    app.add_option("--seed", options.seed, "of weights, lengths and tokens")->capture_default_str();
-    app.add_option("--ops", options.ops, "operations listed; 0 = no profile")
-        ->check(CLI::Range(0, 1000))
-        ->capture_default_str();
-    app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
-    app.add_option("--json", options.json, "also write the numbers to this file");
-    CLI11_PARSE(app, argc, argv);
+  CLI::App app{
+      "Measures one optimizer step: tokens/s, time of each part, peak memory, share of the floor, operations."};
+  StepOptions options;
+  app.add_option("--size", options.size, str("model and batches: ", join(size_names(), ", ")))->capture_default_str();
+  app.add_option("--dtype", options.dtype, "dtype of the frozen weights")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
+  app.add_option("--steps", options.steps, "steps measured, each on batches of its own; the median counts")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--warmup", options.warmup, "steps before them")->check(CLI::Range(0, 1000))->capture_default_str();
+  app.add_option("--seed", options.seed, "of weights, lengths and tokens")->capture_default_str();
+  app.add_option("--ops", options.ops, "operations listed; 0 = no profile")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
+  app.add_option("--json", options.json, "also write the numbers to this file");
+  return run_command_line("bench_step", app, argc, argv, [&] {
     const StepReport report = run_benchmark(options);
     print_report(report);
     if (!options.json.empty()) write_file_atomically(options.json, to_json(report).dump(2) + "\n");

@@ -1,5 +1,4 @@
 // Measures how fast a tokenizer encodes and decodes: the texts of files, and texts that are hard by design.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -8,10 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "../command_line.h"
 #include "shine/common/error.h"
-#include "shine/common/main_guard.h"
 #include "shine/common/parallel.h"
-#include "shine/common/version.h"
 #include "shine/io/json_file.h"
 #include "shine/io/text_file.h"
 #include "shine/text/json_text.h"
@@ -200,28 +198,24 @@ void write_hard_texts(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_main("bench_tokenizer", [&] {
-    CLI::App app{"Measures bytes per second of encode and decode: texts of files, and texts that are hard by design."};
-    Options options;
-    app.set_version_flag("--version", "bench_tokenizer " + version());
-    app.add_option("--tokenizer", options.tokenizer, "Hugging Face model directory, or a tokenizer.json")->required();
-    app.add_option("files", options.files, "Text files");
-    app.add_option("--document-bytes", options.document_bytes,
-                   "Files are cut into documents of this size, at line ends")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
-    app.add_option("--hard-bytes", options.hard_bytes, "Size of each hard text; 0 = none")->capture_default_str();
-    app.add_option("--threads", options.threads, "Threads over texts, beside the figures for one")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
-    app.add_option("--repeats", options.repeats, "Measurements; the median counts")
-        ->check(CLI::Range(1, 1000))
-        ->capture_default_str();
-    app.add_option("--json", options.json_file, "Write the figures to this file");
-    auto* write =
-        app.add_option("--write-hard-texts", options.hard_texts_file, "Write the hard texts, measure nothing");
-    app.add_flag("--serve", options.serve, "Answer the commands of scripts/bench_tokenizer.py")->excludes(write);
-    CLI11_PARSE(app, argc, argv);
+  CLI::App app{"Measures bytes per second of encode and decode: texts of files, and texts that are hard by design."};
+  Options options;
+  app.add_option("--tokenizer", options.tokenizer, "Hugging Face model directory, or a tokenizer.json")->required();
+  app.add_option("files", options.files, "Text files");
+  app.add_option("--document-bytes", options.document_bytes, "Files are cut into documents of this size, at line ends")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--hard-bytes", options.hard_bytes, "Size of each hard text; 0 = none")->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads over texts, beside the figures for one")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--repeats", options.repeats, "Measurements; the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--json", options.json_file, "Write the figures to this file");
+  auto* write = app.add_option("--write-hard-texts", options.hard_texts_file, "Write the hard texts, measure nothing");
+  app.add_flag("--serve", options.serve, "Answer the commands of scripts/bench_tokenizer.py")->excludes(write);
+  return run_command_line("bench_tokenizer", app, argc, argv, [&] {
     if (options.serve) {
       serve(options);
     } else if (!options.hard_texts_file.empty()) {

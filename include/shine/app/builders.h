@@ -48,10 +48,12 @@ void warn_about_memory(const ExperimentDescription& description, at::Device devi
 void export_decoder(const Experiment& experiment, const std::filesystem::path& directory);
 
 /// Refuses to mix runs: throws ConfigError where run.dir holds checkpoints of a configuration that differs in anything
-/// that changes the numbers (all differences are listed), or where it holds any and checkpoint.resume is `never`.
+/// that changes the numbers (all differences are listed), where it holds any and checkpoint.resume is `never`, and
+/// where it is finished and holds none.
 void check_run_folder(const ExperimentConfig& config);
 
-/// True where run.dir has been trained to the end that the configuration asks for.
+/// True where run.dir has been trained to the end that the configuration asks for and the checkpoint of that end is
+/// intact; a damaged one is a warning, and the run has to go on from the one before.
 bool is_finished(const ExperimentConfig& config);
 
 TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device);

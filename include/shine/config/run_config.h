@@ -58,8 +58,8 @@ struct RunConfig {
     v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name));
     v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0));
     v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0));
-    v("max_minutes", max_minutes, "save and stop (exit 75) before the process has run so long; 0 = no limit",
-      at_least(0));
+    v("max_minutes", max_minutes,
+      "save and stop (exit 75) before the process has run so long, after a step at least; 0 = no limit", at_least(0));
     v("deterministic", deterministic, "only kernels that give the same bits every time; a resume needs equal threads");
   }
 };

@@ -39,7 +39,8 @@ class FolderWriter {
 bool is_complete(const std::filesystem::path& folder);
 
 /// Compares files of a complete folder with their checksums in the mark: the one named, or all that the mark lists.
-/// Throws IoError (absent folder or file), FormatError naming the file (no mark, other size, other content).
+/// Throws IoError (absent folder, unreadable file), FormatError naming the file (no mark; missing, other size or
+/// content).
 void verify_file(const std::filesystem::path& folder, const std::string& name);
 void verify_folder(const std::filesystem::path& folder);
 
@@ -47,7 +48,8 @@ void verify_folder(const std::filesystem::path& folder);
 /// absent. Throws IoError.
 void remove_folder(const std::filesystem::path& folder);
 
-/// Removes the partial folders that killed writers left in `parent`, which may be absent. Throws IoError.
-void remove_partial_folders(const std::filesystem::path& parent);
+/// Removes the partial files and folders that killed writers left in `parent`, which may be absent. Nobody else may be
+/// writing there. Throws IoError.
+void remove_partial_entries(const std::filesystem::path& parent);
 
 }  // namespace shine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -23,6 +24,10 @@ class ModelFiles {
 
   /// Throws FormatError for an unknown name.
   RawTensor tensor(const std::string& name) const;
+
+  /// A hash of names, types, shapes and samples of every tensor's bytes: other weights have another one, in practice,
+  /// while a model of any size is hashed at once.
+  std::uint64_t fingerprint() const;
 
   /// The file that holds the tensor, for messages; the directory for an unknown name.
   std::filesystem::path where(const std::string& name) const;

@@ -26,7 +26,7 @@ class CheckpointStore {
   /// checkpoint already, IoError.
   void save(const CheckpointContents& contents) const;
 
-  /// Folders with the mark DONE, by step, the newest first.
+  /// Folders with the mark DONE, by step, the newest first. Throws IoError where they cannot be listed.
   std::vector<std::filesystem::path> complete() const;
 
   struct Found {
@@ -36,7 +36,7 @@ class CheckpointStore {
 
   /// The newest checkpoint whose checksums hold, read in full. A damaged one is set aside as "step-<n>.damaged", so
   /// that the step can be saved again, and `on_damage` is told why. Nothing where the run has no checkpoint;
-  /// FormatError where it has some and none is intact (none is set aside then).
+  /// FormatError where it has some and none is intact (none is set aside then), IoError where one cannot be read.
   std::optional<Found> newest_intact(const std::function<void(const std::string& reason)>& on_damage) const;
 
   std::filesystem::path folder_of(std::int64_t step) const;

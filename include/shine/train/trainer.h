@@ -25,6 +25,7 @@ struct Stage {
   std::vector<ValidationSet> validation;
   std::shared_ptr<const Objective> objective;
   PenaltyConfig penalty;
+  std::uint64_t frozen_fingerprint = 0;  ///< of weights that are read and not trained, by which a resume notices others
   /// All weights a checkpoint keeps, frozen ones of the hypernetwork too.
   std::function<std::vector<std::pair<std::string, at::Tensor>>()> weights;
 };

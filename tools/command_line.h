@@ -1,0 +1,33 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "shine/common/error.h"
+#include "shine/common/main_guard.h"
+#include "shine/common/version.h"
+
+namespace shine {
+
+/// run_main for a program with a command line: reads it into what `app` is bound to, then runs the body. --help and
+/// --version print and end with 0; a wrong command line is an error as any other, one line and status 1.
+inline int run_command_line(const std::string& program, CLI::App& app, int argc, char** argv,
+                            const std::function<int()>& body, std::string_view memory_cure = "") {
+  app.set_version_flag("--version", program + " " + version());
+  const auto parse_and_run = [&] {
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::Success& asked) {
+      return app.exit(asked);
+    } catch (const CLI::ParseError& fault) {
+      const std::string what = fault.what();
+      throw ConfigError(what.substr(0, what.find('\n')), "command line", "see " + program + " --help");
+    }
+    return body();
+  };
+  return run_main(program, parse_and_run, memory_cure);
+}
+
+}  // namespace shine
