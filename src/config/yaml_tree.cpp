@@ -5,6 +5,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
 
@@ -219,7 +220,10 @@ void parse_events(const std::string& text, const YamlSource& source, YAML::Event
     parser.HandleNextDocument(handler);  // finds nothing, or the start of a second document
   } catch (const YAML::Exception& fault) {
     const int line = fault.mark.is_null() ? 0 : fault.mark.line;
-    throw ConfigError(str("not YAML: ", fault.msg), source.place(line), cure_of(text, source));
+    std::string what = fault.msg;  // may quote a character of the text, whatever it is
+    std::replace_if(
+        what.begin(), what.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; }, '?');
+    throw ConfigError("not YAML: " + what, source.place(line), cure_of(text, source));
   }
 }
 
