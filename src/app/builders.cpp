@@ -8,7 +8,6 @@
 #include "shine/io/atomic_folder.h"
 #include "shine/io/safetensors.h"
 #include "shine/io/text_file.h"
-#include "shine/run/checkpoint_store.h"
 #include "shine/run/weights_source.h"
 #include "shine/tensor/device.h"
 #include "shine/text/special_tokens.h"
@@ -67,8 +66,7 @@ std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config,
                                                  const Tokenizer& tokenizer) {
   const std::int64_t new_tokens = missing_rows(decoder, tokenizer);
   auto hypernetwork = std::make_unique<Hypernetwork>(decoder, hypernetwork_options(config, new_tokens));
-  const bool goes_on = !CheckpointStore(config.run.dir).complete().empty();
-  if (config.stage.init_from.empty() || goes_on) {
+  if (config.stage.init_from.empty() || has_checkpoint(config)) {
     hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
   } else {
     const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);

@@ -28,13 +28,16 @@ void require_files(const std::string& key, const std::vector<std::string>& paths
 
 }  // namespace
 
+bool has_checkpoint(const ExperimentConfig& config) {
+  return !CheckpointStore(config.run.dir).complete().empty();
+}
+
 void check_inputs(const ExperimentConfig& config) {
   Faults faults;
   require("model.path", config.model.path, faults);
   require("model.config", config.model.config, faults);
   if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
-  // A run that goes on has its weights in its own checkpoints.
-  const bool starts = CheckpointStore(config.run.dir).complete().empty();
+  const bool starts = !has_checkpoint(config);
   if (starts) require("stage.init_from", config.stage.init_from, faults);
   require_files("data.train", config.data.train, faults);
   require_files("data.validation", config.data.validation, faults);

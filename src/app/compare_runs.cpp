@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "shine/app/experiment_config.h"
 #include "shine/common/error.h"
+#include "shine/common/format.h"
 #include "shine/io/json_file.h"
 #include "shine/io/jsonl.h"
 #include "shine/run/checkpoint_store.h"
@@ -93,24 +93,17 @@ Run read_run(const std::filesystem::path& folder) {
   return run;
 }
 
-template <class... Values>
-std::string print(const char* format, Values... values) {
-  char text[256];
-  std::snprintf(text, sizeof text, format, values...);
-  return text;
-}
-
 /// Lines of a name, the values of A and B, and B - A.
 class Table {
  public:
-  void add(const std::string& name, std::optional<double> a, std::optional<double> b, const char* format = "%.5f") {
-    const auto cell = [&](std::optional<double> value) { return value ? print(format, *value) : std::string("-"); };
-    const std::string difference = a && b ? print("%+.3g", *b - *a) : "";
+  void add(const std::string& name, std::optional<double> a, std::optional<double> b, const char* pattern = "%.5f") {
+    const auto cell = [&](std::optional<double> value) { return value ? format(pattern, *value) : std::string("-"); };
+    const std::string difference = a && b ? format("%+.3g", *b - *a) : "";
     add(name, cell(a), cell(b), difference);
   }
   void add(const std::string& name, const std::string& a, const std::string& b, const std::string& difference = "") {
     text_ += name + std::string(name.size() < 40 ? 40 - name.size() : 1, ' ');
-    text_ += print(" %16s %16s %12s", a.c_str(), b.c_str(), difference.c_str());
+    text_ += format(" %16s %16s %12s", a.c_str(), b.c_str(), difference.c_str());
     text_.erase(text_.find_last_not_of(' ') + 1);
     text_ += '\n';
   }
@@ -219,7 +212,7 @@ std::string compare_losses(const Run& a, const Run& b) {
                    ? "different"
                    : str("identical for ", equal, equal == 1 ? " logged step, different" : " logged steps, different"),
                " from step ", step,
-               " on: ", print("%.9g and %.9g, B - A %+.3g", loss, other->second, other->second - loss), "\n");
+               " on: ", format("%.9g and %.9g, B - A %+.3g", loss, other->second, other->second - loss), "\n");
   }
   if (equal == 0) return "training losses: no step in common\n";
   return str("training losses: identical for all ", equal, " logged steps in common\n");

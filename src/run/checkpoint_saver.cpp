@@ -1,23 +1,13 @@
 #include "shine/run/checkpoint_saver.h"
 
-#include <cstdio>
 #include <memory>
 
+#include "shine/common/format.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 #include "shine/common/timer.h"
 
 namespace shine {
-namespace {
-
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f s", seconds);
-  return text;
-}
-
-}  // namespace
-
 CheckpointSaver::CheckpointSaver(CheckpointStore store, bool background)
     : store_(std::move(store)), background_(background) {}
 
@@ -46,8 +36,9 @@ void CheckpointSaver::finish() {
   if (!writing_.valid()) return;
   const double written = writing_.get();
   last_seconds_ = snapshot_ + written;
-  log_info(str("saved ", folder_, ": snapshot ", seconds_text(snapshot_), " after waiting ", seconds_text(waited_),
-               " for the save before, written in ", seconds_text(written), background_ ? " in the background" : ""));
+  log_info(str("saved ", folder_, ": snapshot ", format("%.3f s", snapshot_), " after waiting ",
+               format("%.3f s", waited_), " for the save before, written in ", format("%.3f s", written),
+               background_ ? " in the background" : ""));
 }
 
 }  // namespace shine

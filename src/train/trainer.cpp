@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
+#include "shine/common/format.h"
 #include "shine/common/logging.h"
 #include "shine/common/timer.h"
 #include "shine/common/version.h"
@@ -33,13 +33,6 @@ constexpr const char* kFrozenWeights = "frozen weights";
 
 Provenance provenance(at::Device device) {
   return {version(), {{"libtorch", TORCH_VERSION}}, device.str(), at::get_num_threads()};
-}
-
-template <class... Parts>
-std::string print(const char* format, Parts... parts) {
-  char text[256];
-  std::snprintf(text, sizeof text, format, parts...);
-  return text;
 }
 
 }  // namespace
@@ -256,10 +249,10 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
   metrics_->write(event);
   const double per_step = progress_.seconds / static_cast<double>(progress_.step);
   line_.show(progress_.step, last_step_,
-             print("step %lld/%lld  loss %.4f  ppl %.2f  lr %.2e  grad %.3f  %.0f tok/s  left %s",
-                   static_cast<long long>(progress_.step), static_cast<long long>(last_step_), result.loss,
-                   std::exp(result.loss), rate, result.norms.global_norm, speed,
-                   duration_text(per_step * static_cast<double>(last_step_ - progress_.step)).c_str()));
+             format("step %lld/%lld  loss %.4f  ppl %.2f  lr %.2e  grad %.3f  %.0f tok/s  left %s",
+                    static_cast<long long>(progress_.step), static_cast<long long>(last_step_), result.loss,
+                    std::exp(result.loss), rate, result.norms.global_norm, speed,
+                    duration_text(per_step * static_cast<double>(last_step_ - progress_.step)).c_str()));
 }
 
 void Trainer::run_validation() {
@@ -280,8 +273,8 @@ void Trainer::run_validation() {
                      {"labels", result.labels},
                      {"samples", result.samples}});
     line_.interrupt();
-    log_info(print("step %lld  validation %s: loss %.4f  ppl %.3f", static_cast<long long>(progress_.step),
-                   result.name.c_str(), result.loss, std::exp(result.loss)));
+    log_info(format("step %lld  validation %s: loss %.4f  ppl %.3f", static_cast<long long>(progress_.step),
+                    result.name.c_str(), result.loss, std::exp(result.loss)));
   }
   progress_.validated_step = progress_.step;
 }

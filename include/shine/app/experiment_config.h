@@ -69,6 +69,9 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {},
                                         ConfigOrigins* origins = nullptr);
 
+/// True where run.dir holds a checkpoint: the run has its weights there, and stage.init_from is not read.
+bool has_checkpoint(const ExperimentConfig& config);
+
 /// Throws ConfigError that lists every file or folder the configuration names and that does not exist, and what
 /// find_weights throws for stage.init_from.
 void check_inputs(const ExperimentConfig& config);
