@@ -22,10 +22,25 @@ constexpr std::array<std::string_view, 2> config_names(SpecialTokenUse) {
   return {"parse", "escape"};
 }
 
-/// pretrain: reconstruction and completion through the generated LoRA; backbone: plain causal language model.
-enum class StageName { pretrain, backbone };
-constexpr std::array<std::string_view, 2> config_names(StageName) {
-  return {"pretrain", "backbone"};
+/// pretrain: reconstruction and completion through the generated LoRA; ift_mqa, ift_1qa: multi-turn and one-question
+/// answering through it; backbone: a causal language model, the decoder itself.
+enum class StageName { pretrain, ift_mqa, ift_1qa, backbone };
+constexpr std::array<std::string_view, 4> config_names(StageName) {
+  return {"pretrain", "ift_mqa", "ift_1qa", "backbone"};
+}
+
+/// texts: documents; questions: contexts with questions or conversations about them (data/qa_items.h).
+enum class DataForm { texts, questions };
+constexpr std::array<std::string_view, 2> config_names(DataForm) {
+  return {"texts", "questions"};
+}
+
+/// What happens to a context or conversation above its maximum length. drop: left out; cut: loses its end; split: a
+/// conversation goes on in further samples with the same context (a single turn or a context over the limit is
+/// dropped).
+enum class OverLong { drop, cut, split };
+constexpr std::array<std::string_view, 3> config_names(OverLong) {
+  return {"drop", "cut", "split"};
 }
 
 /// How the L1 norms of the generated vectors are reduced: mean over the step's samples, or plain sum (published).
@@ -46,7 +61,7 @@ struct TextConfig {
 
   template <class V>
   void visit(V& v) {
-    v("tokenizer", tokenizer, "folder with tokenizer.json; empty = model.path", file_path());
+    v("tokenizer", tokenizer, "folder with tokenizer.json or tokenizer.model; empty = model.path", file_path());
     v("vocabulary", vocabulary, "rows in the softmax: all of the model's, or the tokenizer's only (published)");
     v("special_tokens", special_tokens, "special-token strings inside texts: parse (published) or escape");
     v("context_max_length", context_max_length, "longest context, tokens", at_least(1));
@@ -59,6 +74,7 @@ struct StageConfig {
   StageName name = StageName::pretrain;
   std::string init_from;
   bool allow_unfinished = false;
+  bool from_scratch = false;
   double completion_frequency = 0.5;
   double completion_drop_min = 0.1;
   double completion_drop_max = 0.3;
@@ -67,6 +83,8 @@ struct StageConfig {
   double adapter_reg = 0.0;
   RegularizerForm adapter_reg_form = RegularizerForm::mean;
   double repeat_share = 0.0;
+  double reconstruction_share = 0.0;
+  int64_t extra_meta_lora_rank = -1;
 
   bool operator==(const StageConfig&) const = default;
 
@@ -76,6 +94,7 @@ struct StageConfig {
     v("init_from", init_from, "weights to start from: a run's folder, a checkpoint, or a published folder",
       file_path());
     v("allow_unfinished", allow_unfinished, "start from the newest checkpoint of a run that is not finished");
+    v("from_scratch", from_scratch, "stages ift_mqa and ift_1qa: start from new weights, without init_from");
     v("completion_frequency", completion_frequency, "probability of completion instead of reconstruction",
       in_range(0, 1));
     v("completion_drop_min", completion_drop_min, "smallest share of words dropped from the context", in_range(0, 1));
@@ -84,31 +103,42 @@ struct StageConfig {
     v("train_new_tokens", train_new_tokens, "train the embedding rows made for added tokens");
     v("adapter_reg", adapter_reg, "weight of the L1 norm of the generated vector", at_least(0));
     v("adapter_reg_form", adapter_reg_form, "reduction of that norm over samples");
-    v("repeat_share", repeat_share, "share of documents rendered as a conversation that repeats the text",
+    v("repeat_share", repeat_share,
+      "stage backbone: share of documents, or of samples, that are a conversation repeating the text", in_range(0, 1));
+    v("reconstruction_share", reconstruction_share, "share of samples that ask for the context itself (<RECON>)",
       in_range(0, 1));
+    v("extra_meta_lora_rank", extra_meta_lora_rank,
+      "-1: train the Meta-LoRA; 0: freeze it; above 0: freeze it and train a second one of this rank", at_least(-1));
   }
 };
 
-/// Training and validation texts: .txt (documents split by a line) or .jsonl (a field `text`).
+/// Training and validation data. Texts: .txt (documents split by a line) or .jsonl (a field `text`); questions: .jsonl.
 struct DataConfig {
+  DataForm form = DataForm::texts;
   std::vector<std::string> train;
   std::vector<std::string> validation;
   double validation_share = 0.0001;
   std::string separator;
   int64_t max_texts = 0;
   int64_t open_groups = 100;
+  OverLong over_long = OverLong::drop;
+  bool check_overlap = true;
 
   bool operator==(const DataConfig&) const = default;
 
   template <class V>
   void visit(V& v) {
+    v("form", form, "what the files of stage backbone hold; stage pretrain reads texts, ift_mqa and ift_1qa questions");
     v("train", train, "training files, .txt or .jsonl", file_path());
     v("validation", validation, "validation files; empty = split off the training texts", file_path());
     v("validation_share", validation_share, "share of the training texts split off for validation",
       from_to_below(0, 1));
     v("separator", separator, "line between documents of a .txt file; empty = a blank line");
-    v("max_texts", max_texts, "training texts read at most; 0 = all", at_least(0));
-    v("open_groups", open_groups, "groups kept open while texts are packed", at_least(1));
+    v("max_texts", max_texts, "training texts, or contexts with questions, read at most; 0 = all", at_least(0));
+    v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
+      at_least(0));
+    v("over_long", over_long, "questions: contexts and conversations above their maximum length");
+    v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error");
   }
 };
 

@@ -105,21 +105,6 @@ struct CheckpointConfig {
   }
 };
 
-struct EvaluationConfig {
-  int64_t every_steps = 1000;
-  int64_t max_samples = 100;
-  bool at_start = true;
-
-  bool operator==(const EvaluationConfig&) const = default;
-
-  template <class V>
-  void visit(V& v) {
-    v("every_steps", every_steps, "optimizer steps between validations; 0 = never during training", at_least(0));
-    v("max_samples", max_samples, "validation groups used at most", at_least(1));
-    v("at_start", at_start, "validate before the first step");
-  }
-};
-
 struct LoggingConfig {
   LogLevel level = LogLevel::info;
   int64_t every_steps = 1;
