@@ -1,6 +1,7 @@
 # shine_add_library(NAME [TORCH] HDRS .. SRCS ..)  one folder of src/ as objects of libshine
 # shine_add_test(NAME [TORCH] [INTEGRATION] SRCS ..)  sources of one of the four test programs
-# shine_add_tool(NAME [TORCH] [NO_INSTALL] SRCS .. [DEPS ..])   one program in bin/
+# shine_add_tool(NAME [TORCH|BASE] [NO_INSTALL] SRCS .. [DEPS ..])   one program in bin/; BASE: with the code without
+#                                                               torch linked in, so that it does not load LibTorch
 # TORCH marks code that includes torch headers; all else also builds with SHINE_WITH_TORCH=OFF.
 
 function(shine_add_library name)
@@ -38,13 +39,21 @@ function(shine_use_torch target)
 endfunction()
 
 function(shine_add_tool name)
-  cmake_parse_arguments(ARG "TORCH;NO_INSTALL" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;BASE;NO_INSTALL" "" "SRCS;DEPS" ${ARGN})
   if(ARG_TORCH AND NOT SHINE_WITH_TORCH)
     return()
   endif()
   add_executable(${name} ${ARG_SRCS})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${name} PRIVATE shine shine_flags CLI11::CLI11 nlohmann_json::nlohmann_json ${ARG_DEPS})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tools)
+  if(ARG_BASE)
+    get_property(base_objects GLOBAL PROPERTY SHINE_BASE_OBJECTS)
+    target_sources(${name} PRIVATE ${base_objects})
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include)
+    target_link_libraries(${name} PRIVATE ${SHINE_BASE_LIBRARIES})
+  else()
+    target_link_libraries(${name} PRIVATE shine)
+  endif()
+  target_link_libraries(${name} PRIVATE shine_flags CLI11::CLI11 nlohmann_json::nlohmann_json ${ARG_DEPS})
   if(ARG_TORCH)
     shine_use_torch(${name})
     target_link_libraries(${name} PRIVATE ${TORCH_LIBRARIES})

@@ -12,7 +12,7 @@ readonly CUDA_WHEELS=(nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-c
 readonly CUDA_WHEELS_VERSION=13.0
 readonly DEBIAN_PACKAGES=(
   g++ clang libclang-rt-dev cmake ninja-build pkg-config git ca-certificates ccache libyaml-cpp-dev libspdlog-dev
-  nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev libgtest-dev libxxhash-dev zlib1g-dev)
+  nlohmann-json3-dev libpcre2-dev libsentencepiece-dev libutf8proc-dev libcli11-dev libgtest-dev libxxhash-dev zlib1g-dev)
 readonly PYTHON_PACKAGES=(python3 python3-venv)
 
 say() { printf 'setup: %s\n' "$*"; }

@@ -5,8 +5,8 @@
 
 #include "io/quote_text.h"
 #include "shine/common/error.h"
-#include "text/added_vocabulary.h"
 #include "text/byte_level.h"
+#include "text/encode_around_added.h"
 #include "text/nfc.h"
 #include "text/tokenizer_file.h"
 
@@ -16,31 +16,6 @@ namespace {
 std::filesystem::path tokenizer_path(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
 }
-
-bool overlaps_any(std::span<const TextSpan> ranges, TextSpan span) {
-  const auto after = std::partition_point(ranges.begin(), ranges.end(),
-                                          [&](const TextSpan& range) { return range.end <= span.begin; });
-  return after != ranges.end() && after->begin < span.end;
-}
-
-void check_ranges(std::span<const TextSpan> ranges, std::size_t size) {
-  std::size_t end = 0;
-  for (const TextSpan& range : ranges) {
-    if (range.begin < end || range.end < range.begin || range.end > size)
-      throw ConfigError(str("escaped bytes ", range.begin, " to ", range.end, " of a text of ", size,
-                            " bytes: expected ascending ranges within the text"));
-    end = range.end;
-  }
-}
-
-// One text on its way to tokens: how the stages' positions lead back to the text as given.
-struct TextSource {
-  const OffsetMap& repairs;  // of invalid bytes
-  std::span<const TextSpan> escaped;
-
-  TextSpan original(TextSpan span) const { return repairs.to_source(span); }
-  bool is_escaped(TextSpan span) const { return !escaped.empty() && overlaps_any(escaped, original(span)); }
-};
 
 }  // namespace
 
@@ -171,25 +146,10 @@ BpeTokenizer::BpeTokenizer(const std::filesystem::path& path)
 BpeTokenizer::~BpeTokenizer() = default;
 
 Encoding BpeTokenizer::encode_with_escapes(std::string_view given, std::span<const TextSpan> escaped) const {
-  check_ranges(escaped, given.size());
-  OffsetMap repairs;
-  std::string repaired;
-  const bool valid = is_valid_utf8(given);
-  if (!valid) repaired = replace_invalid_utf8(given, &repairs);
-  const std::string_view text = valid ? given : std::string_view(repaired);
-
-  const TextSource source{repairs, escaped};
-  const auto is_escaped = [&](TextSpan span) { return source.is_escaped(span); };
-  Encoding result;
-  for (const auto& [id, span] : parts_->added.split(text, AddedVocabulary::Form::raw, is_escaped)) {
-    if (id) {
-      result.ids.push_back(*id);
-      result.offsets.push_back(source.original(span));
-    } else {
-      parts_->encode_part(text.substr(span.begin, span.end - span.begin), span.begin, source, result);
-    }
-  }
-  return result;
+  return encode_around_added(parts_->added, given, escaped,
+                             [&](std::string_view part, std::size_t begin, const TextSource& source, Encoding& result) {
+                               parts_->encode_part(part, begin, source, result);
+                             });
 }
 
 std::string_view BpeTokenizer::token_bytes(std::int64_t id) const {

@@ -2,6 +2,7 @@
 
 #include "shine/common/error.h"
 #include "shine/text/bpe_tokenizer.h"
+#include "shine/text/sentencepiece_tokenizer.h"
 #include "text/utf8.h"
 
 namespace shine {
@@ -9,6 +10,15 @@ namespace {
 
 void check_id(std::int64_t id) {
   if (id < 0) throw ConfigError(str("cannot decode the negative token id ", id));
+}
+
+/// The token's bytes, without the space that it loses where nothing has been decoded before it.
+std::string_view next_bytes(const Tokenizer& tokenizer, std::int64_t id, bool& at_start) {
+  std::string_view bytes = tokenizer.token_bytes(id);
+  const LeadingSpace space = at_start ? tokenizer.leading_space(id) : LeadingSpace::keep;
+  if (space != LeadingSpace::keep) bytes.remove_prefix(1);
+  if (!bytes.empty() || space == LeadingSpace::drop_first) at_start = false;
+  return bytes;
 }
 
 }  // namespace
@@ -21,14 +31,25 @@ Encoding Tokenizer::encode(std::string_view text, SpecialTokens treatment) const
 
 std::string Tokenizer::decode(std::span<const std::int64_t> ids, bool skip_special) const {
   std::string bytes;
+  bool at_start = true;
   for (const std::int64_t id : ids) {
     check_id(id);
-    if (!skip_special || !is_special(id)) bytes += token_bytes(id);
+    if (!skip_special || !is_special(id)) bytes += next_bytes(*this, id, at_start);
   }
   return is_valid_utf8(bytes) ? bytes : replace_invalid_utf8(bytes);
 }
 
+bool has_tokenizer(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "tokenizer.json") || std::filesystem::exists(folder / "tokenizer.model");
+}
+
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) {
+    if (!has_tokenizer(path)) throw IoError("neither tokenizer.json nor tokenizer.model is there", path.string());
+    if (!std::filesystem::exists(path / "tokenizer.json")) return std::make_unique<SentencePieceTokenizer>(path);
+  } else if (path.extension() == ".model") {
+    return std::make_unique<SentencePieceTokenizer>(path);
+  }
   return std::make_unique<BpeTokenizer>(path);
 }
 
@@ -38,7 +59,7 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
 std::string StreamDecoder::push(std::int64_t id) {
   check_id(id);
   if (skip_special_ && tokenizer_->is_special(id)) return {};
-  pending_ += tokenizer_->token_bytes(id);
+  pending_ += next_bytes(*tokenizer_, id, at_start_);
   std::string_view rest = pending_;
   while (!rest.empty()) {
     const Utf8Unit unit = next_utf8_unit(rest);
@@ -53,6 +74,7 @@ std::string StreamDecoder::push(std::int64_t id) {
 std::string StreamDecoder::finish() {
   std::string last = replace_invalid_utf8(pending_);
   pending_.clear();
+  at_start_ = true;
   return last;
 }
 

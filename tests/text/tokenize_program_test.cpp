@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <fstream>
 
+#include "shine/data/qa_items.h"
+#include "shine/text/chat_template.h"
+#include "shine/text/special_tokens.h"
 #include "support/paths.h"
 
 namespace shine {
@@ -81,6 +84,41 @@ TEST(Programs, HelpAndVersion) {
     EXPECT_EQ(run(program, "--help", "").status, 0);
     EXPECT_EQ(run(program, "--version", "").output.find(std::string(program) + " 0."), 0U);
   }
+}
+
+/// The small world's tokenizer: every name and value is one token, the same in a note and as an answer.
+TEST(PrepareProgram, TrainsASentencePieceTokenizerWithWholeWords) {
+  const test::TemporaryFolder folder;
+  const std::string world = folder.path() / "world", output = folder.path() / "tokenizer";
+  ASSERT_EQ(run("shine_prepare", "tiny-world --notes 300 --validation 20 --output " + world, "").status, 0);
+  for (const std::string kind : {"sentencepiece-unigram", "sentencepiece-bpe"}) {
+    const std::string arguments = "tokenizer --kind " + kind + " --vocab-size 320 --input " + world +
+                                  "/tokenizer.txt --words " + world + "/words.txt --output " + output;
+    const Outcome trained = run("shine_prepare", arguments, "");
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    EXPECT_NE(trained.output.find("a tokenizer of 320 ids"), std::string::npos) << trained.output;
+    const auto tokenizer = load_tokenizer(output);
+    EXPECT_EQ(tokenizer->size(), 320);
+    for (const QaItem& item : read_qa_items(world + "/validation.jsonl")) {
+      const auto note = tokenizer->encode(item.context).ids;
+      for (const QaQuestion& question : item.questions) {
+        const auto answer = tokenizer->encode(question.answers.front()).ids;
+        ASSERT_EQ(answer.size(), 1U) << question.answers.front();
+        EXPECT_EQ(std::count(note.begin(), note.end(), answer.front()), 1);
+        const std::vector<ChatMessage> turn = {{"user", question.question}, {"assistant", question.answers.front()}};
+        auto labels = tokenize_chat(*tokenizer, turn).labels;
+        std::erase(labels, kIgnoredLabel);
+        EXPECT_EQ(labels, (std::vector<std::int64_t>{answer.front(), require_token(*tokenizer, kMessageEnd)}));
+      }
+      EXPECT_EQ(tokenizer->decode(note), item.context);
+    }
+  }
+  const Outcome fault = run(
+      "shine_prepare",
+      "tokenizer --kind sentencepiece-bpe --vocab-size 90000 --input " + world + "/tokenizer.txt --output " + output,
+      "");
+  EXPECT_EQ(fault.status, 1);
+  EXPECT_NE(fault.output.find("Vocabulary size too high"), std::string::npos) << fault.output;
 }
 
 }  // namespace

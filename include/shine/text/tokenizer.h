@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -43,6 +44,14 @@ struct AddedToken {
   bool normalized = false;   // matched in the normalised text instead of the raw one
 };
 
+/// What decode() does with the space that a token begins with while the text is still empty: the model of the
+/// vocabulary may have put it before the text (sentencepiece's dummy prefix).
+enum class LeadingSpace {
+  keep,
+  drop_first,  // only the first such token loses it
+  drop_each,
+};
+
 /// Text to token ids and back. Constant members may be called from several threads at once.
 class Tokenizer {
  public:
@@ -62,6 +71,9 @@ class Tokenizer {
   /// The bytes one token adds to a decoded text, possibly a part of a character; empty for an unknown id.
   virtual std::string_view token_bytes(std::int64_t id) const = 0;
 
+  /// Of a token whose bytes begin with a space: whether it loses it at the start of a decoded text.
+  virtual LeadingSpace leading_space(std::int64_t) const { return LeadingSpace::keep; }
+
   virtual bool is_special(std::int64_t id) const = 0;
 
   /// By the token's string as the vocabulary file spells it ("Ġthe" for " the" in a byte-level vocabulary).
@@ -78,8 +90,16 @@ class Tokenizer {
   virtual std::vector<std::int64_t> add_tokens(std::span<const AddedToken> tokens) = 0;
 };
 
-/// Opens the tokenizer of a Hugging Face model directory (or a tokenizer.json itself).
-/// Throws IoError, FormatError, or UnsupportedError naming the part of the file that this project has not.
+/// The files that make a folder's tokenizer: what to copy with a model.
+inline constexpr std::array<std::string_view, 4> tokenizer_files = {"tokenizer.json", "tokenizer.model",
+                                                                    "tokenizer_config.json", "added_tokens.json"};
+
+/// True if the folder holds a tokenizer that load_tokenizer reads.
+bool has_tokenizer(const std::filesystem::path& folder);
+
+/// Opens the tokenizer of a Hugging Face model directory: tokenizer.json if it is there, else tokenizer.model; or a
+/// tokenizer.json or .model file itself. Throws IoError, FormatError, or UnsupportedError naming the part of the file
+/// that this project has not.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 /// Decodes ids as they are generated. What is returned is always valid UTF-8: the bytes of an unfinished character are
@@ -98,7 +118,8 @@ class StreamDecoder {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  std::string pending_;  // start of a character, at most three bytes
+  bool at_start_ = true;  // leading spaces may be dropped
+  std::string pending_;   // start of a character, at most three bytes
 };
 
 }  // namespace shine
