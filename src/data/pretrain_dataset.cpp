@@ -2,10 +2,10 @@
 
 #include <array>
 #include <numeric>
-#include <span>
 #include <utility>
 
 #include "data/random_streams.h"
+#include "data/token_row.h"
 #include "shine/common/error.h"
 #include "shine/common/hash.h"
 #include "shine/data/words.h"
@@ -20,25 +20,6 @@ constexpr double reconstruction = -1.0;
 
 std::vector<std::int64_t> request(const Tokenizer& tokenizer, std::string_view task_token) {
   return tokenize_chat(tokenizer, std::array{ChatMessage{"user", std::string(task_token)}}).ids;
-}
-
-/// Shortens the row to `max_length`; returns how many tokens went.
-std::int64_t cut(std::vector<std::int64_t>& ids, std::int64_t max_length) {
-  const auto excess = static_cast<std::int64_t>(ids.size()) - max_length;
-  if (excess <= 0) return 0;
-  ids.resize(static_cast<std::size_t>(max_length));
-  return excess;
-}
-
-void append(std::vector<std::int64_t>& row, std::span<const std::int64_t> ids) {
-  row.insert(row.end(), ids.begin(), ids.end());
-}
-
-std::uint64_t hash_text(std::string_view text, std::span<const std::int64_t> ids) {
-  Fnv1a hash;
-  hash.add(std::uint64_t{text.size()}).add_bytes(text);
-  for (const std::int64_t id : ids) hash.add(id);
-  return hash.value();
 }
 
 }  // namespace

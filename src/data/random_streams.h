@@ -14,6 +14,8 @@ enum class RandomPurpose : std::uint64_t {
   pretrain_sample = 3,
   document_order = 4,
   repeated_documents = 5,
+  question_sample = 6,
+  question_split = 7,
 };
 
 /// The stream of `purpose` at a place (epoch, index), where it has one.

@@ -17,7 +17,6 @@ struct OpenGroup {
 
 TextGroups pack_texts(const std::vector<std::int64_t>& costs, std::int64_t max_cost, std::size_t open_groups) {
   SHINE_CHECK(max_cost > 0, ConfigError, "texts cannot be packed into conversations of ", max_cost, " tokens");
-  SHINE_CHECK(open_groups > 0, ConfigError, "packing needs at least one open group");
 
   TextGroups packed;
   std::vector<OpenGroup> places;
@@ -25,12 +24,12 @@ TextGroups pack_texts(const std::vector<std::int64_t>& costs, std::int64_t max_c
   for (std::size_t text = 0; text < costs.size(); ++text) {
     const std::int64_t cost = costs[text];
     used += std::min(cost, max_cost);
+    if (cost > max_cost || open_groups == 0) packed.groups.push_back({text});
     if (cost > max_cost) {
-      packed.groups.push_back({text});
       ++packed.report.over_long;
       packed.report.tokens_cut += cost - max_cost;
-      continue;
     }
+    if (cost > max_cost || open_groups == 0) continue;
     auto place = std::ranges::find_if(places, [cost](const OpenGroup& group) { return group.room >= cost; });
     if (place == places.end() && places.size() < open_groups) {
       place = places.insert(place, OpenGroup{{}, max_cost});

@@ -92,4 +92,18 @@ std::string_view trim_whitespace(std::string_view text) {
   return text.substr(begin, end - begin);
 }
 
+std::string join_words(std::string_view text) {
+  std::string result;
+  WordReader words(text);
+  while (const auto word = words.next()) {
+    if (!result.empty()) result += ' ';
+    result += *word;
+  }
+  return result;
+}
+
+bool is_blank(std::string_view text) {
+  return !WordReader(text).next();
+}
+
 }  // namespace shine

@@ -9,6 +9,7 @@
 #include "io/posix_file.h"
 #include "io/quote_text.h"
 #include "shine/common/error.h"
+#include "shine/common/format.h"
 #include "shine/io/atomic_folder.h"
 #include "shine/io/json_file.h"
 
@@ -39,9 +40,7 @@ FileSum sum_of(const fs::path& path) {
     XXH3_64bits_update(state.get(), buffer.data(), got);
     sum.bytes += got;
   }
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(XXH3_64bits_digest(state.get())));
-  sum.checksum = text;
+  sum.checksum = hex_digits(XXH3_64bits_digest(state.get()));
   return sum;
 }
 

@@ -5,7 +5,6 @@
 
 #include "io/quote_text.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
 #include "shine/io/json_file.h"
 
 namespace shine {
@@ -41,22 +40,8 @@ ModelFiles::ModelFiles(const std::filesystem::path& directory) : directory_(dire
 }
 
 std::uint64_t ModelFiles::fingerprint() const {
-  constexpr std::size_t samples = 64, sample_bytes = 64;
   Fnv1a hash;
-  for (const std::string& name : names_) {
-    const RawTensor raw = tensor(name);
-    hash.add(std::uint64_t{name.size()}).add_bytes(name).add_bytes(name_of(raw.dtype));
-    for (const std::int64_t size : raw.shape) hash.add(size);
-    const std::string_view bytes(reinterpret_cast<const char*>(raw.data), raw.bytes);
-    if (bytes.size() <= samples * sample_bytes) {
-      hash.add_bytes(bytes);
-      continue;
-    }
-    const std::size_t last = bytes.size() - sample_bytes;
-    for (std::size_t i = 0; i < samples; ++i) {
-      hash.add_bytes(bytes.substr(last / (samples - 1) * i, sample_bytes));
-    }
-  }
+  for (const std::string& name : names_) add_tensor(hash, name, tensor(name));
   return hash.value();
 }
 

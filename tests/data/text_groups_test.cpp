@@ -56,7 +56,13 @@ TEST(TextGroups, EveryTextOnceAndNoGroupTooFull) {
 
 TEST(TextGroups, RefusesImpossibleLimits) {
   EXPECT_THROW(pack_texts({1}, 0, 1), ConfigError);
-  EXPECT_THROW(pack_texts({1}, 1, 0), ConfigError);
+}
+
+TEST(TextGroups, WithoutOpenGroupsEveryTextIsAGroup) {
+  const TextGroups packed = pack_texts({3, 1, 9, 2}, 8, 0);
+  EXPECT_EQ(packed.groups, (std::vector<std::vector<std::size_t>>{{0}, {1}, {2}, {3}}));
+  EXPECT_EQ(packed.report.over_long, 1U);
+  EXPECT_EQ(packed.report.tokens_cut, 1);
 }
 
 }  // namespace

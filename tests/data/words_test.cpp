@@ -43,5 +43,12 @@ TEST(Words, InvalidBytesArePartsOfWords) {
   EXPECT_EQ(first_words("a\xff b\x80 \xc3", 2, false), "a\xff b\x80");
 }
 
+TEST(Words, JoinWords) {
+  EXPECT_EQ(join_words(" one\n\u00a0 two\t"), "one two");
+  EXPECT_EQ(join_words(" \n"), "");
+  EXPECT_TRUE(is_blank(" \n\u3000"));
+  EXPECT_FALSE(is_blank(" . "));
+}
+
 }  // namespace
 }  // namespace shine

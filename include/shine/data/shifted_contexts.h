@@ -2,14 +2,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "shine/common/hash.h"
 #include "shine/data/dataset.h"
 
 namespace shine {
 
-/// Each sample with the context of the next one (the last with the first's): the control that shows whether what is
-/// generated from a context is about that context. Needs two samples at least.
+/// Each sample with the context of the next one that has another (the first follows the last): the control that shows
+/// whether what is generated from a context is about that context. Where all samples have one context, it stays.
 class ShiftedContexts : public Dataset {
  public:
   explicit ShiftedContexts(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
@@ -18,7 +19,12 @@ class ShiftedContexts : public Dataset {
 
   Sample sample(std::int64_t epoch, std::size_t index) const override {
     Sample own = dataset_->sample(epoch, index);
-    own.context_ids = dataset_->sample(epoch, (index + 1) % size()).context_ids;
+    for (std::size_t step = 1; step < size(); ++step) {
+      Sample other = dataset_->sample(epoch, (index + step) % size());
+      if (other.context_ids == own.context_ids) continue;
+      own.context_ids = std::move(other.context_ids);
+      break;
+    }
     return own;
   }
 

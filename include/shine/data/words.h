@@ -20,4 +20,10 @@ std::string first_words(std::string_view text, std::size_t keep, bool collapse_w
 /// `text` without the white space at both ends.
 std::string_view trim_whitespace(std::string_view text);
 
+/// All words of the text joined by single spaces.
+std::string join_words(std::string_view text);
+
+/// True for a text without a word.
+bool is_blank(std::string_view text);
+
 }  // namespace shine

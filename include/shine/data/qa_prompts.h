@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shine/config/evaluation_config.h"
+#include "shine/text/message.h"
+#include "shine/text/tokenizer.h"
+
+namespace shine {
+
+/// multi_turn: a sample is a conversation about a context; one_question: a sample is one question with its answer.
+enum class QaForm { multi_turn, one_question };
+
+/// The pattern with the context in place of {context} and the question in place of {question}. What is put in is not
+/// searched again.
+std::string fill_prompt(std::string_view pattern, std::string_view context, std::string_view question);
+
+/// What a method shows of a context and asks about it (SPEC section 9), the same in training and evaluation. Methods
+/// shine and shuffled: the question alone. in_context: multi_turn has the context in the system message, one_question
+/// in the user's (or in a system message of its own, question_system_in_context). naive and sft: a system message, no
+/// context.
+class QaPrompts {
+ public:
+  /// Throws ConfigError naming the key whose pattern lacks {question}, lacks {context} where the method is in_context,
+  /// or has {context} where it is naive or sft.
+  QaPrompts(Method method, QaForm form, const PromptConfig& prompts);
+
+  /// The system message; none where the method has none or its pattern is empty.
+  std::vector<ChatMessage> opening(std::string_view context) const;
+
+  /// The user's message that asks the question.
+  ChatMessage ask(std::string_view context, std::string_view question) const;
+
+  /// Opening, the earlier turns as they were said, and the question.
+  std::vector<ChatMessage> messages(std::string_view context, std::span<const ChatMessage> history,
+                                    std::string_view question) const;
+
+  /// The ids of messages() and of what the answer begins behind: "<|im_start|>assistant\n", then the empty think block
+  /// where the configuration asks for it (never with shine and shuffled).
+  std::vector<std::int64_t> tokenize(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
+                                     SpecialTokens contents = SpecialTokens::parse) const;
+
+  bool has_think_block() const { return think_block_; }
+
+ private:
+  std::string system_pattern_;
+  std::string user_pattern_ = "{question}";
+  bool think_block_ = false;
+};
+
+}  // namespace shine

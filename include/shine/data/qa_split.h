@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "shine/config/data_config.h"
+#include "shine/data/qa_items.h"
+
+namespace shine {
+
+/// Items to train on and items kept for validation.
+struct QaSplit {
+  std::vector<QaItem> train;
+  std::vector<QaItem> validation;
+};
+
+/// Sets about `share` of the contexts apart with all their items, at least one where share > 0, the same ones for the
+/// same seed. Equal contexts go to the same side; both sides keep their order. Throws ConfigError when share is outside
+/// [0, 1) or there are fewer than two different contexts to split.
+QaSplit split_qa_items(std::vector<QaItem> items, double share, std::uint64_t seed);
+
+/// Reads the files of the configuration (max_texts limits the training items) and splits off validation: the validation
+/// files where there are any, else validation_share. Throws what reading and splitting throw, ConfigError for a context
+/// in both kinds of files where check_overlap is set, and where there is no item to train on.
+QaSplit load_qa_items(const DataConfig& config, std::uint64_t seed);
+
+}  // namespace shine
