@@ -31,8 +31,17 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   return str("(", join(shape, ", "), ")");
 }
 
-void list_faults(std::vector<std::string>& faults, const char* kind, const std::vector<std::string>& names) {
-  if (!names.empty()) faults.push_back(str(names.size(), " ", kind, ": ", join(names, ", ")));
+/// Tensors named in an error, of each kind: a model of another size differs in all of its hundreds.
+constexpr std::size_t kNamed = 8;
+
+void list_faults(std::vector<std::string>& faults, const char* kind, std::vector<std::string> names) {
+  if (names.empty()) return;
+  const std::size_t count = names.size();
+  if (count > kNamed) {
+    names.resize(kNamed);
+    names.push_back(str("and ", count - kNamed, " more"));
+  }
+  faults.push_back(str(count, " ", kind, ": ", join(names, ", ")));
 }
 
 void check_names_and_shapes(const ParameterList& parameters, const RawTensorDict& source, const std::string& where) {

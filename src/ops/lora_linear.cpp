@@ -1,6 +1,7 @@
 #include "shine/ops/lora_linear.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -105,10 +106,39 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
   }
 };
 
+/// In inference mode: consecutive adapters that serve equally many tokens are one batched product.
+at::Tensor infer(const LoraLinearInput& in) {
+  const auto type = in.x.scalar_type();
+  const at::Tensor a = in.a.to(type), b = in.b.to(type), c = in.c.defined() ? in.c.to(type) : in.c;
+  const at::Tensor y = at::linear(in.x, in.weight, if_defined(in.bias));
+  const auto length = [&](std::int64_t i) {
+    return in.spans[static_cast<std::size_t>(i) + 1] - in.spans[static_cast<std::size_t>(i)];
+  };
+  for (std::int64_t first = 0, next = 0; first < a.size(0); first = next) {
+    const std::int64_t each = length(first);
+    while (next < a.size(0) && length(next) == each) ++next;
+    if (each == 0) continue;
+    const std::int64_t start = in.spans[static_cast<std::size_t>(first)], count = next - first;
+    const at::Tensor x = in.x.narrow(0, start, count * each);
+    at::Tensor part = y.narrow(0, start, count * each);
+    if (count == 1) {
+      part.addmm_(x.mm(a[first]), b[first]);
+      if (c.defined()) part.add_(c[first]);
+      continue;
+    }
+    part = part.view({count, each, b.size(2)});
+    const at::Tensor down = x.view({count, each, a.size(1)}).bmm(a.narrow(0, first, count));  // (count, each, r)
+    part.baddbmm_(down, b.narrow(0, first, count));
+    if (c.defined()) part.add_(c.narrow(0, first, count).unsqueeze(1));
+  }
+  return y;
+}
+
 }  // namespace
 
 at::Tensor lora_linear(const LoraLinearInput& in) {
   check(in);
+  if (c10::InferenceMode::is_enabled()) return infer(in);
   return LoraLinear::apply(in.x, in.weight, if_defined(in.bias), in.a, in.b, if_defined(in.c), in.spans);
 }
 

@@ -1,7 +1,10 @@
 #include "shine/ops/rms_norm.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "cpu_inference.h"
 
 namespace shine {
 namespace {
@@ -44,6 +47,8 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (c10::InferenceMode::is_enabled())
+    return cpu_kernel_takes(x) ? cpu_rms_norm(x, weight, eps) : rms_norm_plain(x, weight, eps);
   return RmsNorm::apply(x, weight, eps);
 }
 

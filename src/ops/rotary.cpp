@@ -1,7 +1,10 @@
 #include "shine/ops/rotary.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "cpu_inference.h"
 
 namespace shine {
 namespace {
@@ -44,6 +47,9 @@ RotaryTable make_rotary_table(const at::Tensor& positions, std::int64_t head_dim
 }
 
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
+  if (c10::InferenceMode::is_enabled()) {
+    return cpu_kernel_takes(x) ? cpu_rotary(x, table) : rotate(x, table.cos, table.sin);
+  }
   return Rotary::apply(x, table.cos, table.sin);
 }
 

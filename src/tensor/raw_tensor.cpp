@@ -1,6 +1,7 @@
 #include "shine/tensor/raw_tensor.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace shine {
 
@@ -12,6 +13,21 @@ std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>
     if (__builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
   }
   return static_cast<std::size_t>(bytes);
+}
+
+void add_tensor(Fnv1a& hash, const std::string& name, const RawTensor& tensor) {
+  constexpr std::size_t samples = 64, sample_bytes = 64;
+  hash.add(std::uint64_t{name.size()}).add_bytes(name).add_bytes(name_of(tensor.dtype));
+  for (const std::int64_t size : tensor.shape) hash.add(size);
+  const std::string_view bytes(reinterpret_cast<const char*>(tensor.data), tensor.bytes);
+  if (bytes.size() <= samples * sample_bytes) {
+    hash.add_bytes(bytes);
+    return;
+  }
+  const std::size_t last = bytes.size() - sample_bytes;
+  for (std::size_t i = 0; i < samples; ++i) {
+    hash.add_bytes(bytes.substr(last / (samples - 1) * i, sample_bytes));
+  }
 }
 
 }  // namespace shine

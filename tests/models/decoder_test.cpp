@@ -10,24 +10,6 @@ namespace {
 
 constexpr double kRounding = 2e-6;
 
-LoraTree random_tree(const LoraSpec& spec, std::int64_t adapters, std::uint64_t seed) {
-  LoraTree tree;
-  tree.layers.resize(static_cast<std::size_t>(spec.layers));
-  for (LoraLayer& layer : tree.layers) {
-    for (const Projection p : kProjections) {
-      layer[p].a = random_tensor({adapters, spec[p].in, 2}, ++seed) * 0.3;
-      layer[p].b = random_tensor({adapters, 2, spec[p].out}, ++seed) * 0.3;
-      if (spec[p].has_bias) layer[p].c = random_tensor({adapters, spec[p].out}, ++seed) * 0.3;
-    }
-  }
-  return tree;
-}
-
-LoraTree one_adapter(LoraTree tree, std::int64_t index) {
-  for_each_tensor(tree, [&](const std::string&, at::Tensor& tensor) { tensor = tensor.narrow(0, index, 1); });
-  return tree;
-}
-
 TokenRows pack(const std::vector<std::vector<std::int64_t>>& rows) {
   return TokenRows::pack(rows, at::kCPU);
 }
@@ -39,6 +21,16 @@ class DecoderKinds : public testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Families, DecoderKinds, testing::Bool(), [](const auto& tested) {
   return tested.param ? std::string("LlamaWithBiases") : std::string("Qwen3");
 });
+
+TEST_P(DecoderKinds, NormsAreThoseOfTheNamedWeights) {
+  const auto decoder = tiny_decoder(config());
+  const at::Tensor norms = decoder->projection_norms();
+  EXPECT_EQ(norms.sizes(), at::IntArrayRef({2, 7}));
+  std::map<std::string, double> named;
+  for (const ParameterSlot& slot : decoder->parameters().slots()) named[slot.name] = slot.tensor->norm().item<double>();
+  EXPECT_NEAR(norms[0][0].item<double>(), named.at("model.layers.0.self_attn.q_proj.weight"), 1e-5);
+  EXPECT_NEAR(norms[1][6].item<double>(), named.at("model.layers.1.mlp.down_proj.weight"), 1e-5);
+}
 
 TEST_P(DecoderKinds, RowsAloneEqualRowsInABatchInBothLayouts) {
   const auto rows = random_rows({7, 1, 12, 4}, 1);

@@ -63,6 +63,25 @@ inline std::unique_ptr<Decoder> tiny_decoder(const DecoderConfig& config = tiny_
   return decoder;
 }
 
+/// Random A, B and C of rank 2 for every projection.
+inline LoraTree random_tree(const LoraSpec& spec, std::int64_t adapters, std::uint64_t seed) {
+  LoraTree tree;
+  tree.layers.resize(static_cast<std::size_t>(spec.layers));
+  for (LoraLayer& layer : tree.layers) {
+    for (const Projection p : kProjections) {
+      layer[p].a = random_tensor({adapters, spec[p].in, 2}, ++seed) * 0.3;
+      layer[p].b = random_tensor({adapters, 2, spec[p].out}, ++seed) * 0.3;
+      if (spec[p].has_bias) layer[p].c = random_tensor({adapters, spec[p].out}, ++seed) * 0.3;
+    }
+  }
+  return tree;
+}
+
+inline LoraTree one_adapter(LoraTree tree, std::int64_t index) {
+  for_each_tensor(tree, [&](const std::string&, at::Tensor& tensor) { tensor = tensor.narrow(0, index, 1); });
+  return tree;
+}
+
 inline HypernetworkOptions tiny_options() {
   HypernetworkOptions options;
   options.config.lora_rank = 2;

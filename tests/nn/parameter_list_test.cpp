@@ -68,6 +68,19 @@ TEST(LoadParameters, ListsEveryFaultAtOnce) {
   EXPECT_FALSE(module.weight.defined());
 }
 
+TEST(LoadParameters, NamesTheFirstOfManyFaults) {
+  const Module module;
+  RawTensorDict source = file_of({});
+  for (const char name : std::string("abcdefghij")) source.emplace(std::string(1, name), to_raw(at::zeros({})));
+  try {
+    load_parameters(module.list, source, float32(), "model.safetensors");
+    FAIL() << "loaded";
+  } catch (const ShapeError& error) {
+    EXPECT_NE(std::string(error.what()).find("10 unexpected: a, b, c, d, e, f, g, h, and 2 more"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(LoadParameters, ReshapingIsNotLoading) {
   const Module module;  // equal numbers of values, another shape
   const auto source =

@@ -35,8 +35,8 @@ class ParameterList {
 };
 
 /// Fills every slot from `source`. The values become tensors of `options`' dtype and device; where they already
-/// are, the file's mapped bytes are used in place. Throws ShapeError that lists all missing, unexpected and
-/// mis-shaped tensors at once, and FormatError for a tensor that does not hold floating-point values; `where` names the
+/// are, the file's mapped bytes are used in place. Throws ShapeError that counts all missing, unexpected and
+/// mis-shaped tensors at once and names the first of each, and FormatError for a tensor that does not hold floating-point values; `where` names the
 /// source in both. After the first nothing is changed.
 void load_parameters(const ParameterList& parameters, const RawTensorDict& source, const at::TensorOptions& options,
                      const std::string& where);

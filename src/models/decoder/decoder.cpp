@@ -1,10 +1,12 @@
 #include "shine/models/decoder/decoder.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <cmath>
 
 #include "shine/common/error.h"
+#include "shine/ops/cached_attention.h"
 #include "shine/ops/checkpoint.h"
 #include "shine/ops/linear_cross_entropy.h"
 #include "shine/ops/lora_linear.h"
@@ -27,12 +29,20 @@ void for_each_weight(AnyLayer& layer, Function f) {
 
 }  // namespace
 
+/// The cache that a batch of new tokens continues.
+struct Decoder::CachedRows {
+  KvCache& cache;
+  std::optional<CachedAttentionPlan> plan;  ///< none: every row with new tokens begins with them
+};
+
 /// What every projection of a layer needs beside its input.
 struct Decoder::LayerContext {
   const RowLayout& rows;
   const RotaryTable& rotary;
   const LoraLayer* lora;
   const std::vector<std::int64_t>& spans;
+  const CachedRows* cached = nullptr;
+  std::int64_t layer = 0;  ///< in the cache
 };
 
 Decoder::Decoder(DecoderConfig config, DecoderOptions options)
@@ -65,6 +75,16 @@ void Decoder::declare_parameters() {
   }
   parameters_.add("model.norm.weight", {hidden}, final_norm_);
   if (!config_.tied_embeddings) parameters_.add("lm_head.weight", {config_.vocab_size, hidden}, lm_head_);
+}
+
+at::Tensor Decoder::projection_norms() const {
+  std::vector<at::Tensor> norms;
+  for (const Layer& layer : layers_) {
+    for (const Linear& linear : layer.projections) {
+      norms.push_back(at::linalg_vector_norm(linear.weight.detach(), 2, {}, /*keepdim=*/false, at::kFloat));
+    }
+  }
+  return at::stack(norms).view({config_.layers, -1}).to(at::kCPU, at::kDouble);
 }
 
 void Decoder::set_trained() {
@@ -101,6 +121,20 @@ at::Tensor Decoder::project(const Layer& layer, Projection projection, const at:
   return lora_linear({x, linear.weight, linear.bias, lora.a, lora.b, lora.c, context.spans});
 }
 
+/// @param q, k, v  rotated; (N, heads, d) and twice (N, kv_heads, d)
+at::Tensor Decoder::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const LayerContext& context) const {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+  if (context.cached != nullptr) {
+    KvCache& cache = context.cached->cache;
+    cache.append(context.layer, k, v);
+    if (context.cached->plan) {
+      return context.cached->plan->attend(q, cache.keys(context.layer), cache.values(context.layer), scale);
+    }
+  }
+  return causal_attention(q, k, v, context.rows, scale, options_.attention);
+}
+
 at::Tensor Decoder::attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
   const std::int64_t tokens = x.size(0), d = config_.head_dim;
   at::Tensor q = project(layer, Projection::q, x, context).view({tokens, config_.heads, d});
@@ -110,9 +144,7 @@ at::Tensor Decoder::attention_block(const Layer& layer, const at::Tensor& x, con
     q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
     k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
   }
-  const double scale = 1.0 / std::sqrt(static_cast<double>(d));
-  const at::Tensor mixed = causal_attention(rotary(q, context.rotary), rotary(k, context.rotary), v, context.rows,
-                                            scale, options_.attention);
+  const at::Tensor mixed = attend(rotary(q, context.rotary), rotary(k, context.rotary), v, context);
   return project(layer, Projection::o, mixed.reshape({tokens, config_.heads * d}), context);
 }
 
@@ -152,12 +184,16 @@ at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor&
   return checkpoint(again, std::move(inputs));
 }
 
-at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
-                               const LayerVisitor& visitor) const {
+void Decoder::check_input(const at::Tensor& hidden, const RowLayout& rows, const LoraTree* lora) const {
   SHINE_CHECK(hidden.dim() == 2 && hidden.size(0) == rows.tokens() && hidden.size(1) == config_.hidden_size, ShapeError,
               "hidden states of shape ", hidden.sizes(), ": expected (", rows.tokens(), ", ", config_.hidden_size, ")");
   SHINE_CHECK(lora == nullptr || static_cast<std::int64_t>(lora->layers.size()) == config_.layers, ShapeError,
               "a LoRA of ", lora->layers.size(), " layers on a model of ", config_.layers);
+}
+
+at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                               const LayerVisitor& visitor) const {
+  check_input(hidden, rows, lora);
   const RotaryTable table =
       make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type());
   const std::vector<std::int64_t> spans = lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
@@ -172,6 +208,34 @@ at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const L
 
 at::Tensor Decoder::forward(const TokenRows& rows, const LoraTree* lora) const {
   return rms_norm(run_layers(embed(rows.ids), rows.layout, lora), final_norm_, config_.rms_norm_eps);
+}
+
+KvCache Decoder::make_cache(std::int64_t rows) const {
+  return {config_, rows, at::TensorOptions().dtype(options_.dtype).device(options_.device)};
+}
+
+at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCache& cache) const {
+  const c10::InferenceMode inference;
+  at::Tensor hidden = embed(added.ids);
+  check_input(hidden, added.layout, lora);
+  cache.begin_append(added.layout);
+  CachedRows cached{cache, std::nullopt};
+  bool continued = false;
+  for (std::int64_t row = 0; row < cache.rows(); ++row) {
+    continued |= added.layout.length(row) > 0 && cache.lengths()[static_cast<std::size_t>(row)] > 0;
+  }
+  if (continued) {
+    cached.plan.emplace(added.layout, cache.lengths(), config_.heads / config_.kv_heads, hidden.options());
+  }
+  const std::vector<std::int64_t> spans =
+      lora ? added.layout.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    hidden = run_layer(layers_[i], hidden,
+                       {added.layout, cache.added_rotary(), lora ? &lora->layers[i] : nullptr, spans, &cached,
+                        static_cast<std::int64_t>(i)});
+  }
+  cache.end_append();
+  return rms_norm(hidden, final_norm_, config_.rms_norm_eps);
 }
 
 at::Tensor Decoder::head_weight() const {

@@ -70,7 +70,7 @@ void Hypernetwork::declare_parameters() {
 }
 
 bool Hypernetwork::is_trained(const std::string& name) const {
-  if (name.starts_with("metalora.")) return options_.extra_meta_lora_rank == 0;
+  if (name.starts_with("metalora.")) return options_.train_meta_lora && options_.extra_meta_lora_rank == 0;
   if (name == "new_token_rows") return options_.train_new_tokens;
   return true;
 }

@@ -9,6 +9,7 @@
 
 #include "shine/lora/lora_tree.h"
 #include "shine/models/decoder/decoder_config.h"
+#include "shine/models/decoder/kv_cache.h"
 #include "shine/nn/parameter_list.h"
 #include "shine/ops/attention.h"
 #include "shine/ops/rotary.h"
@@ -48,6 +49,9 @@ class Decoder {
   /// The mean of all embedding rows, (H), without a gradient: where a new row starts.
   at::Tensor mean_embedding() const { return embedding_.detach().mean(0); }
 
+  /// Frobenius norms of the projections' weights, (L, 7), float64, on the CPU.
+  at::Tensor projection_norms() const;
+
   /// Makes every weight a trained leaf; a decoder is frozen otherwise.
   void set_trained();
 
@@ -66,6 +70,13 @@ class Decoder {
   /// embed + run_layers + final norm: (N, H), ready for the head.
   at::Tensor forward(const TokenRows& rows, const LoraTree* lora) const;
 
+  /// The same for tokens that continue the cache's rows, one row of `added` each (it may be empty); they see what
+  /// their row holds and are kept too. Runs in inference mode. What is thrown leaves the cache as it was.
+  at::Tensor forward(const TokenRows& added, const LoraTree* lora, KvCache& cache) const;
+
+  /// An empty cache for R rows.
+  KvCache make_cache(std::int64_t rows) const;
+
   /// (n, H) normed hidden states -> (n, softmax size) logits.
   at::Tensor logits(const at::Tensor& hidden) const;
 
@@ -81,10 +92,13 @@ class Decoder {
     std::array<Linear, 7> projections;
   };
   struct LayerContext;
+  struct CachedRows;
 
   void declare_parameters();
+  void check_input(const at::Tensor& hidden, const RowLayout& rows, const LoraTree* lora) const;
   at::Tensor head_weight() const;
   at::Tensor project(const Layer& layer, Projection projection, const at::Tensor& x, const LayerContext& context) const;
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const LayerContext& context) const;
   at::Tensor attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;

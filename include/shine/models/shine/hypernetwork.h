@@ -29,6 +29,7 @@ struct GeneratedLora {
 struct HypernetworkOptions {
   HypernetworkConfig config;
   std::int64_t extra_meta_lora_rank = 0;  ///< above 0: the first Meta-LoRA is frozen, an added one is trained
+  bool train_meta_lora = true;            ///< the first one, where none is added
   std::int64_t new_tokens = 0;            ///< embedding rows made for tokens that the backbone has no row for
   bool train_new_tokens = true;
   bool recompute = false;
