@@ -29,15 +29,15 @@ void remove_finished_mark(const RunFolder& run) {
   if (::unlink(run.finished().c_str()) != 0 && errno != ENOENT) throw_errno("remove", run.finished());
 }
 
-RunLock::RunLock(const RunFolder& run) : file_(::open(run.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+RunLock::RunLock(const RunFolder& run, std::string_view key, std::string_view fault)
+    : file_(::open(run.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
   if (file_ < 0) throw_errno("create", run.lock());
   if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
   const bool held = errno == EWOULDBLOCK;
   const int reason = errno;
   ::close(file_);
   if (held) {
-    throw IoError("another process trains in this folder", "run.dir " + run.root.string(),
-                  "wait for it, or use another run.dir");
+    throw IoError(fault, str(key, " ", run.root.string()), str("wait for it, or use another ", key));
   }
   errno = reason;
   throw_errno("lock", run.lock());

@@ -43,6 +43,7 @@ Trainer::Trainer(Stage stage, TrainerOptions options)
       optimizer_(make_param_groups(stage_.objective->trained(), options_.optimizer), options_.optimizer),
       saver_(CheckpointStore(options_.run.dir, {options_.checkpoint.keep_last, options_.checkpoint.keep_every}),
              options_.checkpoint.background),
+      watch_(options_.schedule.warmup_steps),
       line_(options_.logging.progress) {
   const auto seed = static_cast<std::uint64_t>(options_.run.seed);
   Sampler sampler(stage_.train->size(), static_cast<std::size_t>(options_.optimizer.batch_size), seed);
@@ -161,6 +162,7 @@ TrainSummary Trainer::run() {
   }
   log_info(str("stage ", stage_.name, ": ", stage_.train->size(), " samples, ", progress_.total_steps,
                " optimizer steps, from ", progress_.step, " to ", last_step_));
+  if (progress_.step == 0) write_data_counts();
   std::string stopped_by;
   while (true) {
     // Where a run was stopped between a step and its validation, the next part makes up for it.
@@ -176,6 +178,14 @@ TrainSummary Trainer::run() {
   if (progress_.step >= last_step_ && progress_.validated_step >= progress_.step) stopped_by.clear();
   const bool trained = progress_.step > 0;
   return {progress_, trained ? saver_.store().folder_of(progress_.step).string() : "", stopped_by};
+}
+
+void Trainer::write_data_counts() {
+  for (const DataCounts& data : stage_.data_counts) {
+    Json event{{"kind", "data"}, {"step", 0}, {"set", data.set}};
+    for (const auto& [name, count] : data.counts) event[name] = count;
+    metrics_->write(std::move(event));
+  }
 }
 
 std::vector<ModelBatch> Trainer::next_step_batches() {
@@ -264,6 +274,11 @@ void Trainer::run_validation() {
     if (!result) return;  // all sets are scored again by the next part of the run
     results.push_back(*result);
   }
+  std::optional<LoraDiagnostics> diagnostics;
+  if (stage_.diagnostics && options_.evaluation.diagnostics) {
+    diagnostics = stage_.diagnostics(stop);
+    if (!diagnostics) return;
+  }
   for (const ValidationResult& result : results) {
     metrics_->write({{"kind", "validation"},
                      {"step", progress_.step},
@@ -276,7 +291,14 @@ void Trainer::run_validation() {
     log_info(format("step %lld  validation %s: loss %.4f  ppl %.3f", static_cast<long long>(progress_.step),
                     result.name.c_str(), result.loss, std::exp(result.loss)));
   }
+  if (diagnostics) report_diagnostics(*diagnostics);
   progress_.validated_step = progress_.step;
+}
+
+void Trainer::report_diagnostics(const LoraDiagnostics& diagnostics) {
+  metrics_->write(diagnostics_event(progress_.step, diagnostics));
+  log_info(str("step ", progress_.step, "  ", diagnostics_line(diagnostics)));
+  for (const std::string& warning : watch_.warnings(progress_.step, diagnostics)) log_warning(warning);
 }
 
 CheckpointContents Trainer::contents() const {

@@ -62,6 +62,11 @@ std::unique_ptr<Run> make_run(bool shine, std::uint64_t seed = 1) {
     run->hypernetwork->initialise(seed);
     run->stage.objective = std::make_shared<ShineObjective>(*run->hypernetwork, /*with_penalty=*/true);
     run->stage.penalty = {1e-3, RegularizerForm::mean};
+    run->stage.diagnostics = [run = run.get()](const std::function<bool()>& stop) {
+      LoraDiagnostics found;
+      found.delta.mean_cosine = run->hypernetwork->tensors()[0].tensor.sum().item<double>();  // changes with each step
+      return stop() ? std::nullopt : std::optional(found);
+    };
   } else {
     initialise_decoder(*run->decoder, 0.7, seed);
     run->decoder->set_trained();
@@ -115,7 +120,7 @@ void expect_equal_checkpoints(const std::filesystem::path& found, const std::fil
 }
 
 void expect_equal_metrics(const std::filesystem::path& found, const std::filesystem::path& expected) {
-  for (const char* kind : {"train", "validation"}) {
+  for (const char* kind : {"train", "validation", "diagnostics"}) {
     std::vector<Json> events[2] = {metrics(found, kind), metrics(expected, kind)};
     for (auto& side : events) {
       for (Json& event : side) {
@@ -324,6 +329,20 @@ TEST(Trainer, AStopBetweenAStepAndItsValidationLosesNothing) {
   options.stop_reason = nullptr;
   expect_equal_checkpoints(train(*make_run(true, 2), options).checkpoint, at_once.checkpoint);
   expect_equal_metrics(stopped.path(), whole.path());
+}
+
+TEST(Trainer, WritesDiagnosticsAtEveryValidationOrNever) {
+  const TemporaryFolder with, without;
+  TrainerOptions options = options_for(with.path());
+  options.evaluation.every_steps = 4;
+  train(*make_run(true), options);
+  std::vector<std::int64_t> steps;
+  for (const Json& event : metrics(with.path(), "diagnostics")) steps.push_back(event.at("step"));
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{0, 4, 8, 10}));
+  options.run.dir = without.path().string();
+  options.evaluation.diagnostics = false;
+  train(*make_run(true), options);
+  EXPECT_TRUE(metrics(without.path(), "diagnostics").empty());
 }
 
 TEST(Trainer, OnAnotherNumberOfThreadsADeterministicRunIsRefused) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 namespace shine {
 
@@ -35,11 +36,13 @@ std::optional<FinishedMark> read_finished_mark(const RunFolder& run);
 /// Before a finished run is trained further.
 void remove_finished_mark(const RunFolder& run);
 
-/// Held while a process trains in the folder. Released by the system however the process ends.
+/// Held while a process works in the folder. Released by the system however the process ends.
 class RunLock {
  public:
   /// Throws IoError where another process holds it, or the folder cannot be written.
-  explicit RunLock(const RunFolder& run);
+  /// @param key, fault  what names the folder, and what is wrong where it is held, for the message
+  explicit RunLock(const RunFolder& run, std::string_view key = "run.dir",
+                   std::string_view fault = "another process trains in this folder");
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;

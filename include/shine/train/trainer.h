@@ -7,16 +7,24 @@
 #include <string>
 #include <vector>
 
+#include "shine/config/evaluation_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
 #include "shine/data/loader.h"
 #include "shine/run/checkpoint_saver.h"
 #include "shine/run/metrics_file.h"
+#include "shine/train/diagnostics.h"
 #include "shine/train/progress.h"
 #include "shine/train/train_step.h"
 #include "shine/train/validation.h"
 
 namespace shine {
+
+/// What became of the data of one set: samples, what was dropped or cut, by name.
+struct DataCounts {
+  std::string set;
+  std::vector<std::pair<std::string, std::int64_t>> counts;
+};
 
 /// What is trained on what: the trainer knows no stage by name.
 struct Stage {
@@ -26,8 +34,12 @@ struct Stage {
   std::shared_ptr<const Objective> objective;
   PenaltyConfig penalty;
   std::uint64_t frozen_fingerprint = 0;  ///< of weights that are read and not trained, by which a resume notices others
+  std::vector<DataCounts> data_counts;   ///< written into the metrics once, at the beginning of the run
   /// All weights a checkpoint keeps, frozen ones of the hypernetwork too.
   std::function<std::vector<std::pair<std::string, at::Tensor>>()> weights;
+  /// Compares the LoRAs generated for held-out contexts; nothing where `stop`, asked between batches, says so. Absent
+  /// where none are generated.
+  std::function<std::optional<LoraDiagnostics>(const std::function<bool()>& stop)> diagnostics;
 };
 
 struct TrainerOptions {
@@ -75,6 +87,7 @@ class Trainer {
   void check_same_data(const std::map<std::string, std::uint64_t>& saved, const std::string& where) const;
   void check_same_machine(const Provenance& saved, const std::string& where) const;
   void log_groups() const;
+  void write_data_counts();
   bool validation_due() const;
   bool checkpoint_due() const;
   std::string reason_to_stop() const;
@@ -82,6 +95,7 @@ class Trainer {
   void train_one_step();
   void report_step(const StepResult& result, double rate, double seconds);
   void run_validation();
+  void report_diagnostics(const LoraDiagnostics& diagnostics);
   CheckpointContents contents() const;
   void save();
 
@@ -94,6 +108,7 @@ class Trainer {
   double longest_step_ = 0.0;  ///< seconds
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<MetricsFile> metrics_;
+  LoraWatch watch_;
   ProgressLine line_;
 };
 
