@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "shine/config/evaluation_config.h"
+#include "shine/lora/lora_tree.h"
+#include "shine/models/decoder/decoder.h"
+#include "shine/models/decoder/kv_cache.h"
+
+namespace shine {
+
+struct GenerationOptions {
+  DecodingConfig decoding;             ///< max_new_tokens above 0; its `stop` is not read here
+  std::vector<std::int64_t> stop_ids;  ///< the tokens of decoding.stop
+  std::uint64_t seed = 0;              ///< of sampling; a row's draws depend on (seed, row, place) alone
+};
+
+/// What was written after a prompt.
+struct GeneratedText {
+  std::vector<std::int64_t> ids;  ///< without the stop token
+  bool stopped = false;           ///< by a stop token; else by max_new_tokens or the model's positions
+};
+
+/// Decoding of a batch of rows, with keys and values kept between calls: a prompt that begins with what its row has
+/// seen costs only what is new. Knows no trainer and no tokenizer. Only ids inside the decoder's softmax are written.
+class GenerationSession {
+ public:
+  using Rows = std::vector<std::vector<std::int64_t>>;
+
+  /// @param decoder  must outlive the session
+  /// @param lora     null, or B_l adapters shared by consecutive rows; the session keeps their tensors. Throws
+  ///                 ShapeError unless B_l divides `rows`.
+  GenerationSession(const Decoder& decoder, const LoraTree* lora, std::int64_t rows);
+
+  /// Continues every prompt. Row i's keys and values are kept for the longest prefix that prompts[i] shares with what
+  /// the row has seen before. An empty prompt leaves its row out (an empty answer), and with decoding.cache off what
+  /// was kept stays as it is. Rows that have ended cost nothing more. Throws ConfigError for a prompt that leaves no
+  /// position for an answer, ShapeError unless there is one prompt a row, Error for logits that are not finite.
+  std::vector<GeneratedText> generate(const Rows& prompts, const GenerationOptions& options);
+
+ private:
+  void check(const Rows& prompts, const GenerationOptions& options) const;
+  void keep_prefix(std::size_t row, const std::vector<std::int64_t>& prompt);
+  at::Tensor last_hidden(const Rows& ids, const std::vector<bool>& active, bool use_cache);
+
+  const Decoder& decoder_;
+  LoraTree lora_;  ///< in the decoder's dtype; empty: none
+  KvCache cache_;
+  Rows seen_;  ///< per row, the ids whose keys and values are in the cache
+};
+
+}  // namespace shine
