@@ -8,16 +8,16 @@
 #include "shine/data/documents.h"
 #include "shine/data/lm_dataset.h"
 #include "shine/data/pretrain_dataset.h"
+#include "shine/data/qa_dataset.h"
+#include "shine/data/qa_split.h"
 #include "shine/data/shifted_contexts.h"
 #include "shine/io/model_files.h"
 #include "shine/ops/linear_cross_entropy.h"
+#include "special_token_use.h"
+#include "stage_diagnostics.h"
 
 namespace shine {
 namespace {
-
-SpecialTokens special_tokens(const TextConfig& text) {
-  return text.special_tokens == SpecialTokenUse::parse ? SpecialTokens::parse : SpecialTokens::escape;
-}
 
 DocumentSplit load_texts(const ExperimentConfig& config) {
   DocumentSplit split = load_documents(config.data, static_cast<std::uint64_t>(config.run.seed));
@@ -62,8 +62,15 @@ std::shared_ptr<const Dataset> language_dataset(const Experiment& experiment, co
   return std::make_shared<LmDataset>(texts, experiment.tokenizer, options);
 }
 
-/// Reconstruction and completion of held-out texts, and two controls: the LoRA of another text, which must not help,
-/// and no LoRA at all, which is what the backbone knows of such texts by itself.
+/// Two controls: the LoRA of another context, which must not help, and no LoRA at all, which is what the backbone knows
+/// by itself.
+void add_controls(const Experiment& experiment, const std::shared_ptr<const Dataset>& dataset, const char* shifted_name,
+                  const std::shared_ptr<const Objective>& objective, std::vector<ValidationSet>& sets) {
+  if (dataset->size() > 1) sets.push_back({shifted_name, std::make_shared<ShiftedContexts>(dataset), objective});
+  sets.push_back({"no LoRA", dataset, std::make_shared<LanguageModelObjective>(*experiment.decoder)});
+}
+
+/// Reconstruction and completion of held-out texts, and the controls.
 std::vector<ValidationSet> pretrain_validation(const Experiment& experiment, const std::vector<std::string>& texts,
                                                const std::shared_ptr<const Objective>& objective) {
   if (texts.empty()) return {};
@@ -72,19 +79,59 @@ std::vector<ValidationSet> pretrain_validation(const Experiment& experiment, con
   if (experiment.config.stage.completion_frequency > 0) {
     sets.push_back({"completion", pretrain_dataset(experiment, texts, 1.0), objective});
   }
-  if (reconstruction->size() > 1) {
-    sets.push_back({"LoRA of another text", std::make_shared<ShiftedContexts>(reconstruction), objective});
-  }
-  sets.push_back({"no LoRA", reconstruction, std::make_shared<LanguageModelObjective>(*experiment.decoder)});
+  add_controls(experiment, reconstruction, "LoRA of another text", objective, sets);
   return sets;
 }
 
-void build_pretrain(const Experiment& experiment, DocumentSplit texts, Stage& stage) {
+QaSplit load_questions(const ExperimentConfig& config) {
+  QaSplit split = load_qa_items(config.data, static_cast<std::uint64_t>(config.run.seed));
+  std::size_t absent = 0;
+  for (const QaItem& item : split.train) absent += count_not_in_context(item);
+  log_info(str(split.train.size(), " training contexts with questions (", absent,
+               " questions without an answer that stands in the context), ", split.validation.size(),
+               " validation contexts"));
+  return split;
+}
+
+QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace place) {
+  QaOptions options;
+  options.form = form;
+  options.place = place;
+  options.context_max_length = config.text.context_max_length;
+  options.conversation_max_length = config.text.conversation_max_length;
+  options.over_long = config.data.over_long;
+  options.prompts = config.evaluation.prompts;
+  options.special_tokens = special_tokens(config.text);
+  options.seed = static_cast<std::uint64_t>(config.run.seed);
+  return options;
+}
+
+/// The data set, with what became of its items in the log and in the stage's counts.
+std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,
+                                          const QaOptions& options, const std::string& name, Stage& stage) {
+  auto dataset = std::make_shared<QaDataset>(std::move(items), experiment.tokenizer, options);
+  const QaReport& report = dataset->report();
+  log_info(str(name, ": ", report.items, " contexts, ", report.samples, " samples; ", report.contexts_over_long,
+               " contexts and ", report.conversations_over_long, " conversations over their limits; ", report.dropped,
+               " samples dropped, ", report.split_off, " split off, ", report.tokens_cut, " tokens cut"));
+  const auto count = [](auto value) { return static_cast<std::int64_t>(value); };
+  stage.data_counts.push_back({name,
+                               {{"items", count(report.items)},
+                                {"samples", count(report.samples)},
+                                {"contexts_over_long", count(report.contexts_over_long)},
+                                {"conversations_over_long", count(report.conversations_over_long)},
+                                {"dropped", count(report.dropped)},
+                                {"split_off", count(report.split_off)},
+                                {"tokens_cut", report.tokens_cut}}});
+  return dataset;
+}
+
+/// What the stages of the hypernetwork share: objective, penalty, and what a checkpoint keeps.
+void set_hypernetwork_objective(const Experiment& experiment, Stage& stage) {
   const StageConfig& config = experiment.config.stage;
   const auto* hypernetwork = experiment.hypernetwork.get();
-  stage.train = pretrain_dataset(experiment, std::move(texts.train), config.completion_frequency);
+  stage.frozen_fingerprint = ModelFiles(experiment.config.model.path).fingerprint();
   stage.objective = std::make_shared<ShineObjective>(*hypernetwork, config.adapter_reg > 0);
-  stage.validation = pretrain_validation(experiment, texts.validation, stage.objective);
   stage.penalty = {config.adapter_reg, config.adapter_reg_form};
   stage.weights = [hypernetwork] {
     std::vector<std::pair<std::string, at::Tensor>> weights;
@@ -93,18 +140,64 @@ void build_pretrain(const Experiment& experiment, DocumentSplit texts, Stage& st
   };
 }
 
-void build_backbone(const Experiment& experiment, const DocumentSplit& texts, Stage& stage) {
+void build_pretrain(const Experiment& experiment, Stage& stage) {
+  DocumentSplit texts = load_texts(experiment.config);
+  set_hypernetwork_objective(experiment, stage);
+  stage.train = pretrain_dataset(experiment, std::move(texts.train), experiment.config.stage.completion_frequency);
+  stage.validation = pretrain_validation(experiment, texts.validation, stage.objective);
+}
+
+/// Both instruction-tuning stages: questions about a context, and a share of samples that ask for the context itself.
+void build_instruction_tuning(const Experiment& experiment, QaForm form, Stage& stage) {
+  QaSplit items = load_questions(experiment.config);
+  set_hypernetwork_objective(experiment, stage);
+  QaOptions options = qa_options(experiment.config, form, ContextPlace::lora);
+  options.reconstruction_share = experiment.config.stage.reconstruction_share;
+  stage.train = qa_dataset(experiment, std::move(items.train), options, "train", stage);
+  if (items.validation.empty()) return;
+  options.reconstruction_share = 0;
+  const auto questions = qa_dataset(experiment, items.validation, options, "questions", stage);
+  stage.validation.push_back({"questions", questions, stage.objective});
+  if (experiment.config.stage.reconstruction_share > 0) {
+    options.reconstruction_share = 1;
+    stage.validation.push_back({"reconstruction",
+                                qa_dataset(experiment, items.validation, options, "reconstruction", stage),
+                                stage.objective});
+  }
+  add_controls(experiment, questions, "LoRA of another context", stage.objective, stage.validation);
+}
+
+void build_backbone_on_texts(const Experiment& experiment, Stage& stage) {
+  const DocumentSplit texts = load_texts(experiment.config);
   const double share = experiment.config.stage.repeat_share;
+  stage.train = language_dataset(experiment, texts.train, share);
+  if (texts.validation.empty()) return;
+  stage.validation.push_back({"text", language_dataset(experiment, texts.validation, 0.0), stage.objective});
+  if (share > 0) {
+    stage.validation.push_back({"repeated text", language_dataset(experiment, texts.validation, 1.0), stage.objective});
+  }
+}
+
+void build_backbone_on_questions(const Experiment& experiment, Stage& stage) {
+  QaSplit items = load_questions(experiment.config);
+  QaOptions options = qa_options(experiment.config, QaForm::multi_turn, ContextPlace::prompt);
+  options.reconstruction_share = experiment.config.stage.repeat_share;
+  stage.train = qa_dataset(experiment, std::move(items.train), options, "train", stage);
+  if (items.validation.empty()) return;
+  for (const auto& [name, share] : {std::pair{"questions", 0.0}, std::pair{"repeated text", 1.0}}) {
+    if (share > 0 && experiment.config.stage.repeat_share == 0) continue;
+    options.reconstruction_share = share;
+    stage.validation.push_back({name, qa_dataset(experiment, items.validation, options, name, stage), stage.objective});
+  }
+}
+
+void build_backbone(const Experiment& experiment, Stage& stage) {
   Decoder* decoder = experiment.decoder.get();
   decoder->set_trained();
-  stage.train = language_dataset(experiment, texts.train, share);
   stage.objective = std::make_shared<LanguageModelObjective>(*decoder);
-  if (!texts.validation.empty()) {
-    stage.validation.push_back({"text", language_dataset(experiment, texts.validation, 0.0), stage.objective});
-    if (share > 0) {
-      stage.validation.push_back(
-          {"repeated text", language_dataset(experiment, texts.validation, 1.0), stage.objective});
-    }
+  switch (experiment.config.data.form) {
+    case DataForm::texts: build_backbone_on_texts(experiment, stage); break;
+    case DataForm::questions: build_backbone_on_questions(experiment, stage); break;
   }
   stage.weights = [decoder] {
     std::vector<std::pair<std::string, at::Tensor>> weights;
@@ -118,12 +211,13 @@ void build_backbone(const Experiment& experiment, const DocumentSplit& texts, St
 Stage build_stage(const Experiment& experiment) {
   Stage stage;
   stage.name = config_names(StageName{})[static_cast<std::size_t>(experiment.config.stage.name)];
-  if (experiment.hypernetwork) stage.frozen_fingerprint = ModelFiles(experiment.config.model.path).fingerprint();
-  DocumentSplit texts = load_texts(experiment.config);
   switch (experiment.config.stage.name) {
-    case StageName::pretrain: build_pretrain(experiment, std::move(texts), stage); break;
-    case StageName::backbone: build_backbone(experiment, texts, stage); break;
+    case StageName::pretrain: build_pretrain(experiment, stage); break;
+    case StageName::ift_mqa: build_instruction_tuning(experiment, QaForm::multi_turn, stage); break;
+    case StageName::ift_1qa: build_instruction_tuning(experiment, QaForm::one_question, stage); break;
+    case StageName::backbone: build_backbone(experiment, stage); break;
   }
+  if (experiment.hypernetwork) stage.diagnostics = stage_diagnostics(experiment, stage.validation);
   return stage;
 }
 

@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 
 #include "build_stage.h"
+#include "meta_lora_weights.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/io/atomic_folder.h"
 #include "shine/io/safetensors.h"
 #include "shine/io/text_file.h"
-#include "shine/run/weights_source.h"
 #include "shine/tensor/device.h"
 #include "shine/text/special_tokens.h"
 
@@ -58,20 +58,33 @@ HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::in
   options.config = config.hypernetwork;
   options.new_tokens = new_tokens;
   options.train_new_tokens = config.stage.train_new_tokens;
+  options.extra_meta_lora_rank = std::max<std::int64_t>(0, config.stage.extra_meta_lora_rank);
+  options.train_meta_lora = config.stage.extra_meta_lora_rank < 0;
   options.recompute = config.model.recompute;
   return options;
 }
 
 std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
-                                                 const Tokenizer& tokenizer) {
+                                                 const Tokenizer& tokenizer,
+                                                 const std::optional<WeightsSource>& weights) {
   const std::int64_t new_tokens = missing_rows(decoder, tokenizer);
-  auto hypernetwork = std::make_unique<Hypernetwork>(decoder, hypernetwork_options(config, new_tokens));
-  if (config.stage.init_from.empty() || has_checkpoint(config)) {
-    hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
-  } else {
+  HypernetworkOptions options = hypernetwork_options(config, new_tokens);
+  if (weights) {
+    RawTensorDict tensors = read_weights(*weights);
+    options.extra_meta_lora_rank = extra_meta_lora_rank(tensors);
+    auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
+    hypernetwork->load(std::move(tensors), weights->folder.string());
+    return hypernetwork;
+  }
+  auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
+  hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
+  if (!config.stage.init_from.empty() && !has_checkpoint(config)) {
     const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
     log_info("initial weights: " + source.note);
-    hypernetwork->load(read_weights(source), source.folder.string());
+    RawTensorDict tensors = read_weights(source);
+    join_extra_meta_lora(tensors, config.hypernetwork.meta_lora_rank, source.folder.string());
+    keep_new_extra_meta_lora(tensors, *hypernetwork);
+    hypernetwork->load(std::move(tensors), source.folder.string());
   }
   if (new_tokens > 0) log_info(str(new_tokens, " added tokens have no embedding row: made from the mean of all rows"));
   return hypernetwork;
@@ -79,7 +92,7 @@ std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config,
 
 /// Rows that will be made for added tokens, where the tokenizer is there to tell.
 std::int64_t expected_new_tokens(const ExperimentConfig& config, const Decoder& decoder) {
-  if (!std::filesystem::exists(std::filesystem::path(config.text.tokenizer) / "tokenizer.json")) return 0;
+  if (!has_tokenizer(config.text.tokenizer)) return 0;
   const auto tokenizer = load_tokenizer(config.text.tokenizer);
   add_task_tokens(*tokenizer);
   return missing_rows(decoder, *tokenizer);
@@ -104,7 +117,7 @@ std::string mebibytes(double bytes) {
 
 }  // namespace
 
-Experiment build_experiment(const ExperimentConfig& config) {
+Experiment build_language_model(const ExperimentConfig& config) {
   Experiment experiment;
   experiment.config = config;
   experiment.device = parse_device(config.run.device);
@@ -118,12 +131,23 @@ Experiment build_experiment(const ExperimentConfig& config) {
   if (config.text.vocabulary == VocabularyUse::tokenizer) {
     decoder.set_softmax_size(std::min(decoder.config().vocab_size, experiment.tokenizer->size()));
   }
+  return experiment;
+}
+
+Experiment build_model(const ExperimentConfig& config, const std::optional<WeightsSource>& weights) {
+  Experiment experiment = build_language_model(config);
+  Decoder& decoder = *experiment.decoder;
   if (config.stage.name != StageName::backbone) {
-    experiment.hypernetwork = build_hypernetwork(config, decoder, *experiment.tokenizer);
+    experiment.hypernetwork = build_hypernetwork(config, decoder, *experiment.tokenizer, weights);
   } else {
     SHINE_CHECK(missing_rows(decoder, *experiment.tokenizer) == 0, ConfigError, config.model.config, ": vocab_size ",
                 decoder.config().vocab_size, " is below the tokenizer's ", experiment.tokenizer->size(), " tokens");
   }
+  return experiment;
+}
+
+Experiment build_experiment(const ExperimentConfig& config) {
+  Experiment experiment = build_model(config);
   experiment.stage = build_stage(experiment);
   return experiment;
 }
@@ -202,7 +226,7 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
   }
   write_safetensors(writer.path() / "model.safetensors", tensors, {{"format", "pt"}});
   write_file_atomically(writer.path() / "config.json", read_text_file(experiment.config.model.config));
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+  for (const std::string_view name : tokenizer_files) {
     const auto source = std::filesystem::path(experiment.config.text.tokenizer) / name;
     if (std::filesystem::exists(source)) write_file_atomically(writer.path() / name, read_text_file(source));
   }

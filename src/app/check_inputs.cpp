@@ -45,4 +45,12 @@ void check_inputs(const ExperimentConfig& config) {
   if (starts && !config.stage.init_from.empty()) find_weights(config.stage.init_from, config.stage.allow_unfinished);
 }
 
+void check_test_inputs(const ExperimentConfig& config) {
+  Faults faults;
+  require("model.path", config.model.path, faults);
+  if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
+  require_files("evaluation.data", config.evaluation.data, faults);
+  faults.throw_if_any("the paths");
+}
+
 }  // namespace shine

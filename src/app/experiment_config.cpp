@@ -26,19 +26,37 @@ class UnusedList {
   std::vector<UnusedKey> keys_;
 };
 
-void add_unused_of_stage(const ExperimentConfig& config, UnusedList& unused) {
+void add_unused_of_hypernetwork_stage(const ExperimentConfig& config, UnusedList& unused) {
+  const std::string reason = str("with stage ", enum_name(config.stage.name));
+  unused.add({"stage.name"}, reason, {"model.config", "model.init_gain", "stage.repeat_share", "data.form"});
   if (config.stage.name == StageName::pretrain) {
-    unused.add({"stage.name"}, "with stage pretrain", {"model.config", "model.init_gain", "stage.repeat_share"});
-    return;
+    unused.add({"stage.name"}, reason,
+               {"stage.reconstruction_share", "stage.from_scratch", "stage.extra_meta_lora_rank", "data.over_long",
+                "data.check_overlap"});
+  } else {
+    unused.add({"stage.name"}, reason,
+               {"stage.completion_frequency", "stage.completion_drop_min", "stage.completion_drop_max",
+                "stage.collapse_whitespace", "data.separator", "data.open_groups"});
   }
-  unused.add({"stage.name"}, "with stage backbone",
+}
+
+void add_unused_of_backbone_stage(const ExperimentConfig& config, UnusedList& unused) {
+  const std::string_view reason = "with stage backbone";
+  unused.add({"stage.name"}, reason,
              {"model.path", "text.context_max_length", "stage.init_from", "stage.allow_unfinished",
-              "stage.completion_frequency", "stage.completion_drop_min", "stage.completion_drop_max",
-              "stage.collapse_whitespace", "stage.train_new_tokens", "stage.adapter_reg", "stage.adapter_reg_form",
-              "data.open_groups", "optimizer.decay"});
+              "stage.from_scratch", "stage.completion_frequency", "stage.completion_drop_min",
+              "stage.completion_drop_max", "stage.collapse_whitespace", "stage.train_new_tokens", "stage.adapter_reg",
+              "stage.adapter_reg_form", "stage.reconstruction_share", "stage.extra_meta_lora_rank", "data.open_groups",
+              "optimizer.decay", "evaluation.diagnostics"});
   ExperimentConfig copy = config;
   for (const Field& field : fields_of(copy).fields) {
-    if (field.path.starts_with("hypernetwork.")) unused.add({"stage.name"}, "with stage backbone", {field.path});
+    if (field.path.starts_with("hypernetwork.")) unused.add({"stage.name"}, reason, {field.path});
+  }
+  const std::string form = str("with data.form ", enum_name(config.data.form));
+  if (config.data.form == DataForm::texts) {
+    unused.add({"data.form"}, form, {"data.over_long", "data.check_overlap"});
+  } else {
+    unused.add({"data.form"}, form, {"data.separator"});
   }
 }
 
@@ -79,14 +97,15 @@ bool is_text_file(const std::filesystem::path& file) {
 /// Checks rules between keys; a rule about a key whose value was refused is left out.
 class RuleChecker {
  public:
-  RuleChecker(const ExperimentConfig& config, const ConfigOrigins& origins, Faults& faults)
-      : config_(config), origins_(origins), faults_(faults) {}
+  RuleChecker(const ExperimentConfig& config, const ConfigOrigins& origins, ConfigUse use, Faults& faults)
+      : config_(config), origins_(origins), use_(use), faults_(faults) {}
 
   void check() {
     check_unused();
     reset_unused(config_);
     check_stage();
-    check_data();
+    if (use_ == ConfigUse::train) check_data();
+    if (use_ == ConfigUse::test) check_test();
     const StageConfig& stage = config_.stage;
     rule(stage.completion_drop_min <= stage.completion_drop_max,
          {"stage.completion_drop_min", "stage.completion_drop_max"},
@@ -131,9 +150,11 @@ class RuleChecker {
 
   void check_stage() {
     const BackboneConfig& model = config_.model;
-    if (config_.stage.name == StageName::pretrain) {
+    if (config_.stage.name != StageName::backbone) {
       rule(!model.path.empty(), {"model.path", "stage.name"},
-           "`model.path` is missing: stage pretrain needs the Hugging Face directory of a backbone");
+           str("`model.path` is missing: stage ", enum_name(config_.stage.name),
+               " needs the Hugging Face directory of a backbone"));
+      check_start();
       return;
     }
     rule(!model.config.empty(), {"model.config", "stage.name"},
@@ -144,10 +165,29 @@ class RuleChecker {
          str("`model.dtype` is ", enum_name(model.dtype), ", but stage backbone trains the weights: only float32"));
   }
 
+  /// A later stage never starts from new weights unless it is told to.
+  void check_start() {
+    const StageConfig& stage = config_.stage;
+    if (stage.name == StageName::pretrain) return;
+    rule(!stage.init_from.empty() || stage.from_scratch, {"stage.init_from", "stage.name"},
+         str("`stage.init_from` is missing: stage ", enum_name(stage.name),
+             " goes on from an earlier stage's run or checkpoint (or set stage.from_scratch: true)"));
+    rule(stage.init_from.empty() || !stage.from_scratch, {"stage.from_scratch", "stage.init_from"},
+         "`stage.from_scratch` is set beside `stage.init_from` (remove one)");
+  }
+
+  /// Stages that train on contexts with questions.
+  bool has_questions() const {
+    const StageName stage = config_.stage.name;
+    if (stage == StageName::backbone) return config_.data.form == DataForm::questions;
+    return stage != StageName::pretrain;
+  }
+
   void check_data() {
     const DataConfig& data = config_.data;
     rule(!config_.run.dir.empty(), {"run.dir"}, "`run.dir` is empty: the run needs a folder");
-    rule(!data.train.empty(), {"data.train"}, "`data.train` is missing: list at least one .txt or .jsonl file");
+    rule(!data.train.empty(), {"data.train"},
+         str("`data.train` is missing: list at least one ", has_questions() ? ".jsonl" : ".txt or .jsonl", " file"));
     check_extensions("data.train", data.train);
     check_extensions("data.validation", data.validation);
     for (const std::string& file : data.validation) {
@@ -157,8 +197,22 @@ class RuleChecker {
     }
   }
 
+  void check_test() {
+    rule(config_.stage.name != StageName::backbone, {"stage.name"},
+         "`stage.name` is backbone: its YAML names no model to test (use another stage's, with model.path the folder "
+         "`model` of the backbone's run)");
+    rule(!config_.evaluation.data.empty(), {"evaluation.data"},
+         "`evaluation.data` is missing: list at least one file to test on (--data FILE)");
+  }
+
   void check_extensions(const std::string& key, const std::vector<std::string>& files) {
     for (const std::string& file : files) {
+      if (has_questions()) {
+        rule(std::filesystem::path(file).extension() == ".jsonl", {key},
+             str("`", key, "` lists `", file,
+                 "`, which is no file of questions (use .jsonl; shine_prepare qa makes it)"));
+        continue;
+      }
       rule(is_text_file(file), {key},
            str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl)"));
     }
@@ -166,6 +220,7 @@ class RuleChecker {
 
   ExperimentConfig config_;
   const ConfigOrigins& origins_;
+  ConfigUse use_;
   Faults& faults_;
 };
 
@@ -173,7 +228,11 @@ class RuleChecker {
 
 std::vector<UnusedKey> unused_keys(const ExperimentConfig& config) {
   UnusedList unused;
-  add_unused_of_stage(config, unused);
+  if (config.stage.name == StageName::backbone) {
+    add_unused_of_backbone_stage(config, unused);
+  } else {
+    add_unused_of_hypernetwork_stage(config, unused);
+  }
   add_unused_of_m2p(config.hypernetwork.m2p, unused);
   if (config.stage.completion_frequency == 0) {
     unused.add({"stage.completion_frequency"}, "with completion_frequency 0",
@@ -186,7 +245,7 @@ std::vector<UnusedKey> unused_keys(const ExperimentConfig& config) {
     unused.add({"data.validation"}, "beside data.validation", {"data.validation_share"});
   } else if (config.data.validation_share == 0) {
     unused.add({"data.validation", "data.validation_share"}, "without validation texts",
-               {"evaluation.every_steps", "evaluation.max_samples", "evaluation.at_start"});
+               {"evaluation.every_steps", "evaluation.max_samples", "evaluation.at_start", "evaluation.diagnostics"});
   }
   if (config.optimizer.clip == ClipKind::none) {
     unused.add({"optimizer.clip"}, "with clip none", {"optimizer.clip_norm"});
@@ -194,18 +253,18 @@ std::vector<UnusedKey> unused_keys(const ExperimentConfig& config) {
   return unused.take();
 }
 
-void ExperimentConfig::validate(const ConfigOrigins& origins) const {
+void ExperimentConfig::validate(const ConfigOrigins& origins, ConfigUse use) const {
   Faults faults;
-  RuleChecker(*this, origins, faults).check();
+  RuleChecker(*this, origins, use, faults).check();
   faults.throw_if_any(origins.file.empty() ? "the configuration" : origins.file);
 }
 
 ExperimentConfig load_experiment_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
-                                        ConfigOrigins* origins) {
+                                        ConfigOrigins* origins, ConfigUse use) {
   ExperimentConfig config;
   Faults faults;
   ConfigOrigins places = read_fields(fields_of(config), file, overrides, faults);
-  RuleChecker(config, places, faults).check();
+  RuleChecker(config, places, use, faults).check();
   faults.throw_if_any(file.string());
   reset_unused(config);
   if (config.text.tokenizer.empty()) config.text.tokenizer = config.model.path;

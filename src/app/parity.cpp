@@ -7,6 +7,7 @@
 
 #include "parity_fixture.h"
 #include "shine/common/error.h"
+#include "shine/eval/generation.h"
 #include "shine/optim/adamw.h"
 #include "shine/optim/lr_schedule.h"
 #include "shine/run/published_checkpoint.h"
@@ -134,34 +135,37 @@ class ParityCheck {
   }
 
   void check_greedy(const ModelBatch& batch, const LoraTree& lora) {
-    const at::NoGradGuard no_grad;
     const at::Tensor wanted = expected("greedy");  // (B, n)
-    TokenRows rows = batch.conversations;
-    std::vector<at::Tensor> chosen;
-    for (std::int64_t i = 0; i < wanted.size(1); ++i) {
-      const at::Tensor hidden = decoder_.forward(rows, &lora);
-      std::vector<std::int64_t> last;
-      for (std::int64_t row = 0; row < rows.layout.rows(); ++row) {
-        last.push_back(rows.layout.starts[static_cast<std::size_t>(row) + 1] - 1);
+    const RowLayout& layout = batch.conversations.layout;
+    SHINE_CHECK(wanted.dim() == 2 && wanted.size(0) == layout.rows() && wanted.size(1) > 0, FormatError,
+                fixture_.folder.string(), ": `greedy` has shape ", wanted.sizes(), ", expected (", layout.rows(),
+                ", new tokens)");
+    const std::vector<at::Tensor> rows = batch.conversations.ids.to(at::kCPU).split_with_sizes(lengths(layout));
+    GenerationSession::Rows prompts;
+    for (const at::Tensor& row : rows) prompts.push_back(values(row));
+    GenerationOptions options;
+    options.decoding.max_new_tokens = wanted.size(1);
+    const auto texts = GenerationSession(decoder_, &lora, layout.rows()).generate(prompts, options);
+    std::int64_t different = 0;
+    for (std::size_t row = 0; row < texts.size(); ++row) {
+      const std::vector<std::int64_t> right = values(wanted[static_cast<std::int64_t>(row)]);
+      for (std::size_t i = 0; i < right.size(); ++i) {
+        different += i >= texts[row].ids.size() || texts[row].ids[i] != right[i] ? 1 : 0;
       }
-      const at::Tensor next = decoder_.logits(hidden.index({at::tensor(last)})).argmax(-1);  // (B)
-      chosen.push_back(next.to(at::kCPU));
-      rows = append(rows, next);
     }
-    const auto different = at::stack(chosen, 1).ne(wanted).sum().item<std::int64_t>();
     report("greedy", static_cast<double>(different), 0.0);
   }
 
-  static TokenRows append(const TokenRows& rows, const at::Tensor& next) {
-    TokenRows longer;
-    std::vector<at::Tensor> parts;
-    for (std::int64_t row = 0; row < rows.layout.rows(); ++row) {
-      parts.push_back(rows.ids.narrow(0, rows.layout.starts[static_cast<std::size_t>(row)], rows.layout.length(row)));
-      parts.push_back(next.narrow(0, row, 1));
-      longer.layout.push(rows.layout.length(row) + 1);
-    }
-    longer.ids = at::cat(parts);
-    return longer;
+  static std::vector<std::int64_t> lengths(const RowLayout& layout) {
+    std::vector<std::int64_t> result;
+    for (std::int64_t row = 0; row < layout.rows(); ++row) result.push_back(layout.length(row));
+    return result;
+  }
+
+  static std::vector<std::int64_t> values(const at::Tensor& ids) {
+    const at::Tensor integers = ids.to(at::kLong).contiguous();
+    const auto* first = integers.const_data_ptr<std::int64_t>();
+    return {first, first + integers.numel()};
   }
 
   void check_training() {

@@ -17,6 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* pretrain = "model: {path: m}\ndata: {train: [a.jsonl]}\n";
+constexpr const char* mqa =
+    "model: {path: m}\nstage: {name: ift_mqa, init_from: runs/first}\ndata: {train: [a.jsonl]}\n";
 constexpr const char* backbone =
     "stage: {name: backbone}\nmodel: {config: c.json}\ntext: {tokenizer: t}\ndata: {train: [a.txt]}\n";
 
@@ -63,11 +65,16 @@ TEST_F(ExperimentConfigTest, KeysTypesDefaultsAndLimitsArePinned) {
   EXPECT_EQ(keys, read_text(golden_dir() / "config_keys.txt"));
 }
 
+TEST_F(ExperimentConfigTest, TheDataSetsNameIsPartOfAPath) {
+  EXPECT_EQ(fault(pretrain, {"evaluation.data_set=squad v1.1"}), "");
+  EXPECT_NE(fault(pretrain, {"evaluation.data_set=../squad"}).find("evaluation.data_set"), std::string::npos);
+}
+
 TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
   const std::string help = config_help<ExperimentConfig>();
   ExperimentConfig config;
   const FieldList list = fields_of(config);
-  EXPECT_EQ(list.groups.size(), 12U);
+  EXPECT_EQ(list.groups.size(), 16U);
   for (const FieldGroup& group : list.groups) EXPECT_NE(help.find(group.path + ": " + group.help), std::string::npos);
   for (const Field& field : list.fields) {
     EXPECT_GT(field.help.size(), 8U) << field.path;
@@ -127,6 +134,25 @@ TEST_F(ExperimentConfigTest, StageBackboneNeedsAConfigAndATokenizer) {
   EXPECT_EQ(fault(pretrain, {"model.dtype=bfloat16"}), "");
 }
 
+TEST_F(ExperimentConfigTest, InstructionTuningNeedsAModelWeightsToStartFromAndQuestions) {
+  EXPECT_EQ(fault("stage:\n  name: ift_1qa\n"),
+            "3 faults in x.yaml:\n"
+            "  x.yaml:2: `model.path` is missing: stage ift_1qa needs the Hugging Face directory of a backbone\n"
+            "  x.yaml:2: `stage.init_from` is missing: stage ift_1qa goes on from an earlier stage's run or checkpoint "
+            "(or set stage.from_scratch: true)\n"
+            "  x.yaml: `data.train` is missing: list at least one .jsonl file");
+  EXPECT_EQ(fault(mqa), "");
+  EXPECT_EQ(fault(mqa, {"stage.init_from=null", "stage.from_scratch=true"}), "");
+  EXPECT_EQ(fault(mqa, {"stage.from_scratch=true"}),
+            "override `stage.from_scratch=true`: `stage.from_scratch` is set beside `stage.init_from` (remove one)");
+  EXPECT_EQ(fault(mqa, {"data.train=[a.txt]"}),
+            "override `data.train=[a.txt]`: `data.train` lists `a.txt`, which is no file of questions (use .jsonl; "
+            "shine_prepare qa makes it)");
+  EXPECT_EQ(fault(mqa, {"stage.extra_meta_lora_rank=-2"}),
+            "override `stage.extra_meta_lora_rank=-2`: `stage.extra_meta_lora_rank`: expected an integer at least -1, "
+            "found `-2`");
+}
+
 TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
   const auto unused = [&](const char* text, const std::vector<std::string>& overrides) {
     const std::string message = fault(text, overrides);
@@ -139,6 +165,12 @@ TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
   EXPECT_EQ(unused(backbone, {"stage.init_from=c"}), "with stage backbone (remove it)");
   EXPECT_EQ(unused(pretrain, {"model.init_gain=0.7"}), "with stage pretrain (remove it)");
   EXPECT_EQ(unused(pretrain, {"stage.repeat_share=0.1"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(pretrain, {"data.over_long=cut"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(mqa, {"stage.completion_frequency=0.1"}), "with stage ift_mqa (remove it)");
+  EXPECT_EQ(unused(mqa, {"data.open_groups=5"}), "with stage ift_mqa (remove it)");
+  EXPECT_EQ(unused(backbone, {"data.check_overlap=false"}), "with data.form texts (remove it)");
+  EXPECT_EQ(unused(backbone, {"data.form=questions", "data.train=[a.jsonl]", "data.separator=x"}),
+            "with data.form questions (remove it)");
   EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.linear_hidden=4"}),
             "with hypernetwork.m2p.kind transformer (remove it)");
   EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.kind=linear", "hypernetwork.m2p.couple_layers=1"}),
@@ -241,7 +273,7 @@ TEST_F(ExperimentConfigTest, FaultsOfReadingAndOfRulesAreListedTogether) {
 
 TEST_F(ExperimentConfigTest, AMisspeltStageRaisesNoFaultsOfTheOtherStage) {
   EXPECT_EQ(fault("stage: {name: backbon}\nmodel: {config: c}\ndata: {train: [a.txt]}\n"),
-            "x.yaml:1: `stage.name`: expected one of pretrain, backbone, found `backbon`");
+            "x.yaml:1: `stage.name`: expected one of pretrain, ift_mqa, ift_1qa, backbone, found `backbon`");
 }
 
 TEST_F(ExperimentConfigTest, ValidateChecksAConfigMadeInCode) {
@@ -292,6 +324,39 @@ TEST(ShippedConfigs, TakeOverridesThatTurnPartsOff) {
   }
 }
 
+TEST(ShippedConfigs, QwenInstructionTuningHasThePapersNumbers) {
+  for (const std::string size : {"0.6b", "1.7b", "8b"}) {
+    const auto load = [&](const std::string& stage) {
+      return load_experiment_config(source_dir() / "configs" / ("qwen3-" + size) / (stage + ".yaml"));
+    };
+    const ExperimentConfig turns = load("ift_mqa"), one = load("ift_1qa");
+    ExperimentConfig paper = load("pretrain");  // backbone and hypernetwork are the same in all stages
+    paper.run.dir = "runs/qwen3-" + size + "/ift_mqa";
+    paper.stage = {.name = StageName::ift_mqa, .init_from = "runs/qwen3-" + size + "/pretrain"};
+    paper.data.train = {"data/mqa.jsonl"};
+    paper.text.context_max_length = paper.text.conversation_max_length = 1150;
+    paper.optimizer.learning_rate = 3e-5;
+    paper.schedule.warmup_steps = 400;
+    paper.schedule.epochs = 2;
+    paper.evaluation = {};
+    paper.evaluation.data = {"data/mqa_test.jsonl"};
+    EXPECT_EQ(compare_configs(paper, turns), std::vector<std::string>{}) << size;
+    paper.run.dir = "runs/qwen3-" + size + "/ift_1qa";
+    paper.stage = {.name = StageName::ift_1qa, .init_from = "runs/qwen3-" + size + "/ift_mqa"};
+    paper.data.train = {"data/1qa.jsonl"};
+    paper.text.context_max_length = 2380;
+    paper.text.conversation_max_length = 100;
+    paper.optimizer.learning_rate = 1e-5;
+    paper.schedule.epochs = 1;
+    paper.evaluation.data = {"data/1qa_test.jsonl"};
+    paper.evaluation.limit = 1000;
+    paper.evaluation.context_max_length = 4500;
+    paper.evaluation.conversation_max_length = 300;
+    paper.evaluation.prompts.empty_think_block = true;
+    EXPECT_EQ(compare_configs(paper, one), std::vector<std::string>{}) << size;
+  }
+}
+
 TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
   for (const std::string size : {"0.6b", "1.7b", "8b"}) {
     const ExperimentConfig config =
@@ -301,9 +366,31 @@ TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
     paper.model.path = size == "0.6b" ? "models/Qwen3-0.6B" : size == "1.7b" ? "models/Qwen3-1.7B" : "models/Qwen3-8B";
     paper.text.tokenizer = paper.model.path;
     paper.data.train = {"data/pretrain.jsonl"};
+    paper.evaluation.data = {"data/wikitext-2.txt"};
+    paper.evaluation.baselines = {"naive", "shine", "shuffled"};
     if (size == "1.7b") paper.schedule.warmup_steps = 400;
     EXPECT_EQ(compare_configs(paper, config), std::vector<std::string>{}) << size;
   }
+}
+
+TEST_F(ExperimentConfigTest, ATestNeedsAModelAndItsDataAlone) {
+  const auto fault_of = [&](const std::string& text) -> std::string {
+    try {
+      load_experiment_config(write(text), {}, nullptr, ConfigUse::test);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(fault_of("model: {path: m}\nevaluation: {data: [q.jsonl]}\n"), "");
+  EXPECT_NE(fault_of("model: {path: m}\n").find("`evaluation.data` is missing"), std::string::npos);
+  EXPECT_NE(fault_of("evaluation: {data: [q.jsonl]}\n").find("`model.path` is missing"), std::string::npos);
+  EXPECT_NE(fault_of(std::string(backbone) + "evaluation: {data: [q.jsonl]}\n").find("`stage.name` is backbone"),
+            std::string::npos);
+  EXPECT_NE(fault_of("model: {path: m}\nevaluation: {data: [q.jsonl], baselines: [best]}\n").find("naive, in_context"),
+            std::string::npos);
+  EXPECT_NE(fault("model: {path: m}\nevaluation: {data: [q.jsonl]}\n").find("`data.train` is missing"),
+            std::string::npos);
 }
 
 }  // namespace

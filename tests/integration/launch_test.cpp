@@ -58,7 +58,7 @@ class Launch : public testing::Test {
 
 TEST_F(Launch, HelpTellsTheUseAndTheModels) {
   add_stage("other", "ift_1qa");
-  for (const char* script : {"pretrain", "ift_mqa", "ift_1qa", "all"}) {
+  for (const char* script : {"pretrain", "ift_mqa", "ift_1qa", "all", "evaluate"}) {
     const Outcome help = launch(script, {"--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_EQ(help.err, "");
@@ -108,6 +108,31 @@ TEST_F(Launch, AllRunsEveryStageWithTheOverridesThatAreItsOwn) {
   const Outcome folder = launch("all", {"small", "run.dir=here"});
   EXPECT_EQ(folder.status, 1);
   EXPECT_NE(folder.err.find("run.dir is one stage's folder"), std::string::npos) << folder.err;
+}
+
+TEST_F(Launch, EvaluateTestsTheStagesThatHaveBeenTrained) {
+  for (const std::string test : {"mqa", "1qa", "pretrain"}) {
+    const fs::path stand_in = folder_.path() / "bin" / ("shine_test_" + test);
+    write_bytes(stand_in, "#!/usr/bin/env bash\n[[ $* != *fail* ]] || exit 3\necho \"" + test + " $*\"\n");
+    fs::permissions(stand_in, fs::perms::owner_all);
+  }
+  const Outcome nothing = launch("evaluate", {"small"});
+  EXPECT_EQ(nothing.status, 1);
+  EXPECT_NE(nothing.err.find("evaluate: error: nothing to test: train a stage first (scripts/all.sh small)"),
+            std::string::npos)
+      << nothing.err;
+  fs::create_directories(folder_.path() / "runs/small/pretrain");
+  fs::create_directories(folder_.path() / "runs/small/ift_1qa");
+  const Outcome some = launch("evaluate", {"small", "evaluation.limit=5", "ift_1qa:run.seed=2"});
+  EXPECT_EQ(some.status, 0) << some.err;
+  EXPECT_EQ(some.out,
+            "pretrain configs/small/pretrain.yaml --resume run.dir=runs/small/pretrain evaluation.limit=5\n"
+            "1qa configs/small/ift_1qa.yaml --resume run.dir=runs/small/ift_1qa evaluation.limit=5 run.seed=2\n");
+  EXPECT_NE(some.err.find("runs/small/ift_mqa has not been trained: passed over"), std::string::npos) << some.err;
+  const Outcome failed = launch("evaluate", {"small", "pretrain:run.device=fail"});
+  EXPECT_EQ(failed.status, 3);
+  EXPECT_NE(failed.err.find("the test of stage pretrain failed with status 3"), std::string::npos) << failed.err;
+  EXPECT_EQ(failed.out, "");
 }
 
 TEST_F(Launch, ADryRunPrintsQuotedCommandsAndRunsNothing) {

@@ -5,15 +5,37 @@
 
 namespace shine::test {
 
+namespace {
+
+constexpr std::array<const char*, 7> who{"baker", "sailor", "nurse", "painter", "farmer", "tailor", "judge"};
+constexpr std::array<const char*, 5> what{"sold", "found", "hid", "drew", "lost"};
+constexpr std::array<const char*, 9> thing{"lamp", "rope", "coin", "boat", "book", "drum", "ring", "gate", "bell"};
+
+std::string sentence(int number) {
+  const auto n = static_cast<std::size_t>(number);
+  return std::string("The ") + who[n % 7] + ' ' + what[n % 5] + " a " + thing[n % 9] + " on day " +
+         std::to_string(number) + ".";
+}
+
+std::string question(int number) {
+  const auto n = static_cast<std::size_t>(number);
+  return std::string(R"({"question": "What did the )") + who[n % 7] + R"( see?", "answers": ["a )" + thing[n % 9] +
+         R"("]})";
+}
+
+}  // namespace
+
 std::string tiny_texts(int count) {
-  constexpr std::array<const char*, 7> who{"baker", "sailor", "nurse", "painter", "farmer", "tailor", "judge"};
-  constexpr std::array<const char*, 5> what{"sold", "found", "hid", "drew", "lost"};
-  constexpr std::array<const char*, 9> thing{"lamp", "rope", "coin", "boat", "book", "drum", "ring", "gate", "bell"};
   std::string text;
-  for (int i = 0; i < count; ++i) {
-    const auto n = static_cast<std::size_t>(i);
-    text += std::string("The ") + who[n % 7] + ' ' + what[n % 5] + " a " + thing[n % 9] + " on day " +
-            std::to_string(i) + ".\n\n";
+  for (int i = 0; i < count; ++i) text += sentence(i) + "\n\n";
+  return text;
+}
+
+std::string tiny_questions(int first, int count) {
+  std::string text;
+  for (int i = first; i < first + count; ++i) {
+    text += R"({"id": "note-)" + std::to_string(i) + R"(", "source": "tiny", "context": ")" + sentence(2 * i) + ' ' +
+            sentence(2 * i + 1) + R"(", "questions": [)" + question(2 * i) + ", " + question(2 * i + 1) + "]}\n";
   }
   return text;
 }
@@ -44,6 +66,15 @@ TinyRun::TinyRun() {
                                               "optimizer: {learning_rate: 1e-3, batch_size: 2, accumulation: 2}\n"
                                               "schedule: {warmup_steps: 2, epochs: 4}\n"
                                               "evaluation: {every_steps: 5, max_samples: 4}\n");
+  write_bytes(folder() / "questions.jsonl", tiny_questions(0, 40));
+  write_bytes(folder() / "held_out.jsonl", tiny_questions(40, 6));
+  for (const auto& [stage, previous] : {std::pair{"ift_mqa", "run"}, std::pair{"ift_1qa", "ift_mqa"}}) {
+    write_bytes(folder() / (std::string(stage) + ".yaml"),
+                "base: pretrain.yaml\nrun: {dir: " + file(stage) +
+                    "}\ntext: {context_max_length: 100, conversation_max_length: 120}\nstage: {name: " + stage +
+                    ", init_from: " + file(previous) + "}\ndata: {train: [" + file("questions.jsonl") +
+                    "], validation: [" + file("held_out.jsonl") + "]}\n");
+  }
   const Outcome made = run_program("shine_prepare", {"tokenizer", "--input", file("texts.txt"), "--vocab-size", "300",
                                                      "--output", file("tokenizer")});
   if (made.status != 0) throw std::runtime_error("shine_prepare: " + made.err);

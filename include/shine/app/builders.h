@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "shine/app/experiment_config.h"
 #include "shine/models/decoder/decoder.h"
 #include "shine/models/shine/hypernetwork.h"
+#include "shine/run/weights_source.h"
 #include "shine/text/tokenizer.h"
 #include "shine/train/trainer.h"
 
@@ -18,11 +20,19 @@ struct Experiment {
   at::Device device = at::kCPU;
   std::shared_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Decoder> decoder;
-  std::unique_ptr<Hypernetwork> hypernetwork;  ///< absent in stage backbone
+  std::unique_ptr<Hypernetwork> hypernetwork;  ///< absent in stage backbone and after build_language_model
   Stage stage;
 };
 
-/// Loads or makes all parts. Throws what they throw.
+/// Tokenizer and decoder alone. Throws what loading them throws.
+Experiment build_language_model(const ExperimentConfig& config);
+
+/// Tokenizer, decoder and hypernetwork, loaded or made, without a stage. Throws what they throw.
+/// @param weights  the hypernetwork's, with the second Meta-LoRA they hold, if any; without, they are what the stage
+///                 starts from: those of stage.init_from, whose second Meta-LoRA is joined to the first, or new ones
+Experiment build_model(const ExperimentConfig& config, const std::optional<WeightsSource>& weights = {});
+
+/// build_model and the stage.
 Experiment build_experiment(const ExperimentConfig& config);
 
 /// Sizes and memory that a configuration leads to.

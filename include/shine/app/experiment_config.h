@@ -7,11 +7,16 @@
 
 #include "shine/config/config_io.h"
 #include "shine/config/data_config.h"
+#include "shine/config/evaluation_config.h"
 #include "shine/config/hypernetwork_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
 
 namespace shine {
+
+/// What a configuration is read for. test: the test programs, which need model.path and evaluation.data, while the
+/// training data may be missing.
+enum class ConfigUse { train, test };
 
 /// One training run. Defaults are the paper's pretraining (appendix, table of hyperparameters).
 struct ExperimentConfig {
@@ -46,7 +51,7 @@ struct ExperimentConfig {
 
   /// Checks the rules between keys; ranges of single keys are checked while reading.
   /// Throws ConfigError with all faults; `origins` gives them places.
-  void validate(const ConfigOrigins& origins = {}) const;
+  void validate(const ConfigOrigins& origins = {}, ConfigUse use = ConfigUse::train) const;
 };
 
 /// A key that the rest of the configuration makes meaningless, and why.
@@ -67,7 +72,7 @@ std::vector<UnusedKey> unused_keys(const ExperimentConfig& config);
 /// @param origins  if given, receives the place that set each key
 ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {},
-                                        ConfigOrigins* origins = nullptr);
+                                        ConfigOrigins* origins = nullptr, ConfigUse use = ConfigUse::train);
 
 /// True where run.dir holds a checkpoint: the run has its weights there, and stage.init_from is not read.
 bool has_checkpoint(const ExperimentConfig& config);
@@ -75,6 +80,9 @@ bool has_checkpoint(const ExperimentConfig& config);
 /// Throws ConfigError that lists every file or folder the configuration names and that does not exist, and what
 /// find_weights throws for stage.init_from.
 void check_inputs(const ExperimentConfig& config);
+
+/// The same for a test program: backbone, tokenizer and evaluation.data.
+void check_test_inputs(const ExperimentConfig& config);
 
 /// The resolved configuration as YAML that load_experiment_config reads back to an equal one.
 std::string experiment_yaml(const ExperimentConfig& config);

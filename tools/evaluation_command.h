@@ -1,0 +1,69 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shine/app/experiment_config.h"
+#include "shine/common/logging.h"
+#include "shine/common/str.h"
+
+namespace shine {
+
+/// The command line that the test programs share: a YAML file, overrides, and flags that stand for evaluation.* keys.
+class EvaluationCommand {
+ public:
+  explicit EvaluationCommand(CLI::App& app) {
+    app.add_option("config", config_, "YAML file, the same as for training")->required();
+    app.add_option("overrides", overrides_, "key.path=value, e.g. evaluation.batch_size=16");
+    app.add_option("--checkpoint", checkpoint_,
+                   "run folder, checkpoint or published folder (evaluation.checkpoint); without: run.dir");
+    app.add_option("--data", data_, "file to test on; may be repeated (evaluation.data)")->allow_extra_args(false);
+    app.add_option("--baselines", baselines_,
+                   "methods to compare: naive,in_context,sft,shine,shuffled (evaluation.baselines)")
+        ->delimiter(',')
+        ->allow_extra_args(false);
+    app.add_option("--limit", limit_,
+                   "contexts (multi-turn), questions (one-question) or documents per bucket (pretrain) tested at most, "
+                   "drawn by seed; 0 = all (evaluation.limit)");
+    app.add_option("--output", output_, "folder for results (evaluation.output)");
+    app.add_flag("--resume", resume_, "go on with the results in the folder");
+  }
+
+  bool resume() const { return resume_; }
+
+  /// The configuration with the flags' values, its log level set. Throws what load_experiment_config and
+  /// check_test_inputs throw.
+  ExperimentConfig load() const {
+    std::vector<std::string> overrides = overrides_;
+    const auto text = [](const std::string& value) {
+      return nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    };
+    const auto list = [&](const std::vector<std::string>& values) {
+      std::vector<std::string> quoted;
+      for (const std::string& value : values) quoted.push_back(text(value));
+      return "[" + join(quoted, ", ") + "]";
+    };
+    if (checkpoint_) overrides.push_back("evaluation.checkpoint=" + text(*checkpoint_));
+    if (!data_.empty()) overrides.push_back("evaluation.data=" + list(data_));
+    if (!baselines_.empty()) overrides.push_back("evaluation.baselines=" + list(baselines_));
+    if (limit_) overrides.push_back(str("evaluation.limit=", *limit_));
+    if (output_) overrides.push_back("evaluation.output=" + text(*output_));
+    ExperimentConfig config = load_experiment_config(config_, overrides, nullptr, ConfigUse::test);
+    set_log_level(config.logging.level);
+    check_test_inputs(config);
+    return config;
+  }
+
+ private:
+  std::string config_;
+  std::vector<std::string> overrides_, data_, baselines_;
+  std::optional<std::string> checkpoint_, output_;
+  std::optional<std::int64_t> limit_;
+  bool resume_ = false;
+};
+
+}  // namespace shine
