@@ -9,21 +9,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh
 
-# Runs a command; its exit status is in `status`. SIGINT, SIGTERM and SIGHUP are handed on as SIGTERM and set `asked`.
-child='' asked=0 interrupted=0
-trap 'asked=1 interrupted=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' INT TERM HUP
-run_interruptible() {
-  set -m # a process group of its own: a terminal's Ctrl-C comes to this shell alone
-  "$@" &
-  set +m
-  child=$! interrupted=1
-  while ((interrupted)); do # a signal ends `wait` early
-    interrupted=0 status=0
-    wait "$child" || status=$?
-  done
-  child=''
-}
-
 parse_arguments "$@"
 for argument in "${ARGUMENTS[@]}"; do
   [[ $argument != *run.dir=* ]] || fail "run.dir is one stage's folder, and the next stage starts from it (set SHINE_RUNS)"
@@ -37,10 +22,5 @@ done
 for stage in "${STAGES[@]}"; do
   command=("scripts/$stage.sh" "$MODEL" "${ARGUMENTS[@]}")
   ((!DRY_RUN)) || command+=(--dry-run)
-  run_interruptible "${command[@]}"
-  case $status in
-    0) ((!asked)) || fail "stopped after stage $stage: run the same command again to go on" 75 ;;
-    75) fail "stopped in stage $stage: run the same command again to go on" 75 ;;
-    *) fail "stage $stage failed with status $status (see above)" "$status" ;;
-  esac
+  run_in_chain "stage $stage" "${command[@]}"
 done

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Set-up, build and the main job on the embedded default. Arguments are config overrides, for example run.seed=2
+# Set-up, build, and the method on the small world: its notes, the three stages, the tests with their tables. The same
+# command goes on where it stopped. Arguments are config overrides, for example run.seed=2 or ift_mqa:schedule.epochs=2
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
 scripts/build.sh release
-exec build/release/bin/shine_train configs/tiny-text/pretrain.yaml "$@"
+[[ -f data/tiny-world/words.txt ]] || build/release/bin/shine_prepare tiny-world --output data/tiny-world
+scripts/all.sh tiny-world "$@"
+scripts/evaluate.sh tiny-world "$@"

@@ -1,4 +1,4 @@
-# What pretrain.sh, ift_mqa.sh, ift_1qa.sh and all.sh share; they source it in the repository's root.
+# What pretrain.sh, ift_mqa.sh, ift_1qa.sh, all.sh and evaluate.sh share; they source it in the repository's root.
 # shellcheck shell=bash
 
 # Edit these, or set the environment variables for one call.
@@ -57,27 +57,26 @@ parse_arguments() {
   [[ " $(models) " == *" $MODEL "* ]] || fail "unknown model $MODEL (one of: $(models))"
 }
 
-# run_stage STAGE PREVIOUS [OVERRIDE ..]: trains one stage of $MODEL in place of this shell, from the weights of the
-# stage PREVIOUS (empty: from none). Later overrides win over earlier ones. STAGE:key=value is for that stage alone.
-run_stage() {
-  local stage=$1 previous=$2
-  shift 2
-  local config=$CONFIGS/$MODEL/$stage.yaml
-  [[ -f $config ]] || fail "stage $stage does not exist for $MODEL: there is no $config"
-  local command=("$BIN/shine_train" "$config" "run.dir=$RUNS/$MODEL/$stage")
-  [[ -z $THREADS ]] || command+=("run.threads=$THREADS")
-  [[ -z $previous ]] || command+=("stage.init_from=$RUNS/$MODEL/$previous")
-  local override key
+# select_overrides STAGE [OVERRIDE ..]: sets SELECTED to those that are for STAGE, without its name.
+select_overrides() {
+  local stage=$1 override key
+  shift
+  SELECTED=()
   for override in "$@"; do
     key=${override%%=*}
     if [[ $key != *:* ]]; then
-      command+=("$override")
+      SELECTED+=("$override")
     elif [[ $key == "$stage":* ]]; then
-      command+=("${override#*:}")
+      SELECTED+=("${override#*:}")
     elif [[ " ${STAGES[*]} " != *" ${key%%:*} "* ]]; then
       fail "unknown stage ${key%%:*} in $override (one of: ${STAGES[*]})"
     fi
   done
+}
+
+# run_command PROGRAM [ARGUMENT ..]: runs a program of $BIN in place of this shell, or prints the command.
+run_command() {
+  local command=("$BIN/$1" "${@:2}")
   if ((DRY_RUN)); then
     printf '%q ' "${command[@]}" && printf '\n'
     exit 0
@@ -85,4 +84,61 @@ run_stage() {
   [[ -x ${command[0]} ]] || fail "${command[0]} is missing: run scripts/setup.sh && scripts/build.sh first"
   printf '%s: %s\n' "$NAME" "$(printf '%q ' "${command[@]}")" >&2
   exec "${command[@]}"
+}
+
+# run_stage STAGE PREVIOUS [OVERRIDE ..]: trains one stage of $MODEL in place of this shell, from the weights of the
+# stage PREVIOUS (empty: from none). Later overrides win over earlier ones. STAGE:key=value is for that stage alone.
+run_stage() {
+  local stage=$1 previous=$2
+  shift 2
+  local config=$CONFIGS/$MODEL/$stage.yaml
+  [[ -f $config ]] || fail "stage $stage does not exist for $MODEL: there is no $config"
+  local arguments=("$config" "run.dir=$RUNS/$MODEL/$stage")
+  [[ -z $THREADS ]] || arguments+=("run.threads=$THREADS")
+  [[ -z $previous ]] || arguments+=("stage.init_from=$RUNS/$MODEL/$previous")
+  select_overrides "$stage" "$@"
+  run_command shine_train "${arguments[@]}" "${SELECTED[@]}"
+}
+
+# run_test STAGE [OVERRIDE ..]: tests the run of one stage of $MODEL, in place of this shell; goes on where an earlier
+# test of it stopped.
+run_test() {
+  local stage=$1 program
+  shift
+  case $stage in
+    pretrain) program=shine_test_pretrain ;;
+    ift_mqa) program=shine_test_mqa ;;
+    ift_1qa) program=shine_test_1qa ;;
+  esac
+  local arguments=("$CONFIGS/$MODEL/$stage.yaml" --resume "run.dir=$RUNS/$MODEL/$stage")
+  [[ -z $THREADS ]] || arguments+=("run.threads=$THREADS")
+  select_overrides "$stage" "$@"
+  run_command "$program" "${arguments[@]}" "${SELECTED[@]}"
+}
+
+# Runs a command; its exit status is in `status`. SIGINT, SIGTERM and SIGHUP are handed on as SIGTERM and set `asked`.
+child='' asked=0 interrupted=0
+run_interruptible() {
+  trap 'asked=1 interrupted=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' INT TERM HUP
+  set -m # a process group of its own: a terminal's Ctrl-C comes to this shell alone
+  "$@" &
+  set +m
+  child=$! interrupted=1
+  while ((interrupted)); do # a signal ends `wait` early
+    interrupted=0 status=0
+    wait "$child" || status=$?
+  done
+  child=''
+}
+
+# run_in_chain WHAT COMMAND [ARGUMENT ..]: runs a link of a chain, which ends there unless it ends well.
+run_in_chain() {
+  local what=$1
+  shift
+  run_interruptible "$@"
+  case $status in
+    0) ((!asked)) || fail "stopped after $what: run the same command again to go on" 75 ;;
+    75) fail "stopped in $what: run the same command again to go on" 75 ;;
+    *) fail "$what failed with status $status (see above)" "$status" ;;
+  esac
 }
