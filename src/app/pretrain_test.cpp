@@ -19,7 +19,6 @@
 #include "shine/data/documents.h"
 #include "shine/eval/perplexity.h"
 #include "shine/eval/perplexity_report.h"
-#include "shine/io/model_files.h"
 #include "shine/text/chat_template.h"
 #include "shine/train/progress.h"
 #include "special_token_use.h"
@@ -246,9 +245,7 @@ PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resum
   const WeightsSource weights = find_tested_weights(config, "train it, or name another --checkpoint");
   const ReportLabels labels = report_labels(config, kTest, weights);
   TestIdentity identity{"shine_test_pretrain", config, {}};
-  identity.fingerprints["data"] = hex_digits(fingerprint_of(documents.texts));
-  identity.fingerprints["backbone"] = hex_digits(ModelFiles(config.model.path).fingerprint());
-  identity.fingerprints["checkpoint"] = hex_digits(weights_fingerprint(weights));
+  identity.fingerprints = content_fingerprints(config, fingerprint_of(documents.texts), weights);
 
   const ResultsFolder folder(results_path(config, kTest), identity, kLossesFile, resume);
   add_log_file(folder.log());

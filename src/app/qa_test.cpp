@@ -19,7 +19,6 @@
 #include "shine/eval/qa_tester.h"
 #include "shine/eval/report.h"
 #include "shine/io/jsonl.h"
-#include "shine/io/model_files.h"
 #include "shine/io/text_file.h"
 #include "shine/tensor/peak_memory.h"
 #include "shine/train/progress.h"
@@ -167,6 +166,7 @@ class Answering {
       prompts_.emplace(folder.file(kPromptsFile), kept_prompts(folder, results_.answers.size()));
     }
     answers_.emplace(folder.file(kAnswersFile), results_text(results_));
+    add_scores(results_.answers);
   }
 
   /// Until all units are answered, or the tester was asked to stop.
@@ -185,6 +185,7 @@ class Answering {
       }
       answers_->append(results_text(unit->records));
       append(results_, unit->records);
+      add_scores(unit->records.answers);
       show(tester_.units()[next_].method, timer.seconds() / static_cast<double>(next_ + 1 - first));
     }
     progress_.interrupt();
@@ -194,14 +195,16 @@ class Answering {
   bool is_complete() const { return next_ == tester_.units().size(); }
 
  private:
-  void show(Method method, double seconds_a_unit) {
-    double sum = 0.0;
-    std::size_t count = 0;
-    for (const AnswerRecord& record : results_.answers) {
-      if (record.method != method) continue;
+  void add_scores(const std::vector<AnswerRecord>& answers) {
+    for (const AnswerRecord& record : answers) {
+      auto& [sum, count] = f1_[record.method];
       sum += record.f1;
       ++count;
     }
+  }
+
+  void show(Method method, double seconds_a_unit) {
+    const auto& [sum, count] = f1_[method];
     const std::size_t done = next_ + 1, total = tester_.units().size();
     progress_.show(static_cast<std::int64_t>(done), static_cast<std::int64_t>(total),
                    str("batch ", done, "/", total, "  ", enum_name(method),
@@ -213,6 +216,7 @@ class Answering {
   ProgressLine progress_;
   std::optional<LineFile> answers_, prompts_;
   EvaluationResults results_;
+  std::map<Method, std::pair<double, std::size_t>> f1_;  ///< of results_: sum and number, for the progress line
   std::size_t next_ = 0;
 };
 
@@ -234,9 +238,7 @@ EvaluationReport write_test_report(const EvaluationResults& results, ReportOptio
 TestIdentity identify(const ExperimentConfig& config, const QaTestRequest& request,
                       const std::vector<QaContext>& contexts, const std::optional<WeightsSource>& weights) {
   TestIdentity identity{request.program, config, {}};
-  identity.fingerprints["data"] = hex_digits(fingerprint_of(contexts));
-  identity.fingerprints["backbone"] = hex_digits(ModelFiles(config.model.path).fingerprint());
-  identity.fingerprints["checkpoint"] = weights ? hex_digits(weights_fingerprint(*weights)) : "none";
+  identity.fingerprints = content_fingerprints(config, fingerprint_of(contexts), weights);
   return identity;
 }
 

@@ -5,7 +5,9 @@
 
 #include "shine/app/results_folder.h"
 #include "shine/common/error.h"
+#include "shine/common/format.h"
 #include "shine/common/hash.h"
+#include "shine/io/model_files.h"
 
 namespace shine {
 namespace {
@@ -15,6 +17,12 @@ std::string model_name(const ExperimentConfig& config) {
   std::filesystem::path folder = std::filesystem::path(config.model.path).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // "a/b/"
   return folder.filename().string();
+}
+
+std::uint64_t weights_fingerprint(const WeightsSource& weights) {
+  Fnv1a hash;
+  for (const auto& [name, tensor] : read_weights(weights)) add_tensor(hash, name, tensor);
+  return hash.value();
 }
 
 }  // namespace
@@ -40,10 +48,11 @@ WeightsSource find_tested_weights(const ExperimentConfig& config, const std::str
   return find_weights(path, config.stage.allow_unfinished);
 }
 
-std::uint64_t weights_fingerprint(const WeightsSource& weights) {
-  Fnv1a hash;
-  for (const auto& [name, tensor] : read_weights(weights)) add_tensor(hash, name, tensor);
-  return hash.value();
+std::map<std::string, std::string> content_fingerprints(const ExperimentConfig& config, std::uint64_t data,
+                                                        const std::optional<WeightsSource>& weights) {
+  return {{"data", hex_digits(data)},
+          {"backbone", hex_digits(ModelFiles(config.model.path).fingerprint())},
+          {"checkpoint", weights ? hex_digits(weights_fingerprint(*weights)) : "none"}};
 }
 
 ReportLabels report_labels(const ExperimentConfig& config, const std::string& test,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +20,10 @@ std::vector<Method> tested_methods(const EvaluationConfig& evaluation);
 /// @param cure  what else a user can do where there is none
 WeightsSource find_tested_weights(const ExperimentConfig& config, const std::string& cure);
 
-/// Hash of names, types, shapes and samples of all values of the weights.
-std::uint64_t weights_fingerprint(const WeightsSource& weights);
+/// Hashes of what a test reads, by name: "data" (as given), "backbone" (the files of model.path), "checkpoint" (names,
+/// types, shapes and samples of all values of the weights; "none" without weights).
+std::map<std::string, std::string> content_fingerprints(const ExperimentConfig& config, std::uint64_t data,
+                                                        const std::optional<WeightsSource>& weights);
 
 /// What tables call the test: evaluation.model or the backbone's folder, the data set, the checkpoint (empty without
 /// weights) and the training seed, which is that of the checkpoint's own config.yaml where it has one. Throws what
