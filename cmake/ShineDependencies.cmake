@@ -22,6 +22,11 @@ if(NOT SHINE_WITH_TORCH)
   return()
 endif()
 
+# Ranks on CPUs talk by MPI; without it everything else works.
+if(SHINE_WITH_MPI)
+  find_package(MPI COMPONENTS C)
+endif()
+
 # What scripts/setup.sh put into .venv: LibTorch and, where the machine has no CUDA 13, nvcc.
 file(GLOB shine_site_packages ${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages)
 if(EXISTS ${shine_site_packages}/nvidia/cu13/bin/nvcc)
@@ -44,3 +49,8 @@ find_package(Torch REQUIRED HINTS ${shine_site_packages}/torch/share/cmake)
 # The wheel's flags hold definitions only; its include folders come with the imported target.
 separate_arguments(TORCH_CXX_FLAGS)
 message(STATUS "LibTorch ${Torch_VERSION} at ${TORCH_INSTALL_PREFIX}")
+
+# Ranks on GPUs talk by NCCL, which a LibTorch for CUDA brings; its header lies in the wheel beside it or in the toolkit.
+if(TARGET torch_cuda AND EXISTS ${TORCH_INSTALL_PREFIX}/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp)
+  find_path(SHINE_NCCL_INCLUDE_DIR nccl.h HINTS ${TORCH_INSTALL_PREFIX}/../nvidia/nccl/include ${CUDAToolkit_INCLUDE_DIRS})
+endif()

@@ -3,6 +3,7 @@
 # machine without a CUDA 13 toolkit, nvcc in the same place. Safe to run again at any time.
 #
 #   Torch_DIR=DIR               an own LibTorch (folder of TorchConfig.cmake): only Debian packages are installed
+#   SHINE_WITH_MPI=OFF          leave OpenMPI out: no ranks on CPUs
 #   SHINE_NVCC_FROM_WHEELS=1    take nvcc from the package index although the machine has one
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,9 +11,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly TORCH_VERSION=2.11.0
 readonly CUDA_WHEELS=(nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-cccl)
 readonly CUDA_WHEELS_VERSION=13.0
-readonly DEBIAN_PACKAGES=(
+debian_packages=(
   g++ clang libclang-rt-dev cmake ninja-build pkg-config git ca-certificates ccache libyaml-cpp-dev libspdlog-dev
   nlohmann-json3-dev libpcre2-dev libsentencepiece-dev libutf8proc-dev libcli11-dev libgtest-dev libxxhash-dev zlib1g-dev)
+[[ ${SHINE_WITH_MPI:-ON} == OFF ]] || debian_packages+=(libopenmpi-dev openmpi-bin)
 readonly PYTHON_PACKAGES=(python3 python3-venv)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -122,9 +124,9 @@ link_cuda_wheels() {
 }
 
 if [[ -n ${Torch_DIR:-} ]]; then
-  install_debian_packages "${DEBIAN_PACKAGES[@]}"
+  install_debian_packages "${debian_packages[@]}"
 else
-  install_debian_packages "${DEBIAN_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}"
+  install_debian_packages "${debian_packages[@]}" "${PYTHON_PACKAGES[@]}"
   install_wheels
   link_cuda_wheels
 fi

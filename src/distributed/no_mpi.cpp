@@ -1,0 +1,12 @@
+// The twin of mpi_group.cpp in a build without MPI.
+#include "distributed/backends.h"
+#include "shine/common/error.h"
+
+namespace shine {
+
+std::unique_ptr<ProcessGroup> make_mpi_group(const Launch& launch, const GroupOptions&) {
+  throw UnsupportedError("this program was built without MPI, by which ranks on CPUs talk", rank_label(launch),
+                         "install OpenMPI (libopenmpi-dev, openmpi-bin) and build again, or start one process");
+}
+
+}  // namespace shine

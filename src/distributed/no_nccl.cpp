@@ -1,0 +1,12 @@
+// The twin of nccl_group.cpp in a build with a LibTorch for the CPU alone.
+#include "distributed/backends.h"
+#include "shine/common/error.h"
+
+namespace shine {
+
+std::unique_ptr<ProcessGroup> make_nccl_group(const Launch& launch, at::Device, const GroupOptions&) {
+  throw UnsupportedError("this program was built without NCCL, by which ranks on GPUs talk", rank_label(launch),
+                         "build with a LibTorch for CUDA, or start one process");
+}
+
+}  // namespace shine
