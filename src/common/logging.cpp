@@ -29,10 +29,19 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return spdlog::level::info;
 }
 
+/// The first sink is the console.
+std::shared_ptr<spdlog::sinks::sink>& console() {
+  return logger().sinks().front();
+}
+
 }  // namespace
 
 void set_log_level(LogLevel level) {
   logger().set_level(to_spdlog(level));
+}
+
+void set_console_level(LogLevel level) {
+  console()->set_level(to_spdlog(level));
 }
 
 void add_log_file(const std::filesystem::path& path) {
@@ -48,6 +57,19 @@ void add_log_file(const std::filesystem::path& path) {
 
 void log(LogLevel level, std::string_view message) {
   logger().log(to_spdlog(level), message);
+}
+
+void log_to_files(LogLevel level, std::string_view message) {
+  const spdlog::details::log_msg line(logger().name(), to_spdlog(level), message);
+  for (const auto& sink : logger().sinks()) {
+    if (sink == console()) continue;
+    try {
+      sink->log(line);
+      sink->flush();
+    } catch (const spdlog::spdlog_ex&) {
+      continue;
+    }
+  }
 }
 
 }  // namespace shine

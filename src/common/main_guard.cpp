@@ -1,31 +1,47 @@
 #include "shine/common/main_guard.h"
 
 #include <signal.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
+#include <future>
 #include <iostream>
 #include <new>
 #include <string>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
+#include "shine/common/process_label.h"
 
 namespace shine {
 namespace {
 
+constexpr std::chrono::seconds kTimeOfFirstProcess{2};
+constexpr std::chrono::seconds kTimeOfLogFiles{2};
+
 /// Made before any signal can come: a handler may not allocate.
-std::string bus_error_line;
+std::string program_name;
 
 void on_bus_error(int) {
-  [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, bus_error_line.data(), bus_error_line.size());
+  constexpr std::string_view fault =
+      "error: a mapped file (weights, checkpoint) was shortened or became unreadable while in use (restore it; replace "
+      "files by renaming, never in place)\n";
+  const std::string_view label = process_label(), colon = ": ";
+  const auto piece = [](std::string_view text) { return iovec{const_cast<char*>(text.data()), text.size()}; };
+  const std::array line{piece(program_name), piece(colon), piece(label), piece(label.empty() ? "" : colon),
+                        piece(fault)};
+  [[maybe_unused]] const auto ignored = ::writev(STDERR_FILENO, line.data(), static_cast<int>(line.size()));
   ::_exit(1);
 }
 
 void prepare_signals(std::string_view program) {
   ::signal(SIGXFSZ, SIG_IGN);
-  bus_error_line =
-      str(program, ": error: a mapped file (weights, checkpoint) was shortened or became unreadable while ",
-          "in use (restore it; replace files by renaming, never in place)\n");
+  program_name = program;
   ::signal(SIGBUS, on_bus_error);
 }
 
@@ -34,11 +50,39 @@ std::string one_line(std::string_view text) {
   return std::string(text.substr(0, text.find('\n')));
 }
 
+/// The one line that a fault is on standard error.
+std::string fault_line(std::string_view program, std::string_view kind, std::string_view what) {
+  const std::string_view label = process_label();
+  return str(program, program.empty() ? "" : ": ", label, label.empty() ? "" : ": ", kind, ": ", what, '\n');
+}
+
+/// From a thread of its own: one that hangs may hold a file's lock.
+void log_within(std::chrono::seconds limit, std::string message) {
+  std::packaged_task<void()> writing([message = std::move(message)] { log_to_files(LogLevel::error, message); });
+  const std::future<void> written = writing.get_future();
+  std::thread(std::move(writing)).detach();
+  written.wait_for(limit);
+}
+
 }  // namespace
+
+void end_process(std::string_view fault) noexcept {
+  const std::string what = one_line(fault);
+  const std::string line = fault_line(program_name, "error", what);
+  try {
+    log_within(kTimeOfLogFiles, "error: " + what);
+  } catch (const std::exception&) {
+    // No thread can be started: the line below is said.
+  }
+  [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(1);
+}
 
 int run_main(std::string_view program, const std::function<int()>& body, std::string_view memory_cure) {
   const auto fail = [&](std::string_view kind, std::string_view what, int status) {
-    std::cerr << program << ": " << kind << ": " << what << std::endl;
+    log_to_files(LogLevel::error, str(kind, ": ", what));
+    if (!is_first_process()) std::this_thread::sleep_for(kTimeOfFirstProcess);
+    std::cerr << fault_line(program, kind, what) << std::flush;
     return status;
   };
   const std::string cure = memory_cure.empty() ? "" : str(" (", memory_cure, ")");

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "shine/common/process_label.h"
+
 namespace shine {
 namespace {
 
@@ -14,10 +16,11 @@ std::atomic<bool> held = false;
 std::atomic<int> noted = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch lock-free atomics only");
 
-constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+constexpr std::array kSignals{SIGINT, SIGTERM, SIGUSR1, SIGHUP};
 std::array<struct sigaction, kSignals.size()> former;
 
 void say(const char* text) {
+  if (!is_first_process()) return;
   [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text, std::strlen(text));
 }
 
@@ -61,6 +64,7 @@ std::string StopSignals::received() const {
   switch (noted) {
     case SIGINT: return "SIGINT";
     case SIGTERM: return "SIGTERM";
+    case SIGUSR1: return "SIGUSR1";
     case SIGHUP: return "SIGHUP";
     default: return "";
   }

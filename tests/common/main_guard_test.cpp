@@ -3,12 +3,19 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <new>
+#include <thread>
 
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
+#include "shine/common/process_label.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -23,6 +30,11 @@ Ending ending_of(const std::function<int()>& body) {
   testing::internal::CaptureStderr();
   const int status = run_main("prog", body, "lower x");
   return {status, testing::internal::GetCapturedStderr()};
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 TEST(MainGuard, EveryKindOfFaultIsOneLine) {
@@ -53,6 +65,85 @@ TEST(MainGuard, AMappedFileThatIsShortenedIsOneLine) {
     return static_cast<int>(*static_cast<const volatile char*>(bytes)) + 4;
   };
   EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: error: a mapped file");
+}
+
+/// Takes the label away again however a test ends.
+class Labelled : public testing::Test {
+ protected:
+  void TearDown() override { set_process_label(""); }
+};
+
+TEST_F(Labelled, TheFirstRankSaysAtOnceWhichItIs) {
+  set_process_label("rank 0 of 2");
+  const auto start = std::chrono::steady_clock::now();
+  const Ending ending = ending_of([]() -> int { throw ConfigError("wrong", "a.yaml"); });
+  EXPECT_EQ(ending.status, 1);
+  EXPECT_EQ(ending.err, "prog: rank 0 of 2: error: a.yaml: wrong\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+}
+
+TEST_F(Labelled, AnotherRankGivesTheFirstTheTimeToSayIt) {
+  set_process_label("rank 1 of 2", false);
+  const auto start = std::chrono::steady_clock::now();
+  const Ending ending = ending_of([]() -> int { throw std::logic_error("index\nframe #0"); });
+  EXPECT_EQ(ending.status, 2);
+  EXPECT_EQ(ending.err, "prog: rank 1 of 2: internal error: index\n");
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1900));
+}
+
+TEST_F(Labelled, AMappedFileThatIsShortenedIsOneLine) {
+  const auto body = [] {
+    set_process_label("rank 1 of 2", false);
+    return ::raise(SIGBUS);
+  };
+  EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1),
+              "^prog: rank 1 of 2: error: a mapped file");
+}
+
+TEST(MainGuard, AFaultGoesToTheLogFilesToo) {
+  const TemporaryFolder folder;
+  const auto body = [&]() -> int {
+    add_log_file(folder.path() / "log.txt");
+    throw IoError("gone", "b.bin");
+  };
+  EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: error: b.bin: gone\n$");
+  const std::string log = text_of(folder.path() / "log.txt");
+  EXPECT_TRUE(log.ends_with(" error error: b.bin: gone\n")) << log;
+}
+
+TEST(EndProcess, AThreadEndsAProgramThatHangs) {
+  const TemporaryFolder folder;
+  const auto body = [&]() -> int {
+    set_process_label("rank 1 of 2", false);
+    add_log_file(folder.path() / "log.txt");
+    std::thread([] { end_process("lost\nframe #0"); }).join();
+    return 3;
+  };
+  EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: rank 1 of 2: error: lost\n$");
+  const std::string log = text_of(folder.path() / "log.txt");
+  EXPECT_TRUE(log.ends_with(" error error: lost\n")) << log;
+}
+
+TEST(EndProcess, ALogFileThatTakesNothingDoesNotHoldItUp) {
+  const TemporaryFolder folder;
+  const std::filesystem::path pipe = folder.path() / "log.txt";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+  const std::string block(4096, ' ');
+  while (::write(reader, block.data(), block.size()) > 0) continue;
+  const auto body = [&]() -> int {
+    add_log_file(pipe);
+    std::thread([] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      end_process("lost");
+    }).detach();
+    log_to_files(LogLevel::error, "never written");
+    return 3;
+  };
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: error: lost\n$");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  ::close(reader);
 }
 
 }  // namespace

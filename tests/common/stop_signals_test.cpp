@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "shine/common/process_label.h"
+
 namespace shine::test {
 namespace {
 
@@ -34,6 +36,24 @@ TEST(StopSignalsTest, HeldTheFirstIsNotedAndTheSecondEnds) {
     std::_Exit(0);
   };
   EXPECT_EXIT(body(), testing::KilledBySignal(SIGTERM), "stopping after this step");
+}
+
+TEST(StopSignalsTest, WhatLaunchersHandOnIsARequestToStop) {
+  StopSignals signals;
+  signals.hold();
+  ::raise(SIGUSR1);
+  EXPECT_EQ(signals.received(), "SIGUSR1");
+}
+
+TEST(StopSignalsTest, OneProcessOfAJobSpeaksForAll) {
+  for (const bool first : {false, true}) {
+    const auto body = [first] {
+      set_process_label("rank 1 of 2", first);
+      const StopSignals signals;
+      ::raise(SIGUSR1);
+    };
+    EXPECT_EXIT(body(), testing::ExitedWithCode(75), first ? "stopped before" : "^$");
+  }
 }
 
 TEST(StopSignalsTest, AHangUpCountsUnlessItIsIgnored) {

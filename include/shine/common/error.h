@@ -43,6 +43,11 @@ class UnsupportedError : public Error {
   using Error::Error;
 };
 
+/// Ranks of one job that must hold the same numbers do not.
+class DivergenceError : public Error {
+  using Error::Error;
+};
+
 }  // namespace shine
 
 /// Throws `Kind(shine::str(...))` unless the condition holds.

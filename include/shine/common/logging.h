@@ -10,11 +10,17 @@ enum class LogLevel { debug, info, warning, error };
 /// Sets the least severe level that is written (default: info).
 void set_log_level(LogLevel level);
 
+/// Sets the least severe level that is written to standard error too (default: every one that is written at all).
+void set_console_level(LogLevel level);
+
 /// Copies every later message to the end of `path`, which is created if absent; throws IoError.
 void add_log_file(const std::filesystem::path& path);
 
 /// Writes one line to standard error and to the log files, with the time.
 void log(LogLevel level, std::string_view message);
+
+/// Writes one line to the log files alone. A file that cannot be written is passed over in silence.
+void log_to_files(LogLevel level, std::string_view message);
 
 inline void log_debug(std::string_view message) {
   log(LogLevel::debug, message);

@@ -7,9 +7,10 @@ namespace shine {
 /// Exit status of a program that was asked to stop and can be run again to go on (EX_TEMPFAIL of sysexits.h).
 inline constexpr int exit_stopped = 75;
 
-/// SIGINT, SIGTERM and SIGHUP (unless it is ignored, as by nohup) while this object lives. At first they end the
-/// process at once, with status 75: there is nothing to save. After hold() the first signal is only noted, and a second
-/// one ends the process as the signal would have. One object at a time.
+/// SIGINT, SIGTERM, SIGUSR1 (which launchers of several ranks hand on) and SIGHUP (unless it is ignored, as by nohup)
+/// while this object lives. At first they end the process at once, with status 75: there is nothing to save. After
+/// hold() the first signal is only noted, and a second one ends the process as the signal would have. The notices on
+/// standard error come from the first process of a job alone (is_first_process). One object at a time.
 class StopSignals {
  public:
   StopSignals();
@@ -21,7 +22,7 @@ class StopSignals {
 
   void hold();
 
-  /// "SIGINT", "SIGTERM" or "SIGHUP" once it was noted, else empty.
+  /// "SIGINT", "SIGTERM", "SIGUSR1" or "SIGHUP" once it was noted, else empty.
   std::string received() const;
 };
 

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace shine {
+
+/// What names this process among those of its job in messages, such as "rank 1 of 2"; empty (the start) for a process
+/// of its own. Set once, before other threads are started.
+/// @param first  whether it is the one that speaks for all: the others leave notices to it, and give it the time to
+///               say what went wrong before they say it themselves
+void set_process_label(std::string label, bool first = true);
+std::string_view process_label();
+bool is_first_process();
+
+}  // namespace shine

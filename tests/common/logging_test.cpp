@@ -1,0 +1,60 @@
+#include "shine/common/logging.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "support/paths.h"
+
+namespace shine::test {
+namespace {
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Each in a process of its own: the console's level and the files stay as they are set.
+TEST(Logging, AConsoleThatIsSilentBelowErrorsLeavesTheFileWhole) {
+  const TemporaryFolder folder;
+  const auto body = [&] {
+    add_log_file(folder.path() / "log-rank1.txt");
+    set_console_level(LogLevel::error);
+    log_info("one");
+    log_warning("two");
+    log(LogLevel::error, "three");
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), testing::ExitedWithCode(0), "^[0-9:]+ error three\n$");
+  const std::string log = content_of(folder.path() / "log-rank1.txt");
+  EXPECT_NE(log.find(" info one\n"), log.npos) << log;
+  EXPECT_NE(log.find(" warning two\n"), log.npos) << log;
+  EXPECT_NE(log.find(" error three\n"), log.npos) << log;
+}
+
+TEST(Logging, WhatIsForTheFilesAloneDoesNotReachTheConsole) {
+  const TemporaryFolder folder;
+  const auto body = [&] {
+    log_to_files(LogLevel::error, "lost");
+    add_log_file(folder.path() / "log.txt");
+    log_to_files(LogLevel::error, "kept");
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), testing::ExitedWithCode(0), "^$");
+  EXPECT_TRUE(content_of(folder.path() / "log.txt").ends_with(" error kept\n"));
+}
+
+TEST(Logging, AFullDiskIsPassedOverInSilence) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const auto body = [] {
+    add_log_file("/dev/full");
+    log_to_files(LogLevel::error, "no room");
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), testing::ExitedWithCode(0), "^$");
+}
+
+}  // namespace
+}  // namespace shine::test
