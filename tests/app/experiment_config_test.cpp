@@ -361,11 +361,12 @@ TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
   for (const std::string size : {"0.6b", "1.7b", "8b"}) {
     const ExperimentConfig config =
         load_experiment_config(source_dir() / "configs" / ("qwen3-" + size) / "pretrain.yaml");
-    ExperimentConfig paper;  // the defaults are the paper's
+    ExperimentConfig paper;  // the other defaults are the paper's
     paper.run.dir = "runs/qwen3-" + size + "/pretrain";
     paper.model.path = size == "0.6b" ? "models/Qwen3-0.6B" : size == "1.7b" ? "models/Qwen3-1.7B" : "models/Qwen3-8B";
     paper.text.tokenizer = paper.model.path;
     paper.data.train = {"data/pretrain.jsonl"};
+    paper.optimizer.accumulation = 32;  // 4 on each of 8 GPUs
     paper.evaluation.data = {"data/wikitext-2.txt"};
     paper.evaluation.baselines = {"naive", "shine", "shuffled"};
     if (size == "1.7b") paper.schedule.warmup_steps = 400;

@@ -18,7 +18,8 @@ namespace shine {
 /// training data may be missing.
 enum class ConfigUse { train, test };
 
-/// One training run. Defaults are the paper's pretraining (appendix, table of hyperparameters).
+/// One training run. Defaults are the paper's pretraining (appendix, table of hyperparameters) but for
+/// optimizer.accumulation, which is that of one of its 8 GPUs: configs/base/pretrain.yaml has the whole step.
 struct ExperimentConfig {
   RunConfig run;
   BackboneConfig model;

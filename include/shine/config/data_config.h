@@ -35,6 +35,12 @@ constexpr std::array<std::string_view, 2> config_names(DataForm) {
   return {"texts", "questions"};
 }
 
+/// shuffled: any samples together; by_length: samples of similar length share an optimizer step.
+enum class SampleOrder { shuffled, by_length };
+constexpr std::array<std::string_view, 2> config_names(SampleOrder) {
+  return {"shuffled", "by_length"};
+}
+
 /// What happens to a context or conversation above its maximum length. drop: left out; cut: loses its end; split: a
 /// conversation goes on in further samples with the same context (a single turn or a context over the limit is
 /// dropped).
@@ -121,6 +127,7 @@ struct DataConfig {
   std::string separator;
   int64_t max_texts = 0;
   int64_t open_groups = 100;
+  SampleOrder order = SampleOrder::shuffled;
   OverLong over_long = OverLong::drop;
   bool check_overlap = true;
 
@@ -135,6 +142,7 @@ struct DataConfig {
       from_to_below(0, 1));
     v("separator", separator, "line between documents of a .txt file; empty = a blank line");
     v("max_texts", max_texts, "training texts, or contexts with questions, read at most; 0 = all", at_least(0));
+    v("order", order, "order of the samples of an epoch; by_length puts samples of similar length into a step");
     v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
       at_least(0));
     v("over_long", over_long, "questions: contexts and conversations above their maximum length");

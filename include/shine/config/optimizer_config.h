@@ -44,6 +44,7 @@ struct OptimizerConfig {
   LossAverage loss_average = LossAverage::tokens;
   int64_t batch_size = 1;
   int64_t accumulation = 4;
+  bool shard = false;
 
   bool operator==(const OptimizerConfig&) const = default;
 
@@ -59,7 +60,8 @@ struct OptimizerConfig {
     v("clip_norm", clip_norm, "largest gradient norm", above(0));
     v("loss_average", loss_average, "mean over the step's labelled tokens, or of micro-batch means (published)");
     v("batch_size", batch_size, "groups of texts in one micro-batch", at_least(1));
-    v("accumulation", accumulation, "micro-batches in one optimizer step", at_least(1));
+    v("accumulation", accumulation, "micro-batches in one optimizer step, all ranks together", at_least(1));
+    v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)");
   }
 };
 

@@ -48,6 +48,8 @@ struct RunConfig {
   int64_t max_steps = 0;
   double max_minutes = 0.0;
   bool deterministic = false;
+  int64_t check_every = 100;
+  double rank_timeout = 600.0;
 
   bool operator==(const RunConfig&) const = default;
 
@@ -60,7 +62,12 @@ struct RunConfig {
     v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0));
     v("max_minutes", max_minutes,
       "save and stop (exit 75) before the process has run so long, after a step at least; 0 = no limit", at_least(0));
-    v("deterministic", deterministic, "only kernels that give the same bits every time; a resume needs equal threads");
+    v("deterministic", deterministic,
+      "only kernels that give the same bits every time; a resume needs equal threads and ranks");
+    v("check_every", check_every,
+      "steps between comparisons of the trained tensors of all ranks, made before each save too; 0 = never",
+      at_least(0));
+    v("rank_timeout", rank_timeout, "seconds that a rank waits for the others before it ends the job", above(0));
   }
 };
 
