@@ -110,6 +110,11 @@ std::size_t LmDataset::size() const {
   return ids_.size() / row_length_ + (ids_.size() % row_length_ >= 2 ? 1 : 0);
 }
 
+std::int64_t LmDataset::tokens(std::size_t index) const {
+  SHINE_CHECK(index < size(), ConfigError, "there is no row ", index, ", the dataset has ", size());
+  return static_cast<std::int64_t>(std::min(row_length_, ids_.size() - index * row_length_));
+}
+
 std::shared_ptr<const LmDataset::Order> LmDataset::order_of(std::int64_t epoch) const {
   const std::lock_guard lock(mutex_);
   if (latest_order_ && latest_order_->epoch == epoch) return latest_order_;

@@ -1,5 +1,6 @@
 #include "shine/data/pretrain_dataset.h"
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <utility>
@@ -56,9 +57,16 @@ void PretrainDataset::pack(const std::vector<std::int64_t>& lengths) {
   TextGroups packed = pack_texts(costs, options_.conversation_max_length, options_.open_groups);
   groups_ = std::move(packed.groups);
   report_ = {packed.report, 0, 0};
+  group_tokens_.reserve(groups_.size());
   for (const auto& group : groups_) {
     auto length = static_cast<std::int64_t>(group.size()) - 1;  // separators
-    for (const std::size_t text : group) length += lengths[text];
+    std::int64_t conversation = 0;
+    for (const std::size_t text : group) {
+      length += lengths[text];
+      conversation += costs[text];
+    }
+    group_tokens_.push_back(std::min(length, options_.context_max_length) +
+                            std::min(conversation, options_.conversation_max_length));
     if (length <= options_.context_max_length) continue;
     ++report_.contexts_over_long;
     report_.context_tokens_cut += length - options_.context_max_length;

@@ -118,7 +118,8 @@ std::vector<ChatMessage> QaDataset::messages(const Place& place) const {
 
 QaDataset::Measure QaDataset::measure(std::size_t number) const {
   const Thread& thread = threads_[number];
-  auto whole = tokenize_chat(*tokenizer_, messages({number, 0, thread.turns.size()}), options_.special_tokens);
+  auto whole = tokenize_chat(*tokenizer_, messages({.thread = number, .first = 0, .end = thread.turns.size()}),
+                             options_.special_tokens);
   Measure result;
   result.tokens = static_cast<std::int64_t>(whole.ids.size());
   result.hash = hash_text({}, whole.ids);
@@ -144,30 +145,32 @@ void QaDataset::place(const std::vector<std::int64_t>& contexts, const std::vect
   for (std::size_t i = 0; i < threads.size(); ++i) {
     const std::int64_t cut_from_context = context_excess(threads_[i].context);
     const std::int64_t excess = std::max<std::int64_t>(threads[i].tokens - options_.conversation_max_length, 0);
+    const std::int64_t context_tokens = contexts[threads_[i].context] - cut_from_context;
     report_.conversations_over_long += excess > 0 ? 1 : 0;
     const bool is_cut = options_.over_long == OverLong::cut;
     if (cut_from_context > 0 && !is_cut) {
       ++report_.dropped;
     } else if (excess > 0 && options_.over_long == OverLong::split) {
-      split(i, threads[i]);
+      split(i, threads[i], context_tokens);
     } else if ((excess > 0 && !is_cut) || !threads[i].is_labelled) {
       ++report_.dropped;
     } else {
-      places_.push_back({i, 0, threads_[i].turns.size()});
+      places_.push_back({i, 0, threads_[i].turns.size(), context_tokens + threads[i].tokens - excess});
       report_.tokens_cut += cut_from_context + excess;
     }
   }
   report_.samples = places_.size();
 }
 
-void QaDataset::split(std::size_t thread, const Measure& measure) {
+void QaDataset::split(std::size_t thread, const Measure& measure, std::int64_t context_tokens) {
   const std::size_t before = places_.size();
   const std::int64_t room = options_.conversation_max_length - measure.opening;
   std::int64_t taken = 0;
-  Place open{thread, 0, 0};
+  Place open{thread, 0, 0, 0};
   const auto close = [&](std::size_t next) {
+    open.tokens = context_tokens + measure.opening + taken;
     if (open.end > open.first) places_.push_back(open);
-    open = {thread, next, next};
+    open = {thread, next, next, 0};
     taken = 0;
   };
   for (std::size_t i = 0; i < measure.turns.size(); ++i) {

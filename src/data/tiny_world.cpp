@@ -8,6 +8,7 @@
 
 #include "shine/common/error.h"
 #include "shine/common/random.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/text_file.h"
 
 namespace shine {
@@ -237,9 +238,7 @@ void write_tiny_world(const TinyWorld& world, const std::filesystem::path& folde
       tokenizer += "user\n" + question.question + "\nassistant\n" + question.answers.front() + '\n';
     }
   }
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw IoError(str("cannot make the folder: ", error.message()), folder.string());
+  make_folder(folder);
   write_file_atomically(folder / "train.jsonl", item_lines(world.train));
   write_file_atomically(folder / "validation.jsonl", item_lines(world.validation));
   write_file_atomically(folder / "train.txt", texts(world.train));

@@ -20,6 +20,7 @@ class Numbered : public Dataset {
     return {.context_ids = {epoch, number}, .conversation_ids = {number}, .labels = {number}};
   }
   std::uint64_t fingerprint() const override { return fingerprint_; }
+  std::int64_t tokens(std::size_t index) const override { return 3 + static_cast<std::int64_t>(index); }
 
  private:
   std::uint64_t fingerprint_;
@@ -32,6 +33,19 @@ TEST(Fnv1a, EqualsThePublishedValues) {
   using namespace std::string_view_literals;
   EXPECT_EQ(Fnv1a().add(std::uint64_t{0x0201}).value(), Fnv1a().add_bytes("\1\2\0\0\0\0\0\0"sv).value());
   EXPECT_EQ(Fnv1a().add(1.0).value(), Fnv1a().add(std::uint64_t{0x3FF0000000000000}).value());
+}
+
+/// A dataset that does not tell its lengths.
+class Unmeasured : public Dataset {
+ public:
+  std::size_t size() const override { return 2; }
+  Sample sample(std::int64_t /*epoch*/, std::size_t /*index*/) const override { return {}; }
+};
+
+TEST(Dataset, TellsTheTokensOfEachSample) {
+  EXPECT_EQ(token_counts(Unmeasured()), (std::vector<std::int64_t>{1, 1})) << "all alike";
+  EXPECT_EQ(token_counts(Numbered(7)), (std::vector<std::int64_t>{3, 4, 5}));
+  EXPECT_EQ(token_counts(ShiftedContexts(std::make_shared<Numbered>(7))), (std::vector<std::int64_t>{3, 4, 5}));
 }
 
 TEST(ShiftedContexts, TakeTheNextContextAndTheirOwnFingerprint) {

@@ -50,7 +50,7 @@ TEST(LmDataset, EveryDocumentOncePerEpochInRowsOfTheLength) {
   const auto texts = numbered(50);
   const auto dataset = make(texts, {.row_length = 16, .seed = 3});
   for (std::size_t i = 0; i + 1 < dataset.size(); ++i) EXPECT_EQ(dataset.sample(0, i).conversation_ids.size(), 16U);
-  EXPECT_EQ(stream(dataset, 0).size(), dataset.tokens());
+  EXPECT_EQ(stream(dataset, 0).size(), dataset.tokens_per_epoch());
 
   const auto first = documents(dataset, 0);
   const auto second = documents(dataset, 1);
@@ -67,7 +67,7 @@ TEST(LmDataset, RowsMaySpanManyDocumentsOrAPartOfOne) {
   for (const std::int64_t length : {2, 3, 7, 200}) {
     const auto dataset = make(texts, {.row_length = length, .seed = 1});
     const auto ids = stream(dataset, 4);
-    EXPECT_GE(ids.size() + 1, dataset.tokens());
+    EXPECT_GE(ids.size() + 1, dataset.tokens_per_epoch());
     const auto whole = stream(make(texts, {.row_length = 1000, .seed = 1}), 4);
     EXPECT_TRUE(std::equal(ids.begin(), ids.end(), whole.begin()));
   }
@@ -76,6 +76,17 @@ TEST(LmDataset, RowsMaySpanManyDocumentsOrAPartOfOne) {
 TEST(LmDataset, ASingleTokenLeftOverIsLeftOut) {
   EXPECT_EQ(make({"abcd"}, {.row_length = 4}).size(), 1U);  // 5 tokens
   EXPECT_EQ(make({"abcd"}, {.row_length = 3}).size(), 2U);
+}
+
+TEST(LmDataset, TellsTheTokensOfItsRows) {
+  const auto dataset = make(numbered(20), {.row_length = 16, .seed = 3});
+  std::int64_t shortest = 16;
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    EXPECT_EQ(dataset.tokens(i), static_cast<std::int64_t>(dataset.sample(1, i).conversation_ids.size()));
+    shortest = std::min(shortest, dataset.tokens(i));
+  }
+  EXPECT_LT(shortest, 16);
+  EXPECT_THROW(dataset.tokens(dataset.size()), ConfigError);
 }
 
 TEST(LmDataset, ASampleDependsOnSeedEpochAndIndexAlone) {
@@ -107,7 +118,7 @@ TEST(LmDataset, AShareIsRepeatedInTwoForms) {
   EXPECT_EQ(from_context, 10);
   EXPECT_EQ(plain, 20 + from_context);  // the text before the request is a document of its own here
   EXPECT_EQ(parts.size(), 40U + 10U);
-  EXPECT_EQ(dataset.tokens(), stream(dataset, 1).size());
+  EXPECT_EQ(dataset.tokens_per_epoch(), stream(dataset, 1).size());
 }
 
 TEST(LmDataset, EscapedTextsHoldNoSpecialToken) {

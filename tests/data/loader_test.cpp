@@ -2,21 +2,27 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <numeric>
 #include <stdexcept>
 
 #include "shine/common/error.h"
+#include "shine/common/random.h"
+#include "shine/data/rank_share.h"
 
 namespace shine {
 namespace {
 
-/// Samples that name their place; one of them may be broken.
+/// Samples that name their place; one epoch may be broken. Lengths differ, up to 20 to 1.
 class CountingDataset : public Dataset {
  public:
-  CountingDataset(std::size_t size, std::int64_t broken_epoch = -1) : size_(size), broken_epoch_(broken_epoch) {}
+  explicit CountingDataset(std::size_t size, std::int64_t broken_epoch = -1)
+      : size_(size), broken_epoch_(broken_epoch) {}
 
   std::size_t size() const override { return size_; }
+  std::int64_t tokens(std::size_t index) const override { return 1 + static_cast<std::int64_t>(index * 7 % 20); }
   Sample sample(std::int64_t epoch, std::size_t index) const override {
     ++made;
     if (epoch == broken_epoch_) throw std::out_of_range("broken sample");
@@ -32,50 +38,187 @@ class CountingDataset : public Dataset {
   std::int64_t broken_epoch_;
 };
 
-void expect_equal(const MicroBatch& batch, const IndexBatch& expected) {
-  EXPECT_EQ(batch.epoch, expected.epoch);
-  ASSERT_EQ(batch.samples.size(), expected.indices.size());
-  for (std::size_t i = 0; i < batch.samples.size(); ++i) {
-    EXPECT_EQ(batch.samples[i].conversation_ids,
-              (std::vector<std::int64_t>{expected.epoch, static_cast<std::int64_t>(expected.indices[i])}));
+std::vector<std::size_t> indices_of(const std::vector<Sample>& samples, std::int64_t epoch) {
+  std::vector<std::size_t> indices;
+  for (const Sample& sample : samples) {
+    EXPECT_EQ(sample.conversation_ids.at(0), epoch);
+    indices.push_back(static_cast<std::size_t>(sample.conversation_ids.at(1)));
   }
+  return indices;
+}
+
+void expect_equal(const StepBatches& found, const StepBatches& expected) {
+  EXPECT_EQ(found.epoch, expected.epoch);
+  EXPECT_EQ(found.positions, expected.positions);
+  EXPECT_EQ(found.planned, expected.planned);
+  EXPECT_EQ(found.resume, expected.resume);
+  ASSERT_EQ(found.micro_batches.size(), expected.micro_batches.size());
+  for (std::size_t i = 0; i < found.micro_batches.size(); ++i) {
+    EXPECT_EQ(indices_of(found.micro_batches[i], found.epoch), indices_of(expected.micro_batches[i], expected.epoch));
+  }
+}
+
+/// Loaders of all ranks, side by side.
+class Ranks {
+ public:
+  Ranks(const std::shared_ptr<const Dataset>& dataset, const Sampler& sampler, int ranks) {
+    for (int rank = 0; rank < ranks; ++rank) {
+      loaders_.push_back(
+          std::make_unique<Loader>(dataset, sampler, LoaderOptions{.ahead = 2, .rank = rank, .ranks = ranks}));
+    }
+  }
+
+  /// The step put together from all ranks' parts; checks that these fit.
+  StepPlan next() {
+    StepPlan step;
+    for (std::size_t rank = 0; rank < loaders_.size(); ++rank) {
+      const StepBatches part = loaders_[rank]->next();
+      if (rank == 0) {
+        step = {.epoch = part.epoch, .batches = {}, .after = part.resume};
+        step.batches.resize(part.planned);
+      }
+      EXPECT_EQ(part.epoch, step.epoch);
+      EXPECT_EQ(part.resume, step.after);
+      EXPECT_EQ(part.planned, step.batches.size());
+      EXPECT_EQ(part.positions.size(), part.micro_batches.size());
+      EXPECT_TRUE(std::ranges::is_sorted(part.positions));
+      for (std::size_t i = 0; i < part.positions.size(); ++i) {
+        auto& place = step.batches.at(part.positions[i]);
+        EXPECT_TRUE(place.empty()) << "micro-batch " << part.positions[i] << " is given twice";
+        place = indices_of(part.micro_batches[i], part.epoch);
+      }
+    }
+    return step;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Loader>> loaders_;
+};
+
+SamplerOptions random_options(const Dataset& dataset, Random& random) {
+  SamplerOptions options{
+      .batch_size = 1 + random.below(5), .accumulation = 1 + random.below(9), .seed = random.below(100)};
+  if (random.below(2) == 0) return options;
+  options.order = SampleOrder::by_length;
+  options.tokens = token_counts(dataset);
+  return options;
 }
 
 TEST(Loader, GivesTheSamplersBatchesInOrder) {
   for (const std::size_t ahead : {1U, 2U, 50U}) {
-    Sampler sampler(11, 3, 4);
-    Loader loader(std::make_shared<CountingDataset>(11), sampler, ahead);
+    Sampler sampler(11, {.batch_size = 3, .accumulation = 3, .seed = 4});
+    Loader loader(std::make_shared<CountingDataset>(11), sampler, {.ahead = ahead});
     for (int i = 0; i < 30; ++i) {
-      const auto expected = sampler.next();
-      const auto batch = loader.next();
-      expect_equal(batch, expected);
-      EXPECT_EQ(batch.resume, sampler.state());
+      const StepPlan expected = sampler.next_step();
+      const StepBatches step = loader.next();
+      EXPECT_EQ(step.epoch, expected.epoch);
+      EXPECT_EQ(step.planned, expected.batches.size());
+      EXPECT_EQ(step.resume, expected.after);
+      ASSERT_EQ(step.micro_batches.size(), expected.batches.size());
+      for (std::size_t b = 0; b < step.micro_batches.size(); ++b) {
+        EXPECT_EQ(step.positions[b], b);
+        EXPECT_EQ(indices_of(step.micro_batches[b], step.epoch), expected.batches[b]);
+      }
     }
   }
 }
 
-TEST(Loader, ResumesAfterTheBatchThatWasUsedWhateverWasPrepared) {
+TEST(Loader, RanksTakeTheStepsOfOneProcessEachSampleOncePerEpoch) {
+  Random random(1);
+  for (int trial = 0; trial < 60; ++trial) {
+    const auto dataset = std::make_shared<CountingDataset>(1 + random.below(60));
+    const SamplerOptions options = random_options(*dataset, random);
+    for (int ranks = 1; ranks <= 5; ++ranks) {
+      Sampler sampler(dataset->size(), options);
+      const std::size_t steps = sampler.steps_per_epoch();
+      Ranks loaders(dataset, sampler, ranks);
+      for (const std::int64_t epoch : {0, 1}) {
+        std::vector<std::size_t> seen;
+        for (std::size_t step = 0; step < steps; ++step) {
+          const StepPlan expected = sampler.next_step();
+          const StepPlan found = loaders.next();
+          EXPECT_EQ(found.epoch, epoch);
+          EXPECT_EQ(found.batches, expected.batches) << ranks << " ranks";
+          EXPECT_EQ(found.after, expected.after);
+          for (const auto& batch : found.batches) seen.insert(seen.end(), batch.begin(), batch.end());
+        }
+        std::ranges::sort(seen);
+        std::vector<std::size_t> all(dataset->size());
+        std::iota(all.begin(), all.end(), std::size_t{0});
+        EXPECT_EQ(seen, all) << ranks << " ranks";
+      }
+    }
+  }
+}
+
+TEST(Loader, AnyOtherNumberOfRanksGoesOnFromAnyStep) {
+  Random random(2);
+  for (int trial = 0; trial < 25; ++trial) {
+    const auto dataset = std::make_shared<CountingDataset>(20 + random.below(60));
+    const SamplerOptions options = random_options(*dataset, random);
+    Sampler undisturbed(dataset->size(), options);
+    Ranks first(dataset, undisturbed, 1 + static_cast<int>(random.below(4)));
+    for (std::size_t done = 0; done < 12; ++done) {
+      EXPECT_EQ(first.next().batches, undisturbed.next_step().batches);
+      Sampler sampler(dataset->size(), options);
+      sampler.restore(undisturbed.state());
+      Ranks resumed(dataset, sampler, 1 + static_cast<int>(random.below(5)));
+      Sampler expected = undisturbed;
+      for (int step = 0; step < 5; ++step) EXPECT_EQ(resumed.next().batches, expected.next_step().batches);
+    }
+  }
+}
+
+TEST(Loader, TheBatchesOfAStepAreSharedOutByTheirTokens) {
+  const auto dataset = std::make_shared<CountingDataset>(40);
+  Sampler sampler(40, {.batch_size = 2, .accumulation = 7, .seed = 4});
+  Loader loader(dataset, sampler, {.rank = 1, .ranks = 3});
+  for (int step = 0; step < 6; ++step) {
+    std::vector<std::int64_t> tokens;
+    for (const auto& batch : sampler.next_step().batches) {
+      tokens.push_back(0);
+      for (const std::size_t index : batch) tokens.back() += dataset->tokens(index);
+    }
+    EXPECT_EQ(loader.next().positions, share_batches(tokens, 3)[1]);
+  }
+}
+
+TEST(Loader, MakesTheSamplesOfItsRankAlone) {
+  const auto dataset = std::make_shared<CountingDataset>(12);
+  const Sampler sampler(12, {.batch_size = 2, .accumulation = 2, .seed = 4});
+  {
+    Loader without_work(dataset, sampler, {.rank = 2, .ranks = 3});
+    for (int step = 0; step < 7; ++step) {
+      const StepBatches mine = without_work.next();
+      EXPECT_TRUE(mine.micro_batches.empty());
+      EXPECT_TRUE(mine.positions.empty());
+      EXPECT_EQ(mine.planned, 2U);
+    }
+    EXPECT_EQ(without_work.next().epoch, 2);
+  }
+  EXPECT_EQ(dataset->made, 0U);
+  {
+    Loader half(dataset, sampler, {.ahead = 1, .rank = 1, .ranks = 2});
+    EXPECT_EQ(half.next().micro_batches.size(), 1U);
+  }
+  EXPECT_LE(dataset->made, 4U) << "the step given, and the one ahead";
+}
+
+TEST(Loader, ResumesAfterTheStepThatWasUsedWhateverWasPrepared) {
   const auto dataset = std::make_shared<CountingDataset>(11);
-  Loader whole(dataset, Sampler(11, 3, 4), 5);
+  const SamplerOptions options{.batch_size = 3, .accumulation = 2, .seed = 4};
+  Loader whole(dataset, Sampler(11, options), {.ahead = 5});
   for (int i = 0; i < 6; ++i) whole.next();
   const SamplerState saved = whole.next().resume;
 
-  Sampler sampler(11, 3, 4);
+  Sampler sampler(11, options);
   sampler.restore(saved);
-  Loader resumed(dataset, sampler, 2);
-  for (int i = 0; i < 10; ++i) {
-    const auto expected = whole.next();
-    const auto found = resumed.next();
-    EXPECT_EQ(found.resume, expected.resume);
-    ASSERT_EQ(found.samples.size(), expected.samples.size());
-    for (std::size_t s = 0; s < found.samples.size(); ++s) {
-      EXPECT_EQ(found.samples[s].conversation_ids, expected.samples[s].conversation_ids);
-    }
-  }
+  Loader resumed(dataset, sampler, {});
+  for (int i = 0; i < 10; ++i) expect_equal(resumed.next(), whole.next());
 }
 
-TEST(Loader, CarriesAnExceptionToTheBatchItBroke) {
-  Loader loader(std::make_shared<CountingDataset>(4, /*broken_epoch=*/1), Sampler(4, 2, 0), 8);
+TEST(Loader, CarriesAnExceptionToTheStepItBroke) {
+  Loader loader(std::make_shared<CountingDataset>(4, /*broken_epoch=*/1), Sampler(4, {.batch_size = 2}), {.ahead = 8});
   loader.next();
   loader.next();
   EXPECT_THROW(loader.next(), std::out_of_range);
@@ -85,20 +228,39 @@ TEST(Loader, CarriesAnExceptionToTheBatchItBroke) {
 TEST(Loader, PreparesNoMoreThanAskedAndStopsWhenDropped) {
   const auto dataset = std::make_shared<CountingDataset>(100);
   {
-    Loader loader(dataset, Sampler(100, 1, 0), 3);
+    Loader loader(dataset, Sampler(100, {.accumulation = 5}), {.ahead = 3});
     loader.next();
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (dataset->made < 4 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    while (dataset->made < 20 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    EXPECT_EQ(dataset->made, 4U);
+    EXPECT_EQ(dataset->made, 20U);
   }
   EXPECT_EQ(dataset.use_count(), 1);
 }
 
+/// Takes its time for each sample.
+class SlowDataset : public CountingDataset {
+ public:
+  using CountingDataset::CountingDataset;
+  Sample sample(std::int64_t epoch, std::size_t index) const override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return CountingDataset::sample(epoch, index);
+  }
+};
+
+TEST(Loader, StopsInsideAStep) {
+  const auto dataset = std::make_shared<SlowDataset>(5000);
+  { Loader loader(dataset, Sampler(5000, {.batch_size = 100, .accumulation = 50}), {}); }
+  EXPECT_LT(dataset->made, 1000U);
+}
+
 TEST(Loader, RefusesWhatDoesNotFit) {
   const auto dataset = std::make_shared<CountingDataset>(4);
-  EXPECT_THROW(Loader(dataset, Sampler(5, 2, 0), 1), ConfigError);
-  EXPECT_THROW(Loader(dataset, Sampler(4, 2, 0), 0), ConfigError);
+  const Sampler sampler(4, {.batch_size = 2});
+  EXPECT_THROW(Loader(dataset, Sampler(5, {.batch_size = 2}), {}), ConfigError);
+  EXPECT_THROW(Loader(dataset, sampler, {.ahead = 0}), ConfigError);
+  EXPECT_THROW(Loader(dataset, sampler, {.rank = 2, .ranks = 2}), ConfigError);
+  EXPECT_THROW(Loader(dataset, sampler, {.rank = -1, .ranks = 2}), ConfigError);
 }
 
 }  // namespace

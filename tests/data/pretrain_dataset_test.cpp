@@ -235,6 +235,30 @@ TEST(PretrainDataset, ContextsOverTheirLengthAreCountedBeforeCompletion) {
   expect_report(9, 2, 13);
 }
 
+TEST(PretrainDataset, TellsTheTokensOfItsSamplesWithoutCompletion) {
+  auto options = roomy();
+  options.conversation_max_length = 90;
+  for (const std::int64_t context_max_length : {400, 25}) {
+    options.context_max_length = context_max_length;
+    options.completion_frequency = 0;
+    Texts texts = sentences(30);
+    texts.emplace_back(100, 'x');  // over long by itself
+    const auto dataset = make(texts, options);
+    const auto tokens_of = [](const Sample& sample) {
+      return static_cast<std::int64_t>(sample.context_ids.size() + sample.conversation_ids.size());
+    };
+    for (std::size_t i = 0; i < dataset.size(); ++i) {
+      EXPECT_EQ(dataset.tokens(i), tokens_of(dataset.sample(1, i))) << i;
+    }
+    options.completion_frequency = 1;
+    const auto completed = make(texts, options);
+    for (std::size_t i = 0; i < completed.size(); ++i) {
+      EXPECT_EQ(completed.tokens(i), dataset.tokens(i));
+      EXPECT_GE(completed.tokens(i), tokens_of(completed.sample(1, i)));
+    }
+  }
+}
+
 TEST(PretrainDataset, ATextThatJustFitsIsWhole) {
   auto options = roomy();
   options.conversation_max_length = 10 + byte_overhead;

@@ -68,6 +68,14 @@ std::vector<std::string> conversations(const QaDataset& dataset) {
   return all;
 }
 
+void expect_tokens_told(const QaDataset& dataset) {
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const Sample sample = dataset.sample(0, i);
+    EXPECT_EQ(dataset.tokens(i), static_cast<std::int64_t>(sample.context_ids.size() + sample.conversation_ids.size()))
+        << i;
+  }
+}
+
 TEST(QaDataset, MultiTurnSamplesAreConversations) {
   const auto dataset = make(two_items(), wide(QaForm::multi_turn));
   EXPECT_EQ(conversations(dataset), (std::vector<std::string>{turn("q1", "a1") + turn("q2", "a2"), turn("q3", "a3"),
@@ -94,6 +102,18 @@ TEST(QaDataset, TheContextMayStandInThePrompt) {
   EXPECT_EQ(labelled(multi.sample(0, 2)), "a4<|im_end|>\na5<|im_end|>\n");
   const auto one = make(two_items(), wide(QaForm::one_question, ContextPlace::prompt));
   EXPECT_EQ(conversations(one).at(3), system_message("S") + turn("second|q4", "a4"));
+}
+
+TEST(QaDataset, TellsTheTokensOfItsSamplesWithoutReconstruction) {
+  for (const QaForm form : {QaForm::multi_turn, QaForm::one_question}) {
+    for (const ContextPlace place : {ContextPlace::lora, ContextPlace::prompt}) {
+      expect_tokens_told(make(two_items(), wide(form, place)));
+    }
+  }
+  auto options = wide(QaForm::multi_turn);
+  const auto questions = make(two_items(), options);
+  options.reconstruction_share = 1;
+  EXPECT_EQ(token_counts(make(two_items(), options)), token_counts(questions)) << "the same in every epoch";
 }
 
 TEST(QaDataset, ThePromptIsThatOfTheEvaluation) {
@@ -207,6 +227,7 @@ TEST(QaDataset, OverLongConversationsAreDroppedCutOrSplit) {
       EXPECT_EQ(text(dataset.sample(0, i).context_ids), i + 1 < dataset.size() ? "c" : "d");
     }
     EXPECT_EQ(tokens_cut, dataset.report().tokens_cut);
+    expect_tokens_told(dataset);
   }
 }
 
@@ -236,6 +257,7 @@ TEST(QaDataset, SplitPartsFitARealTokenizer) {
                2;
     }
     EXPECT_EQ(turns, 60U);
+    expect_tokens_told(dataset);
   }
 }
 
@@ -257,6 +279,7 @@ TEST(QaDataset, OverLongContextsAreDroppedOrCut) {
     options.over_long = over_long;
     options.context_max_length = 6;
     const auto dataset = make(two_items(), options);
+    expect_tokens_told(dataset);
     if (over_long == OverLong::cut) {
       expect_report(dataset.report(), {.samples = 3, .contexts_over_long = 1, .tokens_cut = 14});
       EXPECT_EQ(text(dataset.sample(0, 0).context_ids), "first ");

@@ -17,12 +17,15 @@ TEST(AddDataset, ALoaderGivesItsSamplesInBatches) {
   const std::shared_ptr<Tokenizer> tokenizer = load_tokenizer(source_dir() / "configs/tiny-text/backbone");
   add_task_tokens(*tokenizer);
   const auto dataset = std::make_shared<QuestionAnswers>(items, tokenizer);
-  Loader loader(dataset, Sampler(dataset->size(), /*batch_size=*/2, /*seed=*/42), /*ahead=*/4);
-  const MicroBatch batch = loader.next();
+  Loader loader(dataset, Sampler(dataset->size(), {.batch_size = 2, .accumulation = 4, .seed = 42}), {});
+  const StepBatches step = loader.next();  // up to 4 micro-batches of 2 samples
   // [/loader]
-  ASSERT_EQ(batch.samples.size(), 2U);
-  EXPECT_EQ(loader.next().samples.size(), 1U) << "the end of the epoch";
-  for (const Sample& sample : batch.samples) EXPECT_EQ(sample.labels.size(), sample.conversation_ids.size());
+  ASSERT_EQ(step.micro_batches.size(), 2U) << "the end of the epoch";
+  ASSERT_EQ(step.micro_batches[0].size(), 2U);
+  EXPECT_EQ(step.micro_batches[1].size(), 1U);
+  for (const Sample& sample : step.micro_batches[0]) {
+    EXPECT_EQ(sample.labels.size(), sample.conversation_ids.size());
+  }
 
   const Sample first = dataset->sample(0, 0);
   EXPECT_EQ(tokenizer->decode(first.context_ids), "Ada is a nurse.");

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "shine/data/sample.h"
 
@@ -20,8 +21,21 @@ class Dataset {
   /// @param index  below size(); throws ConfigError otherwise
   virtual Sample sample(std::int64_t epoch, std::size_t index) const = 0;
 
+  /// About how many tokens sample `index` has, context and conversation together: by this, work is balanced over ranks
+  /// and samples of similar length are found. The same on every rank and in every epoch, at least 1, and quick: it is
+  /// asked for at every step. Default: all samples are alike.
+  /// @param index  below size()
+  virtual std::int64_t tokens(std::size_t /*index*/) const { return 1; }
+
   /// A hash of everything the samples are made of, by which a resume notices other data; 0: unknown.
   virtual std::uint64_t fingerprint() const { return 0; }
 };
+
+/// Dataset::tokens of every sample, in order: SamplerOptions::tokens.
+inline std::vector<std::int64_t> token_counts(const Dataset& dataset) {
+  std::vector<std::int64_t> counts(dataset.size());
+  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = dataset.tokens(i);
+  return counts;
+}
 
 }  // namespace shine

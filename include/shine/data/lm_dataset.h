@@ -47,11 +47,14 @@ class LmDataset : public Dataset {
   std::size_t size() const override;
   Sample sample(std::int64_t epoch, std::size_t index) const override;
 
+  /// The row's length.
+  std::int64_t tokens(std::size_t index) const override;
+
   /// Of the documents' ids, the row length and the seed.
   std::uint64_t fingerprint() const override { return fingerprint_; }
 
   /// Tokens of an epoch.
-  std::size_t tokens() const { return starts_.back(); }
+  std::size_t tokens_per_epoch() const { return starts_.back(); }
 
  private:
   struct Order;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -15,43 +16,55 @@
 
 namespace shine {
 
-/// Samples of one micro-batch, and the sampler's place after it: saved when the batch has been trained on, it makes a
-/// resume go on with the batch that follows, however many were prepared ahead.
-struct MicroBatch {
+/// One rank's micro-batches of one optimizer step.
+struct StepBatches {
   std::int64_t epoch = 0;
-  std::vector<Sample> samples;
+  /// In the order of their positions; none where the step has fewer micro-batches than there are ranks.
+  std::vector<std::vector<Sample>> micro_batches;
+  std::vector<std::size_t> positions;  ///< of each of them among the step's, ascending
+  std::size_t planned = 0;             ///< micro-batches of the step, those of all ranks together
+  /// The place behind the step: saved when the step is done, it makes a resume go on with the one that follows, however
+  /// many were prepared ahead.
   SamplerState resume;
 };
 
-/// Prepares micro-batches on one other thread, at most `ahead` of them before they are asked for, in the sampler's
-/// order.
+struct LoaderOptions {
+  std::size_t ahead = 2;  ///< steps prepared before they are asked for, at most
+  int rank = 0;           ///< whose micro-batches are made
+  int ranks = 1;
+};
+
+/// Prepares steps on one other thread, in the sampler's order. The micro-batches of a step are shared out over the
+/// ranks by share_batches and Dataset::tokens, which every rank does alike by itself; only those of this rank are made.
 class Loader {
  public:
-  /// Starts at the sampler's place. Throws ConfigError when `ahead` is 0 or dataset and sampler differ in size.
-  Loader(std::shared_ptr<const Dataset> dataset, Sampler sampler, std::size_t ahead);
+  /// Starts at the sampler's place. Throws ConfigError when `ahead` is 0, the rank is not below `ranks`, or dataset and
+  /// sampler differ in size.
+  Loader(std::shared_ptr<const Dataset> dataset, Sampler sampler, LoaderOptions options);
 
-  /// Stops the thread; a batch in preparation is finished first.
+  /// Stops the thread; a sample in preparation is finished first.
   ~Loader();
 
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  /// The next micro-batch, waiting for it if needed. What the dataset throws is thrown here, in the place of the batch
-  /// it broke, and again by every later call.
-  MicroBatch next();
+  /// The next step, waiting for it if needed. What the dataset throws is thrown here, in the place of the step it
+  /// broke, and again by every later call.
+  StepBatches next();
 
  private:
   void prepare();
+  StepBatches make(const StepPlan& plan) const;
 
   std::shared_ptr<const Dataset> dataset_;
   Sampler sampler_;
-  std::size_t ahead_;
+  LoaderOptions options_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<MicroBatch> ready_;
+  std::deque<StepBatches> ready_;
   std::exception_ptr failure_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };
 

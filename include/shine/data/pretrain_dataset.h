@@ -55,6 +55,9 @@ class PretrainDataset : public Dataset {
   std::size_t size() const override { return groups_.size(); }
   Sample sample(std::int64_t epoch, std::size_t index) const override;
 
+  /// Of the group without completion, whose contexts are shorter.
+  std::int64_t tokens(std::size_t index) const override { return group_tokens_.at(index); }
+
   /// Of the texts, their ids and all options but `threads`.
   std::uint64_t fingerprint() const override { return fingerprint_; }
 
@@ -78,6 +81,7 @@ class PretrainDataset : public Dataset {
   std::vector<std::int64_t> reconstruct_request_;
   std::vector<std::int64_t> complete_request_;
   std::vector<std::vector<std::size_t>> groups_;
+  std::vector<std::int64_t> group_tokens_;
   PretrainReport report_;
   std::uint64_t fingerprint_ = 0;
 };

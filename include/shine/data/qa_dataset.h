@@ -66,6 +66,9 @@ class QaDataset : public Dataset {
   std::size_t size() const override { return places_.size(); }
   Sample sample(std::int64_t epoch, std::size_t index) const override;
 
+  /// Of the sample where it is no reconstruction.
+  std::int64_t tokens(std::size_t index) const override { return places_.at(index).tokens; }
+
   /// Of the items, their ids and all options but `threads`.
   std::uint64_t fingerprint() const override { return fingerprint_; }
 
@@ -81,9 +84,10 @@ class QaDataset : public Dataset {
     std::size_t context = 0;
     std::vector<Turn> turns;
   };
-  /// A sample: turns [first, end) of a thread.
+  /// A sample: turns [first, end) of a thread, and its tokens, those of the context included.
   struct Place {
     std::size_t thread = 0, first = 0, end = 0;
+    std::int64_t tokens = 0;
   };
   /// Tokens of a thread as one sample, and what places it.
   struct Measure {
@@ -98,7 +102,7 @@ class QaDataset : public Dataset {
   void take(std::vector<QaItem>&& items);
   Measure measure(std::size_t thread) const;
   void place(const std::vector<std::int64_t>& contexts, const std::vector<Measure>& threads);
-  void split(std::size_t thread, const Measure& measure);
+  void split(std::size_t thread, const Measure& measure, std::int64_t context_tokens);
   std::uint64_t hash_options() const;
 
   bool in_prompt() const { return options_.place == ContextPlace::prompt; }

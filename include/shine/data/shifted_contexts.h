@@ -28,6 +28,8 @@ class ShiftedContexts : public Dataset {
     return own;
   }
 
+  std::int64_t tokens(std::size_t index) const override { return dataset_->tokens(index); }
+
   std::uint64_t fingerprint() const override {
     const std::uint64_t own = dataset_->fingerprint();
     return own == 0 ? 0 : Fnv1a().add_bytes("shifted contexts").add(own).value();
