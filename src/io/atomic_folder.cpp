@@ -57,6 +57,13 @@ void guarded(const char* action, const fs::path& path, Step&& step) {
 
 }  // namespace
 
+void make_folder(const fs::path& folder, std::string_view key, std::string_view cure) {
+  std::error_code fault;
+  fs::create_directories(folder, fault);
+  if (!fault) return;
+  throw IoError("cannot make the folder: " + fault.message(), str(key, key.empty() ? "" : " ", folder.string()), cure);
+}
+
 FolderWriter::FolderWriter(const fs::path& final_path, FolderMark mark) : mark_(mark) {
   guarded("create", final_path, [&] {
     final_path_ = normalized(final_path);

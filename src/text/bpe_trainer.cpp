@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/text_file.h"
 #include "shine/text/special_tokens.h"
 #include "text/added_vocabulary.h"
@@ -156,9 +157,7 @@ std::int64_t BpeTrainer::write(const std::filesystem::path& directory) const {
   PairLearner learner(parts_->words);
   learner.learn(parts_->options.vocabulary_size - special, parts_->options.min_frequency);
 
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) throw IoError(str("cannot make the folder: ", error.message()), directory.string());
+  make_folder(directory);
   write_file_atomically(directory / "tokenizer.json", tokenizer_json(learner, special_tokens).dump(1) + '\n');
   write_file_atomically(directory / "tokenizer_config.json", config_json(special_tokens).dump(1) + '\n');
   return static_cast<std::int64_t>(learner.tokens().size()) + special;

@@ -8,6 +8,7 @@
 #include "io/expect_fault.h"
 #include "shine/common/error.h"
 #include "shine/io/atomic_folder.h"
+#include "shine/io/line_file.h"
 #include "shine/io/mapped_file.h"
 #include "shine/io/model_files.h"
 #include "shine/io/text_file.h"
@@ -30,6 +31,28 @@ TEST(MappedFile, HoldsTheContent) {
   expect_fault<IoError>("absent: cannot open", [&] { const MappedFile absent(folder.path() / "absent"); });
   ASSERT_EQ(::mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
   expect_fault<IoError>("pipe: expected a regular file", [&] { const MappedFile pipe(folder.path() / "pipe"); });
+}
+
+TEST(LineFile, LinesAreThereAsTheyCome) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "lines";
+  test::write_bytes(path, "kept\ncut o");
+  LineFile lines(path, "kept\n");
+  lines.append("one\ntwo\n");
+  EXPECT_EQ(read_text_file(path), "kept\none\ntwo\n");
+  expect_fault<IoError>("no/such", [&] { const LineFile absent(folder.path() / "no/such", ""); });
+}
+
+TEST(MakeFolder, MakesTheParentsAndNamesTheKeyOfAFault) {
+  const test::TemporaryFolder folder;
+  make_folder(folder.path() / "a/b");
+  make_folder(folder.path() / "a/b");
+  EXPECT_TRUE(fs::is_directory(folder.path() / "a/b"));
+  test::write_bytes(folder.path() / "file", "");
+  const std::string below = (folder.path() / "file/c").string();
+  expect_fault<IoError>(below + ": cannot make the folder: Not a directory", [&] { make_folder(below); });
+  expect_fault<IoError>("run.dir " + below + ": cannot make the folder: Not a directory (choose another run.dir)",
+                        [&] { make_folder(below, "run.dir", "choose another run.dir"); });
 }
 
 TEST(TextFile, IsReadWholeUpToABound) {

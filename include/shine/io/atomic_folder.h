@@ -2,8 +2,13 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace shine {
+
+/// Makes the folder, and its parents where absent; nothing to do where it is there. Throws IoError.
+/// @param key, cure  what names the folder, and what else a user can do, for the message; may be empty
+void make_folder(const std::filesystem::path& folder, std::string_view key = {}, std::string_view cure = {});
 
 /// Whether a folder ends up with the mark DONE; a foreign layout has none.
 enum class FolderMark { done, none };
