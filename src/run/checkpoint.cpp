@@ -31,6 +31,7 @@ Json state_of(const TrainProgress& progress, const Provenance& made_by) {
           {"libraries", made_by.libraries},
           {"device", made_by.device},
           {"threads", made_by.threads},
+          {"ranks", made_by.ranks},
           {"step", progress.step},
           {"total_steps", progress.total_steps},
           {"optimizer_steps", progress.optimizer_steps},
@@ -39,7 +40,9 @@ Json state_of(const TrainProgress& progress, const Provenance& made_by) {
            {{"epoch", progress.sampler.epoch},
             {"next", progress.sampler.next},
             {"samples", progress.sampler.samples},
-            {"seed", progress.sampler.seed}}},
+            {"seed", progress.sampler.seed},
+            {"by_length_batch_size", progress.sampler.by_length_batch_size},
+            {"by_length_accumulation", progress.sampler.by_length_accumulation}}},
           {"tokens", progress.tokens},
           {"labels", progress.labels},
           {"dropped_micro_batches", progress.dropped},
@@ -82,8 +85,16 @@ TrainProgress progress_of(const nlohmann::json& state, const std::string& where)
   progress.total_steps = get_int(state, "total_steps", where);
   progress.optimizer_steps = get_int(state, "optimizer_steps", where);
   progress.validated_step = get_int(state, "validated_step", where);
-  progress.sampler = {get_int(sampler, "epoch", where), get_size(sampler, "next", where),
-                      get_size(sampler, "samples", where), get_size(sampler, "seed", where)};
+  progress.sampler = {get_int(sampler, "epoch", where),
+                      get_size(sampler, "next", where),
+                      get_size(sampler, "samples", where),
+                      get_size(sampler, "seed", where),
+                      0,
+                      0};
+  if (sampler.contains("by_length_batch_size")) {  // not in checkpoints made before the order by_length
+    progress.sampler.by_length_batch_size = get_size(sampler, "by_length_batch_size", where);
+    progress.sampler.by_length_accumulation = get_size(sampler, "by_length_accumulation", where);
+  }
   progress.tokens = get_int(state, "tokens", where);
   progress.labels = get_int(state, "labels", where);
   progress.dropped = get_int(state, "dropped_micro_batches", where);
@@ -103,6 +114,7 @@ Provenance provenance_of(const nlohmann::json& state, const std::string& where) 
   made_by.program = get_string(state, "program", where);
   made_by.device = get_string(state, "device", where);
   made_by.threads = get_int(state, "threads", where);
+  if (state.contains("ranks")) made_by.ranks = get_int(state, "ranks", where);  // absent: from before there were ranks
   const nlohmann::json& libraries = get_object(state, "libraries", where);
   for (const auto& [name, value] : libraries.items()) made_by.libraries[name] = get_string(libraries, name, where);
   return made_by;
@@ -127,6 +139,14 @@ void save_checkpoint(const fs::path& folder, const CheckpointContents& contents)
   write_file_atomically(writer.path() / "config.yaml", contents.config_yaml);
   write_file_atomically(writer.path() / kMetricsFile, contents.metrics);
   writer.commit();
+}
+
+std::string progress_text(const TrainProgress& progress) {
+  return state_of(progress, {}).dump();
+}
+
+TrainProgress parse_progress(const std::string& text) {
+  return progress_of(nlohmann::json::parse(text), "the state of rank 0");
 }
 
 Checkpoint read_checkpoint(const fs::path& folder) {

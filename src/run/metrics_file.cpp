@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "shine/common/error.h"
+#include "shine/common/str.h"
 #include "shine/io/json_file.h"
 #include "shine/io/jsonl.h"
 #include "shine/io/text_file.h"
@@ -25,22 +25,18 @@ double time_now() {
 
 MetricsFile::MetricsFile(const std::filesystem::path& path, const std::string& so_far,
                          const std::filesystem::path& tensorboard)
-    : path_(path) {
-  write_file_atomically(path, so_far);
-  out_.open(path, std::ios::app);
-  SHINE_CHECK(out_.good(), IoError, path.string(), ": cannot be opened for writing");
+    : file_(path, so_far) {
   if (!tensorboard.empty()) tensorboard_.emplace(tensorboard, path);
 }
 
 void MetricsFile::write(nlohmann::ordered_json event) {
   event["time"] = time_now();
-  out_ << event.dump() << std::endl;
-  SHINE_CHECK(out_.good(), IoError, path_.string(), ": cannot be written (is the disk full?)");
+  file_.append(event.dump() + "\n");
   if (tensorboard_) tensorboard_->write(event);
 }
 
 std::string MetricsFile::content() const {
-  return read_text_file(path_);
+  return read_text_file(file_.path());
 }
 
 std::vector<ValidationTrace> read_validation_traces(const std::filesystem::path& path) {

@@ -9,6 +9,7 @@
 
 #include "run/tfrecord.h"
 #include "shine/common/error.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/json_file.h"
 #include "shine/io/jsonl.h"
 
@@ -72,9 +73,7 @@ void TensorboardFile::write(const nlohmann::json& event) {
 }
 
 void TensorboardFile::start(double time) {
-  std::error_code fault;
-  std::filesystem::create_directories(folder_, fault);
-  SHINE_CHECK(!fault, IoError, folder_.string(), ": cannot make the folder: ", fault.message());
+  make_folder(folder_);
   path_ = folder_ / file_name(time);
   remove_event_files_but(path_);
   out_.open(path_, std::ios::binary | std::ios::trunc);

@@ -28,7 +28,12 @@ CheckpointContents contents_at(std::int64_t step) {
                        .total_steps = 40,
                        .optimizer_steps = step - 1,
                        .validated_step = 3,
-                       .sampler = {.epoch = 3, .next = 7, .samples = 11, .seed = UINT64_C(1) << 40},
+                       .sampler = {.epoch = 3,
+                                   .next = 7,
+                                   .samples = 11,
+                                   .seed = UINT64_C(1) << 40,
+                                   .by_length_batch_size = 7,
+                                   .by_length_accumulation = 5},
                        .tokens = 1234,
                        .labels = 567,
                        .dropped = 2,
@@ -142,14 +147,25 @@ TEST(Checkpoint, BrokenStatesAreErrors) {
   };
   for (const std::function<void(nlohmann::json&)>& edit : std::vector<std::function<void(nlohmann::json&)>>{
            [](auto& state) { state.erase("step"); }, [](auto& state) { state["step"] = "5"; },
-           [](auto& state) { state["sampler"]["next"] = -1; }, [](auto& state) { state["sampler"] = 0; },
-           [](auto& state) { state["data_fingerprints"]["train"] = "12x"; },
+           [](auto& state) { state["sampler"]["next"] = -1; },
+           [](auto& state) { state["sampler"]["by_length_batch_size"] = -1; },
+           [](auto& state) { state["sampler"] = 0; }, [](auto& state) { state["data_fingerprints"]["train"] = "12x"; },
            [](auto& state) { state["libraries"] = 1; }, [](auto& state) { state = nlohmann::json::array(); }}) {
     edited(edit);
     EXPECT_THROW(read_checkpoint(path), FormatError) << read_text_file(path / "state.json");
   }
   edited([](auto& state) { state["format_version"] = 3; });
   EXPECT_THROW(read_checkpoint(path), UnsupportedError);
+}
+
+TEST(Checkpoint, OneMadeBeforeTheOrderByLengthIsRead) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "step-5";
+  save_checkpoint(path, contents_at(5));
+  edit_state(path, [](auto& state) { state["sampler"].erase("by_length_batch_size"); });
+  TrainProgress expected = contents_at(5).progress;
+  expected.sampler.by_length_batch_size = expected.sampler.by_length_accumulation = 0;
+  EXPECT_EQ(read_checkpoint(path).progress, expected);
 }
 
 TEST(FolderMark, NamesOutsideTheFolderAreRefused) {

@@ -32,6 +32,10 @@ struct Checkpoint {
 /// and renamed (see FolderWriter). Throws IoError.
 void save_checkpoint(const std::filesystem::path& folder, const CheckpointContents& contents);
 
+/// What rank 0 sends to the others, and back.
+std::string progress_text(const TrainProgress& progress);
+TrainProgress parse_progress(const std::string& text);
+
 /// Everything, after comparing all checksums. Throws IoError, FormatError (incomplete or damaged folder, with the
 /// file's name) or UnsupportedError (written by a later format version).
 Checkpoint read_checkpoint(const std::filesystem::path& folder);

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "shine/io/line_file.h"
 #include "shine/run/tensorboard_file.h"
 
 namespace shine {
@@ -28,8 +28,7 @@ class MetricsFile {
   std::string content() const;
 
  private:
-  std::filesystem::path path_;
-  std::ofstream out_;
+  LineFile file_;
   std::optional<TensorboardFile> tensorboard_;
 };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace shine {
@@ -12,7 +13,10 @@ struct RunFolder {
   std::filesystem::path root;
 
   std::filesystem::path config() const { return root / "config.yaml"; }
-  std::filesystem::path log() const { return root / "log.txt"; }
+  /// Of each rank; the first one's is the run's.
+  std::filesystem::path log(int rank = 0) const {
+    return root / (rank == 0 ? "log.txt" : "log-rank" + std::to_string(rank) + ".txt");
+  }
   std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return root / "tensorboard"; }
   std::filesystem::path model() const { return root / "model"; }

@@ -33,7 +33,8 @@ struct Provenance {
   std::string program;                           ///< release and git revision
   std::map<std::string, std::string> libraries;  ///< {"libtorch": "2.11.0"}
   std::string device;                            ///< "cpu", "cuda:0"
-  std::int64_t threads = 0;                      ///< CPU threads
+  std::int64_t threads = 0;                      ///< CPU threads of each rank
+  std::int64_t ranks = 1;                        ///< processes
 
   bool operator==(const Provenance&) const = default;
 };
