@@ -3,15 +3,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "shine/config/optimizer_config.h"
-#include "shine/optim/param_groups.h"
+#include "shine/distributed/process_group.h"
+#include "shine/optim/flat_parameters.h"
+#include "shine/optim/gradient_reducer.h"
 
 namespace shine {
 
-/// What one call of AdamW::step did.
+/// What one call of AdamW::step did; the same on every rank.
 struct StepNorms {
   std::vector<double> group_norms;                ///< of the gradient, before clipping, in the order of the groups
   std::vector<std::vector<double>> tensor_norms;  ///< the same for each tensor of each group
@@ -19,43 +22,85 @@ struct StepNorms {
   bool finite = true;  ///< false: the gradient was not finite and nothing was changed
 };
 
-/// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping.
-/// Moments have the parameters' dtype (trained leaves are float32) and device.
+/// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping, over the
+/// ranks of a process group. Moments have the parameters' dtype (trained leaves are float32) and device.
+///
+/// optimizer.shard is stage 1 of ZeRO (Rajbhandari et al. 2020): each rank keeps the moments of one piece of every
+/// bucket, gets the sums of that piece's gradients, updates it and sends it to the others.
 class AdamW {
  public:
-  AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config);
+  /// Moves the tensors into flat buffers (see FlatParameters). Every rank passes the same groups.
+  /// @param bucket_values  see ParameterLayout
+  AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config,
+        std::shared_ptr<ProcessGroup> ranks = single_process(), std::int64_t bucket_values = default_bucket_values);
 
-  /// Clips the gradients (`grad` of each tensor; a missing one counts as zero) in place and updates the parameters.
-  /// `gradient_scale` multiplies the gradients first. A gradient that is not finite skips the step.
+  static constexpr std::int64_t default_bucket_values = std::int64_t{6} << 20;  ///< 24 MiB
+
+  /// The next backward is the last one before reduce_gradients: what it completes may be sent at once.
+  void begin_last_backward() { reducer_->arm(); }
+
+  /// Adds up the gradients of all ranks. Every rank calls it once a step, whatever happened to its micro-batches.
+  void reduce_gradients();
+
+  /// Clips the summed gradients in place and updates the parameters on every rank.
+  /// `gradient_scale` multiplies the gradients first. A gradient that is not finite skips the step, on all ranks alike.
   StepNorms step(double learning_rate, double gradient_scale = 1.0);
 
-  /// Sets the gradients that exist to zero, in place.
+  /// What the last `step` waited for the other ranks, which it does with sharding alone. On a GPU the host does not
+  /// wait for the parameters' parts, and these are not in it.
+  double waited_seconds() const { return waited_seconds_; }
+
+  /// Sets all gradients to zero.
   void zero_gradients();
 
   const std::vector<ParamGroup>& groups() const { return groups_; }
+  ProcessGroup& ranks() const { return *ranks_; }
 
   /// Steps taken (skipped ones not counted): the t of the bias correction.
   std::int64_t steps() const { return steps_; }
 
-  /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME". Not copies: later steps change them.
+  /// Bytes of both moments on this rank, and what they would be without sharding.
+  std::int64_t moment_bytes() const;
+  std::int64_t whole_moment_bytes() const;
+
+  /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME". Not copies: later steps change them. Where they are
+  /// sharded every rank must call, and the first gets them all, copied to main memory; the others get nothing.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
-  /// Restores what `state` and `steps` gave. Throws FormatError for missing, unexpected or mis-shaped moments;
-  /// nothing is changed then.
+  /// Restores what `state` and `steps` gave, for any number of ranks, sharded or not. Every rank calls; the first
+  /// rank's arguments count. Throws FormatError for missing, unexpected or mis-shaped moments; nothing is changed then.
   void load_state(const std::map<std::string, at::Tensor>& moments, std::int64_t steps);
 
  private:
-  struct Moments {
-    std::vector<at::Tensor> first, second, steps;
+  /// A part of one tensor that this rank updates.
+  struct Part {
+    std::size_t group = 0, index = 0, place = 0;
+    std::int64_t begin = 0;           ///< in the flat buffers
+    std::int64_t offset = 0;          ///< in the moments
+    at::Tensor value, gradient;       ///< views, flat
+    at::Tensor first, second, steps;  ///< moments and their age
   };
 
-  std::vector<std::vector<at::Tensor>> collect_gradients() const;
-  void update_group(std::size_t index, std::vector<at::Tensor>& gradients, double learning_rate);
+  bool sharded() const { return config_.shard && ranks_->size() > 1; }
+  void make_parts();
+  StepNorms measure(double gradient_scale);
+  void update_group(std::size_t group, double factor, double learning_rate);
+  void gather_values();
+  std::vector<std::pair<std::string, at::Tensor>> gather_moments() const;
+  void check_state(const std::map<std::string, at::Tensor>& moments) const;
+  void load_moment(const at::Tensor& whole, std::size_t place, at::Tensor Part::*moment);
 
   std::vector<ParamGroup> groups_;
   OptimizerConfig config_;
-  std::vector<Moments> moments_;
+  std::shared_ptr<ProcessGroup> ranks_;
+  ParameterLayout layout_;
+  FlatParameters flat_;
+  std::unique_ptr<GradientReducer> reducer_;
+  at::Tensor first_moments_, second_moments_;  ///< of this rank's parts
+  std::vector<Part> parts_;
   std::int64_t steps_ = 0;
+  bool reduced_ = false;
+  double waited_seconds_ = 0.0;
 };
 
 }  // namespace shine
