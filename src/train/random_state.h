@@ -2,15 +2,17 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "shine/distributed/process_group.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
 
-/// States of LibTorch's default generators, by device ("cpu", "cuda"). Nothing here draws from them; they are kept for
-/// code that does.
-NamedRawTensors random_states(at::Device device);
+/// States of LibTorch's default generators, by device: "cpu", "cuda", those of later ranks "rank1.cpu" and so on.
+/// Nothing here draws from them; they are kept for code that does. Every rank calls; the first gets all.
+NamedRawTensors random_states(ProcessGroup& ranks, at::Device device);
 
-/// Sets the states of the generators that are there; those of absent devices are passed over.
-void restore_random_states(const RawTensorDict& states, at::Device device);
+/// Sets the states that are there; generators of devices and ranks that were absent keep theirs. Every rank calls; the
+/// first rank's `states` count.
+void restore_random_states(ProcessGroup& ranks, const RawTensorDict& states, at::Device device);
 
 }  // namespace shine

@@ -2,98 +2,151 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "shine/common/timer.h"
+
 namespace shine {
-namespace {
 
-/// What each of several terms counts once only `counted` of `planned` took part.
-double renormalise(std::int64_t planned, std::int64_t counted) {
-  return static_cast<double>(planned) / static_cast<double>(counted);
-}
-
-}  // namespace
-
-/// Denominators of a step's averages.
-struct TrainStep::Totals {
-  std::int64_t labels = 0, samples = 0, micro_batches = 0;
+/// Denominators of a step's averages. Doubles, to be summed over the ranks with other numbers.
+struct TrainStep::Counts {
+  double labels = 0, samples = 0, micro_batches = 0;
 
   void add(const ModelBatch& batch) {
-    if (batch.labelled.count() == 0) return;
-    labels += batch.labelled.count();
-    samples += batch.samples();
+    labels += static_cast<double>(batch.labelled.count());
+    samples += static_cast<double>(batch.samples());
     ++micro_batches;
   }
 };
+
+/// Sums over micro-batches: first this rank's, then, after the exchange, those of all.
+struct TrainStep::Pass {
+  Counts counted;
+  double loss = 0, penalty = 0;  ///< weighted
+  double tokens = 0, dropped = 0;
+  double not_finite = 0;  ///< of the dropped ones, those found in this pass
+  std::vector<double> micro_losses, tallies;
+  double communication_seconds = 0;
+
+  std::vector<double*> summed() {
+    std::vector<double*> all{&counted.labels, &counted.samples, &counted.micro_batches, &loss, &penalty, &tokens,
+                             &dropped,        &not_finite};
+    for (double& tally : tallies) all.push_back(&tally);
+    return all;
+  }
+};
+
+namespace {
+
+void all_reduce(ProcessGroup& ranks, const std::vector<double*>& values) {
+  const at::Tensor sums = at::empty({static_cast<std::int64_t>(values.size())}, at::kDouble);
+  auto* sum = sums.mutable_data_ptr<double>();
+  for (std::size_t i = 0; i < values.size(); ++i) sum[i] = *values[i];
+  ranks.all_reduce(sums);
+  for (std::size_t i = 0; i < values.size(); ++i) *values[i] = sum[i];
+}
+
+}  // namespace
 
 TrainStep::TrainStep(const Objective& objective, AdamW& optimizer, const OptimizerConfig& config,
                      const PenaltyConfig& penalty)
     : objective_(objective), optimizer_(optimizer), config_(config), penalty_(penalty) {}
 
-TrainStep::Weights TrainStep::weights_of(const ModelBatch& batch, const Totals& planned) const {
+TrainStep::Counts TrainStep::plan(const std::vector<ModelBatch>& micro_batches, const std::vector<bool>& usable) const {
+  Counts planned;
+  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
+    if (usable[i]) planned.add(micro_batches[i]);
+  }
+  all_reduce(optimizer_.ranks(), {&planned.labels, &planned.samples, &planned.micro_batches});
+  return planned;
+}
+
+/// Without a penalty the denominator is the same for all terms, and divides their sum at the end.
+TrainStep::Weights TrainStep::weights_of(const ModelBatch& batch, const Counts& planned) const {
   const bool by_token = config_.loss_average == LossAverage::tokens;
   Weights weights;
-  weights.loss = by_token ? 1.0 / static_cast<double>(planned.labels)
-                          : 1.0 / static_cast<double>(batch.labelled.count() * planned.micro_batches);
-  const std::int64_t penalised = penalty_.form == RegularizerForm::mean ? planned.samples : planned.micro_batches;
-  weights.penalty = penalty_.weight / static_cast<double>(penalised);
+  if (!by_token) weights.loss = 1.0 / static_cast<double>(batch.labelled.count());
+  if (!penalised()) return weights;
+  weights.loss /= by_token ? planned.labels : planned.micro_batches;
+  weights.penalty =
+      penalty_.weight / (penalty_.form == RegularizerForm::mean ? planned.samples : planned.micro_batches);
   return weights;
 }
 
-StepResult TrainStep::run_without(std::vector<ModelBatch> micro_batches, std::size_t index, double learning_rate) {
-  const auto place = static_cast<std::ptrdiff_t>(index);
-  const std::int64_t tokens = micro_batches[index].tokens();
-  micro_batches.erase(micro_batches.begin() + place);
-  StepResult result = run(micro_batches, learning_rate);
-  result.micro_losses.insert(result.micro_losses.begin() + place, std::numeric_limits<double>::quiet_NaN());
-  result.tokens += tokens;
-  ++result.dropped;
-  return result;
-}
-
-StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double learning_rate) {
-  StepResult result;
-  Totals planned, counted;
-  for (const ModelBatch& batch : micro_batches) planned.add(batch);
+TrainStep::Pass TrainStep::run_pass(const std::vector<ModelBatch>& micro_batches, std::vector<bool>& usable,
+                                    const std::function<std::vector<double>()>& tallies) {
+  Pass pass;
+  pass.micro_losses.assign(micro_batches.size(), std::numeric_limits<double>::quiet_NaN());
+  const Counts planned = penalised() ? plan(micro_batches, usable) : Counts{};
+  const auto last = std::find(usable.rbegin(), usable.rend(), true);
   optimizer_.zero_gradients();
   for (std::size_t i = 0; i < micro_batches.size(); ++i) {
     const ModelBatch& batch = micro_batches[i];
-    result.tokens += batch.tokens();
-    result.micro_losses.push_back(std::numeric_limits<double>::quiet_NaN());
-    if (batch.labelled.count() == 0) {
-      ++result.dropped;
+    pass.tokens += static_cast<double>(batch.tokens());
+    if (!usable[i]) {
+      ++pass.dropped;
       continue;
     }
     const Weights weights = weights_of(batch, planned);
     const ObjectiveValue value = objective_.forward(batch);
     at::Tensor total = value.loss_sum * weights.loss;
-    if (value.penalty_sum.defined()) total = total + value.penalty_sum * weights.penalty;
+    if (penalised()) total = total + value.penalty_sum * weights.penalty;
     if (!std::isfinite(total.item<double>())) {
-      if (value.penalty_sum.defined()) return run_without(micro_batches, i, learning_rate);
-      ++result.dropped;
+      usable[i] = false;
+      ++pass.dropped;
+      ++pass.not_finite;
       continue;
     }
+    if (static_cast<std::ptrdiff_t>(i) + 1 == usable.rend() - last) optimizer_.begin_last_backward();
     total.backward();
-    counted.add(batch);
+    pass.counted.add(batch);
     const auto loss_sum = value.loss_sum.item<double>();
-    result.micro_losses.back() = loss_sum / static_cast<double>(batch.labelled.count());
-    result.loss += loss_sum * weights.loss;
-    if (value.penalty_sum.defined()) result.penalty += value.penalty_sum.item<double>() * weights.penalty;
+    pass.micro_losses[i] = loss_sum / static_cast<double>(batch.labelled.count());
+    pass.loss += loss_sum * weights.loss;
+    if (penalised()) pass.penalty += value.penalty_sum.item<double>() * weights.penalty;
   }
-  result.labels = counted.labels;
-  result.skipped = counted.micro_batches == 0;
+  if (tallies) pass.tallies = tallies();
+  exchange(pass);
+  return pass;
+}
+
+void TrainStep::exchange(Pass& pass) {
+  const Timer timer;
+  optimizer_.reduce_gradients();
+  all_reduce(optimizer_.ranks(), pass.summed());
+  pass.communication_seconds = timer.seconds();
+}
+
+StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double learning_rate,
+                          const std::function<std::vector<double>()>& tallies) {
+  std::vector<bool> usable;
+  for (const ModelBatch& batch : micro_batches) usable.push_back(batch.labelled.count() > 0);
+  Pass pass = run_pass(micro_batches, usable, tallies);
+  while (penalised() && pass.not_finite > 0) {
+    const double waited = pass.communication_seconds;
+    pass = run_pass(micro_batches, usable, tallies);
+    pass.communication_seconds += waited;
+  }
+  StepResult result;
+  result.micro_losses = std::move(pass.micro_losses);
+  result.tallies = std::move(pass.tallies);
+  result.labels = static_cast<std::int64_t>(pass.counted.labels);
+  result.tokens = static_cast<std::int64_t>(pass.tokens);
+  result.dropped = static_cast<std::int64_t>(pass.dropped);
+  result.communication_seconds = pass.communication_seconds;
+  result.skipped = pass.counted.micro_batches == 0;
   if (result.skipped) {
     result.loss = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
-  // Dropped micro-batches were part of the plan's denominators: give their share back to the others.
-  const double scale = config_.loss_average == LossAverage::tokens
-                           ? renormalise(planned.labels, counted.labels)
-                           : renormalise(planned.micro_batches, counted.micro_batches);
-  result.loss *= scale;
-  result.penalty *= scale;
+  const bool by_token = config_.loss_average == LossAverage::tokens;
+  const double scale = penalised() ? 1.0 : 1.0 / (by_token ? pass.counted.labels : pass.counted.micro_batches);
+  result.loss = pass.loss * scale;
+  result.penalty = pass.penalty;
   result.norms = optimizer_.step(learning_rate, scale);
+  result.communication_seconds += optimizer_.waited_seconds();
   result.skipped = !result.norms.finite;
   return result;
 }

@@ -1,136 +1,72 @@
 #include "shine/train/trainer.h"
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <torch/version.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "shine/common/error.h"
 #include "shine/common/format.h"
 #include "shine/common/logging.h"
+#include "shine/common/str.h"
 #include "shine/common/timer.h"
-#include "shine/common/version.h"
+#include "shine/distributed/exchange.h"
 #include "shine/optim/lr_schedule.h"
-#include "shine/run/run_folder.h"
-#include "shine/tensor/torch_tensor.h"
-#include "train/random_state.h"
 
 namespace shine {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Micro-batches prepared while one is trained on.
-constexpr std::size_t kPreparedAhead = 4;
-
-/// Names of the fingerprints that must not change between two parts of a run; those of validation sets may.
-constexpr const char* kTrainData = "train";
-constexpr const char* kFrozenWeights = "frozen weights";
-
-Provenance provenance(at::Device device) {
-  return {version(), {{"libtorch", TORCH_VERSION}}, device.str(), at::get_num_threads()};
-}
-
 }  // namespace
 
-Trainer::Trainer(Stage stage, TrainerOptions options)
+Trainer::Trainer(Stage stage, TrainerOptions options, std::shared_ptr<ProcessGroup> ranks)
     : stage_(std::move(stage)),
       options_(std::move(options)),
-      optimizer_(make_param_groups(stage_.objective->trained(), options_.optimizer), options_.optimizer),
+      ranks_(std::move(ranks)),
+      optimizer_(make_param_groups(stage_.objective->trained(), options_.optimizer), options_.optimizer, ranks_),
       saver_(CheckpointStore(options_.run.dir, {options_.checkpoint.keep_last, options_.checkpoint.keep_every}),
              options_.checkpoint.background),
       watch_(options_.schedule.warmup_steps),
-      line_(options_.logging.progress) {
-  const auto seed = static_cast<std::uint64_t>(options_.run.seed);
-  Sampler sampler(stage_.train->size(), static_cast<std::size_t>(options_.optimizer.batch_size), seed);
-  batches_per_epoch_ = static_cast<std::int64_t>(sampler.batches_per_epoch());
-  const std::int64_t accumulation = options_.optimizer.accumulation;
-  progress_.total_steps = options_.schedule.epochs * ((batches_per_epoch_ + accumulation - 1) / accumulation);
-  last_step_ = progress_.total_steps;
-  if (options_.run.max_steps > 0) last_step_ = std::min(options_.run.max_steps, last_step_);
-  progress_.sampler = sampler.state();
-  progress_.data_fingerprints[kTrainData] = stage_.train->fingerprint();
-  progress_.data_fingerprints[kFrozenWeights] = stage_.frozen_fingerprint;
-  for (const ValidationSet& set : stage_.validation) {
-    progress_.data_fingerprints[set.name] = set.dataset->fingerprint();
-  }
-  at::manual_seed(seed);
-  const std::string metrics_so_far = resume();
-  last_step_ = std::max(last_step_, progress_.step);  // run.max_steps may be below what was reached
-  sampler.restore(progress_.sampler);
-  loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), kPreparedAhead);
-  const RunFolder run{options_.run.dir};
-  metrics_ = std::make_unique<MetricsFile>(run.metrics(), metrics_so_far,
-                                           options_.logging.tensorboard ? run.tensorboard() : "");
+      line_(ranks_->is_first() ? options_.logging.progress : ProgressForm::none) {
+  Sampler sampler = make_sampler();
+  start(sampler);
+  LoaderOptions loading;
+  loading.rank = ranks_->rank();
+  loading.ranks = ranks_->size();
+  loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler), loading);
 }
 
-std::string Trainer::resume() {
-  if (options_.checkpoint.resume == ResumeMode::never) return "";
-  const auto found =
-      saver_.store().newest_intact([](const std::string& reason) { log_warning("checkpoint skipped: " + reason); });
-  if (!found) return "";
-  restore(*found);
-  log_info(str("resuming from ", found->folder.string(), " after step ", progress_.step));
-  return found->checkpoint.metrics;
+Sampler Trainer::make_sampler() const {
+  SamplerOptions options;
+  options.batch_size = static_cast<std::size_t>(options_.optimizer.batch_size);
+  options.accumulation = static_cast<std::size_t>(options_.optimizer.accumulation);
+  options.seed = static_cast<std::uint64_t>(options_.run.seed);
+  options.order = options_.order;
+  if (options.order == SampleOrder::by_length) options.tokens = token_counts(*stage_.train);
+  return Sampler(stage_.train->size(), std::move(options));
 }
 
-void Trainer::restore(const CheckpointStore::Found& found) {
-  const std::string where = found.folder.string();
-  const Checkpoint& saved = found.checkpoint;
-  check_same_data(saved.progress.data_fingerprints, where);
-  SHINE_CHECK(saved.progress.total_steps == progress_.total_steps, ConfigError, where, ": its schedule has ",
-              saved.progress.total_steps, " steps, this configuration's ", progress_.total_steps,
-              " (use the same configuration and data, or a new run.dir)");
-  check_same_machine(saved.made_by, where);
-  const at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : stage_.weights()) {
-    const auto found_tensor = saved.weights.find(name);
-    SHINE_CHECK(found_tensor != saved.weights.end() && found_tensor->second.shape == tensor.sizes().vec(), FormatError,
-                where, ": ", name, " is missing or of another shape (use a new run.dir)");
-    tensor.copy_(to_tensor(found_tensor->second));
-  }
-  std::map<std::string, at::Tensor> moments;
-  for (const auto& [name, raw] : saved.moments) moments.emplace(name, to_tensor(raw));
-  optimizer_.load_state(moments, saved.progress.optimizer_steps);
-  restore_random_states(saved.random, options_.device);
-  const auto fingerprints = std::move(progress_.data_fingerprints);
-  progress_ = saved.progress;
-  progress_.data_fingerprints = fingerprints;
-  saved_step_ = progress_.step;
-}
-
-void Trainer::check_same_data(const std::map<std::string, std::uint64_t>& saved, const std::string& where) const {
-  for (const auto& [set, fingerprint] : progress_.data_fingerprints) {
-    const auto before = saved.find(set);
-    if (before != saved.end() && before->second == fingerprint) continue;
-    SHINE_CHECK(set != kTrainData, ConfigError, where,
-                ": the training data has changed since this checkpoint (restore it, or use a new run.dir)");
-    SHINE_CHECK(set != kFrozenWeights, ConfigError, where,
-                ": the backbone's weights have changed since this checkpoint (restore them, or use a new run.dir)");
-    log_warning(
-        str("validation set `", set, "` has changed since ", where, ": its losses before and after do not compare"));
-  }
-}
-
-void Trainer::check_same_machine(const Provenance& saved, const std::string& where) const {
-  const Provenance now = provenance(options_.device);
-  if (saved.device == now.device && saved.threads == now.threads) return;
-  const std::string difference = str("made on ", saved.device, " with ", saved.threads, " CPU threads, this is ",
-                                     now.device, " with ", now.threads);
-  SHINE_CHECK(!options_.run.deterministic, ConfigError, where, ": ", difference,
-              ": the numbers would differ in their last bits (set run.threads and run.device, or "
-              "run.deterministic=false)");
-  log_warning(str(where, ": ", difference, ": the numbers may differ in their last bits"));
-}
-
-void Trainer::log_groups() const {
+void Trainer::log_plan() const {
   for (const ParamGroup& group : optimizer_.groups()) {
     log_info(str("parameter group ", group.name, ": ", group.tensors.size(), " tensors, ", group.numel(),
                  " values, weight decay ", group.weight_decay));
+  }
+  const std::int64_t ranks = ranks_->size(), accumulation = options_.optimizer.accumulation;
+  if (ranks > 1) {
+    log_info(str(ranks, " ranks by ", ranks_->backend(), ", a step of ", accumulation, " micro-batches in all"));
+    if (accumulation < ranks) {
+      log_warning(str("optimizer.accumulation is ", accumulation, " and there are ", ranks,
+                      " ranks: ", ranks - accumulation,
+                      " of them have nothing to do in any step (raise it, or start fewer ranks)"));
+    } else if (accumulation % ranks != 0) {
+      log_warning(str("optimizer.accumulation is ", accumulation, " and there are ", ranks,
+                      " ranks: some wait for others in every step (use a multiple)"));
+    }
+  }
+  if (options_.optimizer.shard && ranks > 1) {
+    const auto mebibytes = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+    const std::int64_t mine = optimizer_.moment_bytes(), whole = optimizer_.whole_moment_bytes();
+    log_info(format("moments sharded over %lld ranks: %.1f MiB on this rank instead of %.1f MiB, %.1f MiB saved",
+                    static_cast<long long>(ranks), mebibytes(mine), mebibytes(whole), mebibytes(whole - mine)));
   }
 }
 
@@ -145,18 +81,26 @@ bool Trainer::checkpoint_due() const {
   return progress_.step == last_step_ || (every > 0 && progress_.step % every == 0);
 }
 
-std::string Trainer::reason_to_stop() const {
+std::string Trainer::local_reason_to_stop(double step_seconds) const {
   if (options_.stop_reason) {
     if (std::string reason = options_.stop_reason(); !reason.empty()) return reason;
   }
   // A part of a run that does no step would never end when it is started again and again.
-  if (options_.run.max_minutes <= 0 || longest_step_ == 0) return "";
-  const double needed = longest_step_ + saver_.last_seconds();  // one more step, and the save
+  const double longest = std::max(longest_step_, step_seconds);
+  if (options_.run.max_minutes <= 0 || longest == 0) return "";
+  const double needed = longest + saver_.last_seconds();  // one more step, and the save
   return Timer(options_.started).seconds() + needed < 60 * options_.run.max_minutes ? "" : "run.max_minutes";
 }
 
+std::string Trainer::agree_on_stop() const {
+  for (std::string& reason : gather_texts(*ranks_, local_reason_to_stop())) {
+    if (!reason.empty()) return std::move(reason);
+  }
+  return "";
+}
+
 TrainSummary Trainer::run() {
-  log_groups();
+  log_plan();
   if (progress_.step >= last_step_) {
     log_info(str("nothing to do: ", options_.run.dir, " has its ", progress_.step, " steps"));
   }
@@ -167,7 +111,8 @@ TrainSummary Trainer::run() {
   while (true) {
     // Where a run was stopped between a step and its validation, the next part makes up for it.
     if (progress_.validated_step < progress_.step && validation_due()) run_validation();
-    stopped_by = reason_to_stop();
+    stopped_by = asked_to_stop_ ? agree_on_stop() : "";
+    asked_to_stop_ = false;
     if (progress_.step > saved_step_ && progress_.step > 0 && (checkpoint_due() || !stopped_by.empty())) save();
     if (progress_.step >= last_step_ || !stopped_by.empty()) break;
     train_one_step();
@@ -180,39 +125,42 @@ TrainSummary Trainer::run() {
   return {progress_, trained ? saver_.store().folder_of(progress_.step).string() : "", stopped_by};
 }
 
+void Trainer::record(Json event) {
+  if (metrics_) metrics_->write(std::move(event));
+}
+
 void Trainer::write_data_counts() {
   for (const DataCounts& data : stage_.data_counts) {
     Json event{{"kind", "data"}, {"step", 0}, {"set", data.set}};
     for (const auto& [name, count] : data.counts) event[name] = count;
-    metrics_->write(std::move(event));
+    record(std::move(event));
   }
-}
-
-std::vector<ModelBatch> Trainer::next_step_batches() {
-  const std::int64_t accumulation = options_.optimizer.accumulation;
-  const auto done = static_cast<std::int64_t>(progress_.sampler.next) / options_.optimizer.batch_size;
-  const std::int64_t count = std::min(accumulation, batches_per_epoch_ - done);
-  std::vector<ModelBatch> batches;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const MicroBatch batch = loader_->next();
-    for (const Sample& sample : batch.samples) {
-      progress_.context_tokens_cut += sample.context_tokens_cut;
-      progress_.conversation_tokens_cut += sample.conversation_tokens_cut;
-    }
-    batches.push_back(make_model_batch(batch.samples, options_.device, stage_.objective->softmax_size()));
-    progress_.sampler = batch.resume;
-  }
-  return batches;
 }
 
 void Trainer::train_one_step() {
   const Timer timer;
   const double rate =
       learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress_.step, progress_.total_steps);
+  StepBatches mine = loader_->next();
+  std::vector<ModelBatch> batches;
+  double context_cut = 0, conversation_cut = 0;
+  for (const std::vector<Sample>& samples : mine.micro_batches) {
+    for (const Sample& sample : samples) {
+      context_cut += static_cast<double>(sample.context_tokens_cut);
+      conversation_cut += static_cast<double>(sample.conversation_tokens_cut);
+    }
+    batches.push_back(make_model_batch(samples, options_.device, stage_.objective->softmax_size()));
+  }
   TrainStep step(*stage_.objective, optimizer_, options_.optimizer, stage_.penalty);
-  const StepResult result = step.run(next_step_batches(), rate);
+  const StepResult result = step.run(batches, rate, [&]() -> std::vector<double> {
+    return {context_cut, conversation_cut, local_reason_to_stop(timer.seconds()).empty() ? 0.0 : 1.0};
+  });
   const double seconds = timer.seconds();
   ++progress_.step;
+  progress_.sampler = mine.resume;
+  progress_.context_tokens_cut += static_cast<std::int64_t>(result.tallies[0]);
+  progress_.conversation_tokens_cut += static_cast<std::int64_t>(result.tallies[1]);
+  asked_to_stop_ = result.tallies[2] > 0;
   progress_.optimizer_steps = optimizer_.steps();
   progress_.tokens += result.tokens;
   progress_.labels += result.labels;
@@ -228,6 +176,10 @@ void Trainer::train_one_step() {
                     result.skipped ? ", the step was skipped" : ""));
   }
   report_step(result, rate, seconds);
+  const std::int64_t every = options_.run.check_every;
+  if (every > 0 && progress_.step % every == 0) {
+    require_equal_ranks(str("after step ", progress_.step));
+  }
 }
 
 void Trainer::report_step(const StepResult& result, double rate, double seconds) {
@@ -244,6 +196,7 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
              {"tokens", result.tokens},
              {"tokens_per_second", speed},
              {"seconds", seconds},
+             {"communication_seconds", result.communication_seconds},
              {"context_tokens_cut", progress_.context_tokens_cut},
              {"conversation_tokens_cut", progress_.conversation_tokens_cut},
              {"dropped_micro_batches", result.dropped},
@@ -256,7 +209,7 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
       if (group.names[i] == "mem_tokens") event["gradient_norms"]["mem_tokens"] = result.norms.tensor_norms[g][i];
     }
   }
-  metrics_->write(event);
+  record(event);
   const double per_step = progress_.seconds / static_cast<double>(progress_.step);
   line_.show(progress_.step, last_step_,
              format("step %lld/%lld  loss %.4f  ppl %.2f  lr %.2e  grad %.3f  %.0f tok/s  left %s",
@@ -266,27 +219,28 @@ void Trainer::report_step(const StepResult& result, double rate, double seconds)
 }
 
 void Trainer::run_validation() {
-  const auto stop = [&] { return !reason_to_stop().empty(); };
+  const auto stop = [&] { return !local_reason_to_stop().empty(); };
+  asked_to_stop_ = true;
   std::vector<ValidationResult> results;
   for (const ValidationSet& set : stage_.validation) {
     auto result =
-        validate(set, {options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device, stop});
+        validate(set, {options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device, stop}, *ranks_);
     if (!result) return;  // all sets are scored again by the next part of the run
     results.push_back(*result);
   }
   std::optional<LoraDiagnostics> diagnostics;
   if (stage_.diagnostics && options_.evaluation.diagnostics) {
-    diagnostics = stage_.diagnostics(stop);
+    diagnostics = stage_.diagnostics(*ranks_, stop);
     if (!diagnostics) return;
   }
   for (const ValidationResult& result : results) {
-    metrics_->write({{"kind", "validation"},
-                     {"step", progress_.step},
-                     {"set", result.name},
-                     {"loss", result.loss},
-                     {"perplexity", std::exp(result.loss)},
-                     {"labels", result.labels},
-                     {"samples", result.samples}});
+    record({{"kind", "validation"},
+            {"step", progress_.step},
+            {"set", result.name},
+            {"loss", result.loss},
+            {"perplexity", std::exp(result.loss)},
+            {"labels", result.labels},
+            {"samples", result.samples}});
     line_.interrupt();
     log_info(format("step %lld  validation %s: loss %.4f  ppl %.3f", static_cast<long long>(progress_.step),
                     result.name.c_str(), result.loss, std::exp(result.loss)));
@@ -296,32 +250,20 @@ void Trainer::run_validation() {
 }
 
 void Trainer::report_diagnostics(const LoraDiagnostics& diagnostics) {
-  metrics_->write(diagnostics_event(progress_.step, diagnostics));
+  record(diagnostics_event(progress_.step, diagnostics));
   log_info(str("step ", progress_.step, "  ", diagnostics_line(diagnostics)));
   for (const std::string& warning : watch_.warnings(progress_.step, diagnostics)) log_warning(warning);
 }
 
-CheckpointContents Trainer::contents() const {
-  // In the background, training goes on writing into these tensors: the checkpoint needs its own.
-  const auto frozen = [&](const at::Tensor& tensor) {
-    return to_raw(saver_.background() ? tensor.detach().to(at::kCPU, tensor.scalar_type(), /*non_blocking=*/false,
-                                                           /*copy=*/true)
-                                      : tensor);
-  };
-  CheckpointContents contents;
-  for (const auto& [name, tensor] : stage_.weights()) contents.weights.emplace_back(name, frozen(tensor));
-  for (const auto& [name, tensor] : optimizer_.state()) contents.moments.emplace_back(name, frozen(tensor));
-  contents.random = random_states(options_.device);
-  contents.progress = progress_;
-  contents.made_by = provenance(options_.device);
-  contents.config_yaml = options_.config_yaml;
-  contents.metrics = metrics_->content();
-  return contents;
-}
-
 void Trainer::save() {
   line_.interrupt();
-  saver_.save([this] { return contents(); });
+  // A run goes on from what is saved: ranks that have parted must not get that far.
+  if (options_.run.check_every > 0) require_equal_ranks(str("after step ", progress_.step));
+  if (ranks_->is_first()) {
+    saver_.save([this] { return contents(); });
+  } else {
+    contents();
+  }
   saved_step_ = progress_.step;
 }
 

@@ -5,109 +5,14 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
 
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
 #include "support/paths.h"
-#include "train/tiny_objective.h"
+#include "train/tiny_trainer.h"
 
 namespace shine::test {
 namespace {
-
-using Json = nlohmann::json;
-
-/// Rows that depend on the epoch too, of different lengths.
-class TinyDataset : public Dataset {
- public:
-  explicit TinyDataset(std::size_t size, std::uint64_t fingerprint = 1) : size_(size), fingerprint_(fingerprint) {}
-  std::size_t size() const override { return size_; }
-  std::uint64_t fingerprint() const override { return fingerprint_; }
-  Sample sample(std::int64_t epoch, std::size_t index) const override {
-    const auto seed = static_cast<std::uint64_t>(epoch) * 1000 + index;
-    Sample sample;
-    sample.context_ids = random_ids(2 + index % 4, seed);
-    sample.conversation_ids = random_ids(3 + index % 5, seed + 500);
-    sample.labels = sample.conversation_ids;
-    return sample;
-  }
-
- private:
-  std::size_t size_;
-  std::uint64_t fingerprint_;
-};
-
-struct Run {
-  std::unique_ptr<Decoder> decoder;
-  std::unique_ptr<Hypernetwork> hypernetwork;  ///< absent: the decoder itself is trained
-  Stage stage;
-};
-
-std::vector<std::pair<std::string, at::Tensor>> named_weights(const Run& run) {
-  std::vector<std::pair<std::string, at::Tensor>> weights;
-  if (run.hypernetwork) {
-    for (const NamedTensor& named : run.hypernetwork->tensors()) weights.emplace_back(named.name, named.tensor);
-  } else {
-    for (const ParameterSlot& slot : run.decoder->parameters().slots()) weights.emplace_back(slot.name, *slot.tensor);
-  }
-  return weights;
-}
-
-std::unique_ptr<Run> make_run(bool shine, std::uint64_t seed = 1) {
-  auto run = std::make_unique<Run>();
-  run->decoder = tiny_decoder();
-  if (shine) {
-    run->hypernetwork = tiny_hypernetwork(*run->decoder);
-    run->hypernetwork->initialise(seed);
-    run->stage.objective = std::make_shared<ShineObjective>(*run->hypernetwork, /*with_penalty=*/true);
-    run->stage.penalty = {1e-3, RegularizerForm::mean};
-    run->stage.diagnostics = [run = run.get()](const std::function<bool()>& stop) {
-      LoraDiagnostics found;
-      found.delta.mean_cosine = run->hypernetwork->tensors()[0].tensor.sum().item<double>();  // changes with each step
-      return stop() ? std::nullopt : std::optional(found);
-    };
-  } else {
-    initialise_decoder(*run->decoder, 0.7, seed);
-    run->decoder->set_trained();
-    run->stage.objective = std::make_shared<LanguageModelObjective>(*run->decoder);
-  }
-  run->stage.name = "test";
-  run->stage.train = std::make_shared<TinyDataset>(18);  // 9 micro-batches: the last step of an epoch has one
-  run->stage.validation = {{"held out", std::make_shared<TinyDataset>(5), run->stage.objective}};
-  run->stage.weights = [run = run.get()] { return named_weights(*run); };
-  return run;
-}
-
-TrainerOptions options_for(const std::filesystem::path& folder) {
-  TrainerOptions options;
-  options.run.dir = folder.string();
-  options.optimizer.batch_size = 2;
-  options.optimizer.accumulation = 2;
-  options.optimizer.learning_rate = 1e-2;
-  options.schedule.warmup_steps = 2;
-  options.schedule.epochs = 2;
-  options.checkpoint.every_steps = 0;
-  options.evaluation.every_steps = 0;
-  options.logging.progress = ProgressForm::none;
-  options.config_yaml = "x: 1\n";
-  return options;
-}
-
-TrainSummary train(Run& run, const TrainerOptions& options) {
-  std::filesystem::create_directories(options.run.dir);
-  return Trainer(run.stage, options).run();
-}
-
-std::vector<Json> metrics(const std::filesystem::path& folder, const std::string& kind) {
-  std::istringstream in(read_text_file(folder / "metrics.jsonl"));
-  std::vector<Json> events;
-  for (std::string line; std::getline(in, line);) {
-    Json event = Json::parse(line);
-    if (event.at("kind") == kind) events.push_back(std::move(event));
-  }
-  return events;
-}
 
 void expect_equal_checkpoints(const std::filesystem::path& found, const std::filesystem::path& expected) {
   for (const char* file : {"trained.safetensors", "optimizer.safetensors", "random.safetensors", "config.yaml"}) {
@@ -127,6 +32,7 @@ void expect_equal_metrics(const std::filesystem::path& found, const std::filesys
         event.erase("time");
         event.erase("seconds");
         event.erase("tokens_per_second");
+        event.erase("communication_seconds");
       }
     }
     EXPECT_EQ(events[0], events[1]) << kind;
@@ -403,7 +309,8 @@ TEST(Trainer, MetricsNameTheGroupsAndTheMemoryEmbeddings) {
 TEST(Validation, DoesNotDependOnTheBatchSize) {
   const auto run = make_run(true);
   const ValidationSet set{"held out", std::make_shared<TinyDataset>(7), run->stage.objective};
-  const ValidationResult single = *validate(set, {.max_samples = 100, .batch_size = 1});
+  const auto alone = single_process();
+  const ValidationResult single = *validate(set, {.max_samples = 100, .batch_size = 1}, *alone);
   EXPECT_EQ(single.samples, 7);
   EXPECT_EQ(single.name, "held out");
   double sum = 0.0;
@@ -416,13 +323,13 @@ TEST(Validation, DoesNotDependOnTheBatchSize) {
   EXPECT_NEAR(single.loss, sum / static_cast<double>(labels), 1e-9);
   EXPECT_EQ(single.labels, labels);
   for (const std::int64_t size : {2, 3, 7, 50}) {
-    const ValidationResult other = *validate(set, {.max_samples = 100, .batch_size = size});
+    const ValidationResult other = *validate(set, {.max_samples = 100, .batch_size = size}, *alone);
     EXPECT_NEAR(other.loss, single.loss, 1e-6) << size;
     EXPECT_EQ(other.labels, single.labels);
     EXPECT_EQ(other.samples, 7);
   }
-  EXPECT_EQ(validate(set, {.max_samples = 4, .batch_size = 3})->samples, 4);
-  EXPECT_FALSE(validate(set, {.stop = [] { return true; }}));
+  EXPECT_EQ(validate(set, {.max_samples = 4, .batch_size = 3}, *alone)->samples, 4);
+  EXPECT_FALSE(validate(set, {.stop = [] { return true; }}, *alone));
 }
 
 }  // namespace

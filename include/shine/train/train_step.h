@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "shine/config/data_config.h"
@@ -9,16 +10,18 @@
 
 namespace shine {
 
-/// What happened in one optimizer step.
+/// What happened in one optimizer step. All but micro_losses is of all ranks together, and the same on each.
 struct StepResult {
   double loss = 0.0;                 ///< the average that was minimised, without the penalty; NaN where nothing counted
   double penalty = 0.0;              ///< adapter_reg times the reduced L1 norm
-  std::vector<double> micro_losses;  ///< mean over the labels of each micro-batch; NaN where it was dropped
+  std::vector<double> micro_losses;  ///< mean over the labels of each micro-batch of this rank; NaN where dropped
   StepNorms norms;
-  std::int64_t labels = 0;  ///< labelled tokens that counted
-  std::int64_t tokens = 0;  ///< real tokens of all micro-batches
-  int dropped = 0;          ///< micro-batches without labels or with a loss that is not finite
-  bool skipped = false;     ///< nothing was updated: all dropped, or a gradient that is not finite
+  std::int64_t labels = 0;             ///< labelled tokens that counted
+  std::int64_t tokens = 0;             ///< real tokens of all micro-batches
+  std::int64_t dropped = 0;            ///< micro-batches without labels or with a loss that is not finite
+  bool skipped = false;                ///< nothing was updated: all dropped, or a gradient that is not finite
+  std::vector<double> tallies;         ///< what the ranks passed to `run`, summed
+  double communication_seconds = 0.0;  ///< that this rank waited for the others
 };
 
 /// The penalty on generated vectors.
@@ -27,24 +30,36 @@ struct PenaltyConfig {
   RegularizerForm form = RegularizerForm::mean;
 };
 
-/// One optimizer step over its micro-batches: forward and backward of each, clipping, AdamW (SPEC section 7).
-/// The loss is the mean over all labelled tokens of the step, or the mean of the micro-batches' means (published).
+/// One optimizer step over its micro-batches: forward and backward of each, the sum over the ranks, clipping, AdamW
+/// (SPEC section 7). The loss is the mean over all labelled tokens of the step, or the mean of the micro-batches' means
+/// (published), whatever rank computed them.
+///
+/// A micro-batch that is dropped is dropped on its own rank; the ranks meet once, after their last backward. With a
+/// penalty they meet once more before the first, since loss and penalty have denominators of their own: how many
+/// labels and samples there are must be known before they are added up. Then a loss that is not finite makes all ranks
+/// do the step again without that micro-batch.
 class TrainStep {
  public:
   TrainStep(const Objective& objective, AdamW& optimizer, const OptimizerConfig& config, const PenaltyConfig& penalty);
 
-  StepResult run(const std::vector<ModelBatch>& micro_batches, double learning_rate);
+  /// @param micro_batches  of this rank; there may be none
+  /// @param tallies        asked after the last backward: numbers to be summed over the ranks, as many on each
+  StepResult run(const std::vector<ModelBatch>& micro_batches, double learning_rate,
+                 const std::function<std::vector<double>()>& tallies = {});
 
  private:
-  struct Totals;
+  struct Counts;
+  struct Pass;
   struct Weights {
-    double loss = 0.0, penalty = 0.0;
+    double loss = 1.0, penalty = 0.0;
   };
-  Weights weights_of(const ModelBatch& batch, const Totals& planned) const;
 
-  /// Starts again without one micro-batch: loss and penalty have denominators of their own, so that no single scale
-  /// gives the share of a dropped one back to the others.
-  StepResult run_without(std::vector<ModelBatch> micro_batches, std::size_t index, double learning_rate);
+  bool penalised() const { return penalty_.weight > 0; }
+  Weights weights_of(const ModelBatch& batch, const Counts& planned) const;
+  Counts plan(const std::vector<ModelBatch>& micro_batches, const std::vector<bool>& usable) const;
+  Pass run_pass(const std::vector<ModelBatch>& micro_batches, std::vector<bool>& usable,
+                const std::function<std::vector<double>()>& tallies);
+  void exchange(Pass& pass);
 
   const Objective& objective_;
   AdamW& optimizer_;

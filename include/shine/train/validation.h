@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shine/data/dataset.h"
+#include "shine/distributed/process_group.h"
 #include "shine/train/objective.h"
 
 namespace shine {
@@ -32,7 +33,10 @@ struct ValidationOptions {
   std::function<bool()> stop{};  ///< asked between batches; may be absent
 };
 
-/// The loss over the first `max_samples` samples of epoch 0; nothing is trained. Nothing where it was asked to stop.
-std::optional<ValidationResult> validate(const ValidationSet& set, const ValidationOptions& options);
+/// The loss over the first `max_samples` samples of epoch 0; nothing is trained. Batch b is scored by rank b % size,
+/// and every rank gets the result, whose bits do not depend on the number of ranks. Nothing, on every rank, where any
+/// was asked to stop.
+std::optional<ValidationResult> validate(const ValidationSet& set, const ValidationOptions& options,
+                                         ProcessGroup& group);
 
 }  // namespace shine
