@@ -1,12 +1,15 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <string_view>
 
 #include "shine/common/error.h"
 #include "shine/common/main_guard.h"
+#include "shine/common/process_label.h"
 #include "shine/common/version.h"
 
 namespace shine {
@@ -27,7 +30,11 @@ inline int run_command_line(const std::string& program, CLI::App& app, int argc,
     }
     return body();
   };
-  return run_main(program, parse_and_run, memory_cure);
+  const int status = run_main(program, parse_and_run, memory_cure);
+  if (status == 0 || process_label().empty()) return status;
+  // A rank that leaves its job early: what clean-up at exit would wait for (a collective on a GPU) may never come.
+  std::fflush(nullptr);
+  std::_Exit(status);
 }
 
 }  // namespace shine

@@ -2,13 +2,16 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "shine/app/experiment_config.h"
+#include "shine/app/rank.h"
 #include "shine/common/logging.h"
+#include "shine/common/stop_signals.h"
 #include "shine/common/str.h"
 
 namespace shine {
@@ -35,6 +38,23 @@ class EvaluationCommand {
 
   bool resume() const { return resume_; }
 
+  /// Runs a test as a rank of its job: rank 0 prints the report and where the results are. Returns the exit status.
+  /// @param test  (config, rank) -> {folder, stopped_by, report}
+  template <class Test>
+  int run(const Test& test) const {
+    return run_rank([this] { return load(); },
+                    [&](const ExperimentConfig& config, Rank& rank) {
+                      const auto outcome = test(config, rank);
+                      if (rank.is_first()) {
+                        std::printf("%s\nresults: %s\n", outcome.report.c_str(), outcome.folder.c_str());
+                      }
+                      if (outcome.stopped_by.empty()) return 0;
+                      log_warning("stopped by " + outcome.stopped_by + ": run the same command with --resume to go on");
+                      return exit_stopped;
+                    });
+  }
+
+ private:
   /// The configuration with the flags' values, its log level set. Throws what load_experiment_config and
   /// check_test_inputs throw.
   ExperimentConfig load() const {
@@ -58,7 +78,6 @@ class EvaluationCommand {
     return config;
   }
 
- private:
   std::string config_;
   std::vector<std::string> overrides_, data_, baselines_;
   std::optional<std::string> checkpoint_, output_;

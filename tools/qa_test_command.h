@@ -1,13 +1,11 @@
 #pragma once
 
-#include <cstdio>
 #include <string>
 
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
 #include "shine/app/qa_test.h"
-#include "shine/common/stop_signals.h"
 
 namespace shine {
 
@@ -23,11 +21,8 @@ inline int run_qa_test_command(const std::string& program, const std::string& de
       program, app, argc, argv,
       [&] {
         request.resume = command.resume();
-        const QaTestOutcome outcome = run_qa_test(command.load(), request);
-        std::printf("%s\nresults: %s\n", outcome.report.c_str(), outcome.folder.c_str());
-        if (outcome.stopped_by.empty()) return 0;
-        log_warning("stopped by " + outcome.stopped_by + ": run the same command with --resume to go on");
-        return exit_stopped;
+        return command.run(
+            [&](const ExperimentConfig& config, Rank& rank) { return run_qa_test(config, request, rank); });
       },
       memory_cure);
 }

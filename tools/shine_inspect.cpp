@@ -8,6 +8,7 @@
 #include "command_line.h"
 #include "shine/app/inspect_checkpoint.h"
 #include "shine/common/logging.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/text_file.h"
 
 namespace {
@@ -35,10 +36,7 @@ std::vector<shine::NamedText> read_contexts(const Arguments& arguments) {
 }
 
 void write_folder(const fs::path& folder, const shine::Inspection& inspection) {
-  std::error_code fault;
-  fs::create_directories(folder, fault);
-  SHINE_CHECK(!fault, shine::IoError, folder.string(), ": cannot make the folder: ", fault.message(),
-              " (choose another --output)");
+  shine::make_folder(folder, {}, "choose another --output");
   shine::write_file_atomically(folder / "inspection.md", shine::inspection_markdown(inspection));
   shine::write_file_atomically(folder / "parts.csv", shine::parts_csv(inspection));
   if (!inspection.deltas.empty()) shine::write_file_atomically(folder / "deltas.csv", shine::deltas_csv(inspection));

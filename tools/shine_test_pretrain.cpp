@@ -1,11 +1,8 @@
 // Tests reconstruction and completion against the length of the context.
-#include <cstdio>
-
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
 #include "shine/app/pretrain_test.h"
-#include "shine/common/stop_signals.h"
 
 int main(int argc, char** argv) {
   CLI::App app{
@@ -15,11 +12,9 @@ int main(int argc, char** argv) {
   return shine::run_command_line(
       "shine_test_pretrain", app, argc, argv,
       [&] {
-        const shine::PretrainTestOutcome outcome = shine::run_pretrain_test(command.load(), command.resume());
-        std::printf("%s\nresults: %s\n", outcome.report.c_str(), outcome.folder.c_str());
-        if (outcome.stopped_by.empty()) return 0;
-        shine::log_warning("stopped by " + outcome.stopped_by + ": run the same command with --resume to go on");
-        return shine::exit_stopped;
+        return command.run([&](const shine::ExperimentConfig& config, shine::Rank& rank) {
+          return shine::run_pretrain_test(config, command.resume(), rank);
+        });
       },
       shine::memory_cure);
 }

@@ -3,15 +3,19 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "command_line.h"
 #include "shine/app/builders.h"
 #include "shine/app/compare_runs.h"
+#include "shine/app/describe_rank.h"
+#include "shine/app/rank.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/stop_signals.h"
+#include "shine/distributed/exchange.h"
 #include "shine/io/atomic_folder.h"
 #include "shine/io/text_file.h"
 #include "shine/run/run_folder.h"
@@ -24,7 +28,10 @@ struct Arguments {
   std::vector<std::string> overrides;
   std::vector<std::string> compare;
   bool check = false;
+  bool dry_run = false;
+  bool allow_changes = false;
   bool keys = false;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
 void print_table(const std::vector<shine::ValidationTrace>& traces) {
@@ -36,14 +43,6 @@ void print_table(const std::vector<shine::ValidationTrace>& traces) {
     std::printf("%-28s %10s %12.4f %12.4f %12.3f %12.3f\n", trace.set.c_str(), steps.c_str(), trace.first_loss,
                 trace.last_loss, std::exp(trace.first_loss), std::exp(trace.last_loss));
   }
-}
-
-void make_run_folder(const std::filesystem::path& folder) {
-  std::error_code fault;
-  std::filesystem::create_directories(folder, fault);
-  if (!fault) return;
-  throw shine::IoError("cannot make the folder: " + fault.message(), "run.dir " + folder.string(),
-                       "choose another run.dir");
 }
 
 /// What a finished run has to show.
@@ -58,38 +57,64 @@ void print_results(const shine::RunFolder& run, const shine::TrainProgress& prog
   if (std::filesystem::exists(run.model())) std::printf("model: %s\n", run.model().c_str());
 }
 
-int train(const Arguments& arguments) {
-  const auto started = std::chrono::steady_clock::now();
-  const shine::ExperimentConfig config = shine::load_experiment_config(arguments.config, arguments.overrides);
-  shine::set_log_level(config.logging.level);
-  if (!arguments.check) shine::check_inputs(config);
-  const shine::ExperimentDescription description = shine::describe_experiment(config);
-  std::fputs(description.text.c_str(), stdout);
-  std::fflush(stdout);
-  if (arguments.check) return 0;
-  shine::check_run_folder(config);
+/// The run folder, in which the first rank alone works. The others have their log file there.
+class RunFolderUse {
+ public:
+  RunFolderUse(const shine::ExperimentConfig& config, bool allow_changes, shine::Rank& rank) : run_{config.run.dir} {
+    if (rank.is_first()) {
+      shine::check_run_folder(config, allow_changes);
+      make_folder();
+      lock_.emplace(run_);
+      shine::remove_partial_entries(run_.root);
+      shine::add_log_file(run_.log());
+    }
+    rank.group().barrier();
+    if (rank.is_first()) return;
+    make_folder();  // on another machine
+    shine::add_log_file(run_.log(rank.group().rank()));
+  }
 
-  const shine::RunFolder run{config.run.dir};
-  make_run_folder(run.root);
-  const shine::RunLock lock(run);
-  shine::remove_partial_entries(run.root);
-  shine::add_log_file(run.log());
-  if (shine::is_finished(config)) {
-    shine::log_info(shine::str("nothing to do: ", run.root.string(), " is finished"));
-    const auto mark = shine::read_finished_mark(run);
-    print_results(run, shine::read_checkpoint_progress(shine::CheckpointStore(run.root).folder_of(mark->step)));
+  const shine::RunFolder& run() const { return run_; }
+
+ private:
+  void make_folder() const { shine::make_folder(run_.root, "run.dir", "choose another run.dir"); }
+
+  shine::RunFolder run_;
+  std::optional<shine::RunLock> lock_;
+};
+
+void print_finished(const shine::RunFolder& run) {
+  shine::log_info(shine::str("nothing to do: ", run.root.string(), " is finished"));
+  const auto mark = shine::read_finished_mark(run);
+  print_results(run, shine::read_checkpoint_progress(shine::CheckpointStore(run.root).folder_of(mark->step)));
+}
+
+int train(const Arguments& arguments, const shine::ExperimentConfig& config, shine::Rank& rank) {
+  shine::check_inputs(config);
+  const shine::ExperimentDescription description = shine::describe_experiment(config);
+  if (rank.is_first()) std::fputs(description.text.c_str(), stdout);
+  std::fflush(stdout);
+  const RunFolderUse folder(config, arguments.allow_changes, rank);
+  const shine::RunFolder& run = folder.run();
+  const std::string finished = rank.is_first() && shine::is_finished(config) ? "finished" : "";
+  if (!shine::broadcast_text(rank.group(), finished).empty()) {
+    if (rank.is_first()) print_finished(run);
     return 0;
   }
 
-  shine::warn_about_memory(description, shine::parse_device(config.run.device));
+  const shine::ExperimentConfig own = rank.own_config(config);
+  if (rank.is_first()) shine::warn_about_memory(description, rank.device(), rank.local_size());
   shine::StopSignals signals;
-  shine::Experiment experiment = shine::build_experiment(config);
+  shine::Experiment experiment = shine::build_experiment(own);
   shine::TrainerOptions options = shine::trainer_options(config, experiment.device);
-  options.started = started;
+  options.started = arguments.started;
+  options.allow_changes = arguments.allow_changes;
   options.stop_reason = [&] { return signals.received(); };
-  shine::Trainer trainer(experiment.stage, options);
-  shine::write_file_atomically(run.config(), shine::experiment_yaml(config));
-  shine::remove_finished_mark(run);
+  shine::Trainer trainer(experiment.stage, options, rank.shared_group());
+  if (rank.is_first()) {
+    shine::write_file_atomically(run.config(), shine::experiment_yaml(config));
+    shine::remove_finished_mark(run);
+  }
   signals.hold();
   const shine::TrainSummary summary = trainer.run();
   if (!summary.stopped_by.empty()) {
@@ -97,6 +122,8 @@ int train(const Arguments& arguments) {
                                   ": run the same command again to go on"));
     return shine::exit_stopped;
   }
+  rank.leave();
+  if (!rank.is_first()) return 0;
   if (!experiment.hypernetwork) shine::export_decoder(experiment, run.model());
   shine::write_finished_mark(run, {summary.progress.step, summary.progress.total_steps});
 
@@ -105,18 +132,30 @@ int train(const Arguments& arguments) {
   return 0;
 }
 
+shine::ExperimentConfig load(const Arguments& arguments) {
+  shine::ExperimentConfig config = shine::load_experiment_config(arguments.config, arguments.overrides);
+  shine::set_log_level(config.logging.level);
+  return config;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Trains one stage from a YAML configuration; run again to go on from the newest checkpoint. Exit status 75: "
-      "stopped by a signal or run.max_minutes, run again to go on."};
+      "stopped by a signal or run.max_minutes, run again to go on. Started by mpirun, torchrun or srun it is one rank "
+      "of "
+      "that job."};
   Arguments arguments;
   auto* config = app.add_option("config", arguments.config, "YAML file");
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
   app.add_flag(
       "--check", arguments.check,
       "validate and print shapes, memory tokens, trainable parameters and a memory estimate; no weights needed");
+  app.add_flag("--dry-run", arguments.dry_run,
+               "print what this rank of its job would do, by the launcher's environment, and end");
+  app.add_flag("--allow-changes", arguments.allow_changes,
+               "go on with a run although its configuration was another one: each difference is a warning");
   auto* keys = app.add_flag("--keys", arguments.keys, "print every configuration key with type, default and meaning");
   config->excludes(keys);
   app.add_option("--compare", arguments.compare,
@@ -137,7 +176,18 @@ int main(int argc, char** argv) {
           return 0;
         }
         SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
-        return train(arguments);
+        if (arguments.check) {
+          std::fputs(shine::describe_experiment(load(arguments)).text.c_str(), stdout);
+          return 0;
+        }
+        if (arguments.dry_run) {
+          std::fputs(shine::describe_rank(load(arguments), shine::read_launch()).c_str(), stdout);
+          return 0;
+        }
+        return shine::run_rank([&] { return load(arguments); },
+                               [&](const shine::ExperimentConfig& configuration, shine::Rank& rank) {
+                                 return train(arguments, configuration, rank);
+                               });
       },
       shine::memory_cure);
 }

@@ -5,39 +5,67 @@
 
 #include "command_line.h"
 #include "shine/app/parity.h"
+#include "shine/app/rank.h"
+#include "shine/common/process_label.h"
 #include "shine/tensor/device.h"
+
+namespace {
+
+struct Arguments {
+  std::vector<std::string> folders;
+  std::string device = "cpu";
+  shine::ParityOptions options;
+  int threads = 0;
+  bool quiet = false;
+};
+
+void print(const shine::ParityRow& row) {
+  const std::string label = shine::is_first_process() ? "" : shine::str(shine::process_label(), ": ");
+  std::printf("%-4s %s%-72s error %.3e  tolerance %.0e\n", row.passed() ? "ok" : "FAIL", label.c_str(),
+              row.name.c_str(), row.error, row.tolerance);
+}
+
+/// The first rank prints all rows; the others print theirs that fail.
+int verify(const Arguments& arguments, shine::Rank& rank) {
+  shine::set_threads(rank.threads());
+  shine::ParityOptions options = arguments.options;
+  options.device = rank.device();
+  bool all_passed = true;
+  for (const std::string& folder : arguments.folders) {
+    int rows = 0, failed = 0;
+    const bool passed = shine::check_parity(folder, options, rank.shared_group(), [&](const shine::ParityRow& row) {
+      ++rows;
+      if (!row.passed()) ++failed;
+      if (!row.passed() || (rank.is_first() && !arguments.quiet)) print(row);
+    });
+    all_passed = all_passed && passed;
+    if (!rank.is_first()) continue;
+    std::printf("%s: %d compared, %d failed%s\n", folder.c_str(), rows, failed,
+                passed || failed > 0 ? "" : " here, some on other ranks");
+  }
+  std::fflush(stdout);
+  return all_passed ? 0 : 1;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Recomputes every number of parity fixture folders: one line per tensor with its relative error and the "
-      "tolerance, then the training steps. Exit 0 only if all hold."};
-  std::vector<std::string> folders;
-  shine::ParityOptions options;
-  int threads = 0;
-  bool quiet = false;
-  app.add_option("folders", folders, "fixture folders")->required();
-  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--dtype", options.dtype,
+      "tolerance, then the training steps. Exit 0 only if all hold. Started by mpirun or torchrun, the ranks share the "
+      "micro-batches of a training step: rank r takes number r, r + size, .."};
+  Arguments arguments;
+  app.add_option("folders", arguments.folders, "fixture folders")->required();
+  app.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--dtype", arguments.options.dtype,
                  "float32, or bfloat16 with tolerances 4e-2 (states, logits), 2e-2 (losses), 2e-1 (gradients, norms), "
                  "1e-1 (trained tensors) and without greedy decoding")
       ->capture_default_str();
-  app.add_option("--threads", threads, "CPU threads; 0 = as the system gives");
-  app.add_flag("--quiet", quiet, "print only what fails, and a line for each folder");
+  app.add_option("--threads", arguments.threads, "CPU threads; 0 = as the system gives");
+  app.add_flag("--shard", arguments.options.shard, "each rank keeps its share of the moments alone (optimizer.shard)");
+  app.add_flag("--quiet", arguments.quiet, "print only what fails, and a line for each folder");
   return shine::run_command_line("shine_verify", app, argc, argv, [&] {
-    shine::set_threads(threads);
-    int failed_folders = 0;
-    for (const std::string& folder : folders) {
-      int rows = 0, failed = 0;
-      shine::check_parity(folder, options, [&](const shine::ParityRow& row) {
-        ++rows;
-        if (!row.passed()) ++failed;
-        if (quiet && row.passed()) return;
-        std::printf("%-4s %-72s error %.3e  tolerance %.0e\n", row.passed() ? "ok" : "FAIL", row.name.c_str(),
-                    row.error, row.tolerance);
-      });
-      std::printf("%s: %d compared, %d failed\n", folder.c_str(), rows, failed);
-      failed_folders += failed > 0 ? 1 : 0;
-    }
-    return failed_folders == 0 ? 0 : 1;
+    const auto settings = [&] { return shine::RankSettings{arguments.device, arguments.threads}; };
+    return shine::run_rank(settings, [&](shine::Rank& rank) { return verify(arguments, rank); });
   });
 }

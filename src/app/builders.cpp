@@ -155,6 +155,7 @@ Experiment build_experiment(const ExperimentConfig& config) {
 TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device) {
   TrainerOptions options;
   options.run = config.run;
+  options.order = config.data.order;
   options.optimizer = config.optimizer;
   options.schedule = config.schedule;
   options.checkpoint = config.checkpoint;
@@ -204,7 +205,7 @@ ExperimentDescription describe_experiment(const ExperimentConfig& config) {
   return {text + "\n", memory.frozen + memory.trained + memory.activations, memory.snapshot};
 }
 
-void warn_about_memory(const ExperimentDescription& description, at::Device device) {
+void warn_about_memory(const ExperimentDescription& description, at::Device device, int processes) {
   const auto check = [](const std::string& place, double needed, std::size_t available) {
     if (needed <= static_cast<double>(available)) return;
     log_warning(str("the memory estimate, ", mebibytes(needed), ", is above the ",
@@ -212,7 +213,7 @@ void warn_about_memory(const ExperimentDescription& description, at::Device devi
   };
   const bool on_cpu = device.is_cpu();
   if (!on_cpu) check(device.str(), description.device_bytes, available_memory_bytes(device));
-  check("this machine", description.main_bytes + (on_cpu ? description.device_bytes : 0),
+  check("this machine", description.main_bytes + (on_cpu ? processes * description.device_bytes : 0),
         available_memory_bytes(at::kCPU));
 }
 

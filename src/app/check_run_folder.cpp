@@ -13,12 +13,13 @@ namespace shine {
 namespace {
 
 /// Groups and keys that may change between two parts of one run.
-constexpr std::array<std::string_view, 12> kFreeKeys{
-    "run.dir:", "run.device:", "run.threads:", "run.max_steps:",   "run.max_minutes:", "run.deterministic:",
-    "logging.", "checkpoint.", "evaluation.",  "model.attention:", "model.recompute:", "stage.allow_unfinished:"};
+constexpr std::array<std::string_view, 15> kFreeKeys{
+    "run.dir:",           "run.device:",      "run.threads:",      "run.max_steps:",          "run.max_minutes:",
+    "run.deterministic:", "run.check_every:", "run.rank_timeout:", "optimizer.shard:",        "logging.",
+    "checkpoint.",        "evaluation.",      "model.attention:",  "stage.allow_unfinished:", "model.recompute:"};
 
 /// Of those, what changes the last bits all the same.
-constexpr std::array<std::string_view, 2> kInexactKeys{"model.attention:", "model.recompute:"};
+constexpr std::array<std::string_view, 3> kInexactKeys{"model.attention:", "model.recompute:", "optimizer.shard:"};
 
 bool is_free(const std::string& difference, bool deterministic) {
   const auto named = [&](std::string_view key) { return difference.starts_with(key); };
@@ -43,7 +44,7 @@ std::optional<ExperimentConfig> saved_config(const std::vector<std::filesystem::
 
 }  // namespace
 
-void check_run_folder(const ExperimentConfig& config) {
+void check_run_folder(const ExperimentConfig& config, bool allow_changes) {
   const auto checkpoints = CheckpointStore(config.run.dir).complete();
   if (checkpoints.empty()) {
     if (!read_finished_mark({config.run.dir})) return;
@@ -58,10 +59,13 @@ void check_run_folder(const ExperimentConfig& config) {
   if (!saved) return;
   std::vector<std::string> differences = compare_configs(*saved, config);
   std::erase_if(differences, [&](const std::string& text) { return is_free(text, config.run.deterministic); });
-  if (!differences.empty()) {
-    throw ConfigError(str("the run there has another configuration: ", join(differences, "; ")),
-                      "run.dir " + config.run.dir, "use another run.dir, or the same configuration");
+  if (differences.empty()) return;
+  const std::string change = str("the run there has another configuration: ", join(differences, "; "));
+  if (!allow_changes) {
+    throw ConfigError(change, "run.dir " + config.run.dir,
+                      "use another run.dir, the same configuration, or --allow-changes");
   }
+  log_warning(str("run.dir ", config.run.dir, ": ", change));
 }
 
 bool is_finished(const ExperimentConfig& config) {

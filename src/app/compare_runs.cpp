@@ -137,6 +137,7 @@ std::string compare_provenance(const std::optional<Provenance>& a, const std::op
   for (const auto& [name, versions] : libraries) compare(name, versions.first, versions.second);
   compare("device", a->device, b->device);
   compare("CPU threads", a->threads, b->threads);
+  compare("ranks", a->ranks, b->ranks);
   return list("program, libraries and device", differences);
 }
 

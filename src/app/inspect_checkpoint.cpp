@@ -138,7 +138,7 @@ void inspect_loras(const Experiment& experiment, const std::vector<NamedText>& t
     contexts.push_back(encode_context(experiment, text, inspection.contexts.emplace_back()));
   }
   const Hypernetwork& hypernetwork = *experiment.hypernetwork;
-  const at::Tensor vectors = *generate_vectors(hypernetwork, contexts, /*batch_size=*/1);
+  const at::Tensor vectors = *generate_vectors(hypernetwork, contexts, /*batch_size=*/1, *single_process());
   const LoraTree loras = hypernetwork.slice(vectors);
   const at::Tensor weight_norms = experiment.decoder->projection_norms();
   std::vector<std::vector<DeltaStatistics>> by_context(texts.size());

@@ -11,7 +11,6 @@
 #include "shine/optim/adamw.h"
 #include "shine/optim/lr_schedule.h"
 #include "shine/run/published_checkpoint.h"
-#include "shine/tensor/device.h"
 #include "shine/tensor/torch_tensor.h"
 #include "shine/train/train_step.h"
 
@@ -48,11 +47,13 @@ at::Tensor without_key_bias(const std::string& name, const at::Tensor& tensor) {
 
 class ParityCheck {
  public:
-  ParityCheck(const ParityFixture& fixture, const ParityOptions& options,
+  ParityCheck(const ParityFixture& fixture, const ParityOptions& options, std::shared_ptr<ProcessGroup> ranks,
               const std::function<void(const ParityRow&)>& on_row)
       : fixture_(fixture),
         on_row_(on_row),
-        device_(parse_device(options.device)),
+        ranks_(std::move(ranks)),
+        shard_(options.shard),
+        device_(options.device),
         tolerances_(options.dtype == "bfloat16" ? kBFloat16 : kFloat32),
         decoder_(read_decoder_config(fixture.folder / "backbone" / "config.json"),
                  {options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, device_,
@@ -67,7 +68,9 @@ class ParityCheck {
       if (fixture_.training) check_training();
     }
     SHINE_CHECK(rows_ > 0, FormatError, fixture_.folder.string(), ": nothing to compare in expected.safetensors");
-    return passed_;
+    at::Tensor failed = at::full({1}, passed_ ? 0 : 1, at::kLong);
+    ranks_->all_reduce(failed);
+    return failed.item<std::int64_t>() == 0;
   }
 
  private:
@@ -176,16 +179,20 @@ class ParityCheck {
     for (const TrainedTensor& tensor : objective.trained()) {
       if (tensor.name != "mem_tokens" || training.train_memory_embeddings) trained.push_back(tensor);
     }
-    AdamW optimizer(make_param_groups(trained, training.optimizer), training.optimizer);
-    TrainStep step(objective, optimizer, training.optimizer, {fixture_.adapter_reg, RegularizerForm::sum});
-    std::int64_t k = 0;
+    OptimizerConfig config = training.optimizer;
+    config.shard = shard_;
+    AdamW optimizer(make_param_groups(trained, config), config, ranks_);
+    TrainStep step(objective, optimizer, config, {fixture_.adapter_reg, RegularizerForm::sum});
     for (std::size_t i = 0; i < training.steps.size(); ++i) {
-      std::vector<ModelBatch> batches;
-      for (std::int64_t j = 0; j < training.optimizer.accumulation; ++j)
-        batches.push_back(fixture_.batch(k++, device_));
-      const double rate = learning_rate_at(training.schedule, training.optimizer.learning_rate,
-                                           static_cast<std::int64_t>(i), training.total_steps);
-      check_step(str("step ", i), training.steps[i], step.run(batches, rate), rate, optimizer);
+      std::vector<ModelBatch> mine;
+      for (std::int64_t j = ranks_->rank(); j < config.accumulation; j += ranks_->size()) {
+        mine.push_back(fixture_.batch(static_cast<std::int64_t>(i) * config.accumulation + j, device_));
+      }
+      const double rate =
+          learning_rate_at(training.schedule, config.learning_rate, static_cast<std::int64_t>(i), training.total_steps);
+      StepResult result = step.run(mine, rate);
+      result.micro_losses = losses_of_all_ranks(result.micro_losses, config.accumulation);
+      check_step(str("step ", i), training.steps[i], result, rate, optimizer);
     }
     for (const TrainedTensor& tensor : objective.trained()) {  // what is left untrained must be as it was
       const std::string name = "after." + tensor.name;
@@ -193,6 +200,17 @@ class ParityCheck {
       report(name, relative_error(without_key_bias(name, tensor.tensor), without_key_bias(name, expected(name))),
              tolerances_.after);
     }
+  }
+
+  /// In the order of the step's micro-batches.
+  std::vector<double> losses_of_all_ranks(const std::vector<double>& mine, std::int64_t count) const {
+    const at::Tensor all = at::zeros({count}, at::kDouble);
+    auto* loss = all.mutable_data_ptr<double>();
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      loss[static_cast<std::size_t>(ranks_->rank()) + i * static_cast<std::size_t>(ranks_->size())] = mine[i];
+    }
+    ranks_->all_reduce(all);
+    return {loss, loss + count};
   }
 
   void check_step(const std::string& prefix, const FixtureTraining::Step& wanted, const StepResult& found, double rate,
@@ -214,6 +232,8 @@ class ParityCheck {
 
   const ParityFixture& fixture_;
   const std::function<void(const ParityRow&)>& on_row_;
+  std::shared_ptr<ProcessGroup> ranks_;
+  bool shard_;
   at::Device device_;
   Tolerances tolerances_;
   Decoder decoder_;
@@ -224,11 +244,11 @@ class ParityCheck {
 }  // namespace
 
 bool check_parity(const std::filesystem::path& folder, const ParityOptions& options,
-                  const std::function<void(const ParityRow&)>& on_row) {
+                  const std::shared_ptr<ProcessGroup>& ranks, const std::function<void(const ParityRow&)>& on_row) {
   SHINE_CHECK(options.dtype == "float32" || options.dtype == "bfloat16", ConfigError, "unknown dtype '", options.dtype,
               "': use float32 or bfloat16");
   const ParityFixture fixture = read_parity_fixture(folder);
-  return ParityCheck(fixture, options, on_row).run();
+  return ParityCheck(fixture, options, ranks, on_row).run();
 }
 
 }  // namespace shine

@@ -6,22 +6,22 @@
 #include <optional>
 #include <utility>
 
+#include "open_results.h"
 #include "shine/app/builders.h"
-#include "shine/app/results_folder.h"
 #include "shine/app/test_inputs.h"
 #include "shine/common/error.h"
 #include "shine/common/format.h"
 #include "shine/common/hash.h"
 #include "shine/common/logging.h"
 #include "shine/common/stop_signals.h"
-#include "shine/common/timer.h"
 #include "shine/config/enum_names.h"
 #include "shine/data/documents.h"
 #include "shine/eval/perplexity.h"
 #include "shine/eval/perplexity_report.h"
+#include "shine/io/line_file.h"
 #include "shine/text/chat_template.h"
-#include "shine/train/progress.h"
 #include "special_token_use.h"
+#include "unit_rounds.h"
 
 namespace shine {
 namespace {
@@ -166,33 +166,37 @@ class PretrainTest {
   std::vector<Unit> units_;
 };
 
-/// The units that are still to be scored, written as they come.
-class Scoring {
+/// Scores units on any rank; rank 0 writes them as they come.
+class PretrainScoring : public UnitWork {
  public:
-  Scoring(const PretrainTest& test, const ResultsFolder& folder, ProgressForm form)
-      : test_(test), progress_(form), file_(start(folder)) {}
-
-  /// Until all units are scored, or a signal came.
-  void run(const StopSignals& signals) {
-    const std::vector<Unit>& units = test_.units();
-    const Timer timer;
-    const std::size_t first = next_;
-    while (!is_complete() && signals.received().empty()) {
-      const Unit& unit = units[next_];
-      const std::vector<LossRecord> records = test_.run(unit);
-      file_.append(lines(records));
-      records_.insert(records_.end(), records.begin(), records.end());
-      ++next_;
-      const double seconds_a_unit = timer.seconds() / static_cast<double>(next_ - first);
-      progress_.show(static_cast<std::int64_t>(next_), static_cast<std::int64_t>(units.size()),
-                     str("batch ", next_, "/", units.size(), "  ", test_.length(unit), " tokens  ",
-                         enum_name(unit.task), "  ", enum_name(unit.method), format("  loss %.4f  ", records[0].loss),
-                         duration_text(seconds_a_unit * static_cast<double>(units.size() - next_)), " left"));
+  /// @param folder  rank 0's; null on the others
+  PretrainScoring(const PretrainTest& test, const ResultsFolder* folder) : test_(test) {
+    if (folder == nullptr) return;
+    const std::filesystem::path path = folder->file(kLossesFile);
+    if (folder->goes_on()) {
+      keep_whole_units(read_losses(path));
+      log_info(str("going on: ", kept_units_, " of ", units(), " batches are done"));
     }
+    file_.emplace(path, lines(records_));
   }
 
+  std::size_t units() const override { return test_.units().size(); }
+
+  std::optional<std::vector<std::string>> run(std::size_t unit) override {
+    return std::vector{lines(test_.run(test_.units()[unit]))};
+  }
+
+  std::string keep(std::size_t number, const std::vector<std::string>& results) override {
+    const std::vector<LossRecord> records = parse_losses(results.at(0), str("the results of batch ", number + 1));
+    file_->append(results.at(0));
+    records_.insert(records_.end(), records.begin(), records.end());
+    const Unit& unit = test_.units()[number];
+    return str(test_.length(unit), " tokens  ", enum_name(unit.task), "  ", enum_name(unit.method),
+               format("  loss %.4f", records.at(0).loss));
+  }
+
+  std::size_t kept_units() const { return kept_units_; }
   const std::vector<LossRecord>& records() const { return records_; }
-  bool is_complete() const { return next_ == test_.units().size(); }
 
  private:
   static std::string lines(const std::vector<LossRecord>& records) {
@@ -202,15 +206,6 @@ class Scoring {
   }
 
   /// Keeps the longest run of whole units from the start: the rest is scored again in the same batches.
-  LineFile start(const ResultsFolder& folder) {
-    const std::filesystem::path path = folder.file(kLossesFile);
-    if (folder.goes_on()) {
-      keep_whole_units(read_losses(path));
-      log_info(str("going on: ", next_, " of ", test_.units().size(), " batches are done"));
-    }
-    return LineFile(path, lines(records_));
-  }
-
   void keep_whole_units(const std::vector<LossRecord>& earlier) {
     for (const Unit& unit : test_.units()) {
       if (earlier.size() - records_.size() < unit.texts.size()) return;
@@ -222,20 +217,19 @@ class Scoring {
                     " is not of this test (remove the file to start anew)");
         records_.push_back(record);
       }
-      ++next_;
+      ++kept_units_;
     }
   }
 
   const PretrainTest& test_;
-  ProgressLine progress_;
   std::vector<LossRecord> records_;
-  std::size_t next_ = 0;
-  LineFile file_;
+  std::size_t kept_units_ = 0;
+  std::optional<LineFile> file_;
 };
 
 }  // namespace
 
-PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resume) {
+PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resume, Rank& rank) {
   SHINE_CHECK(config.stage.name != StageName::backbone, ConfigError,
               "stage.name: stage backbone has no LoRA to test (name the configuration of another stage)");
   const std::vector<Method> methods = methods_of(config.evaluation);
@@ -247,24 +241,28 @@ PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resum
   TestIdentity identity{"shine_test_pretrain", config, {}};
   identity.fingerprints = content_fingerprints(config, fingerprint_of(documents.texts), weights);
 
-  const ResultsFolder folder(results_path(config, kTest), identity, kLossesFile, resume);
-  add_log_file(folder.log());
+  const std::filesystem::path path = results_path(config, kTest);
+  const auto folder = open_results(rank.group(), path, identity, kLossesFile, resume);
   log_info("weights: " + weights.note);
   log_left_out(config.evaluation);
   StopSignals signals;
-  const Experiment experiment = build_model(config, weights);
+  const Experiment experiment = build_model(rank.own_config(config), weights);
   log_info(str(documents.texts.size(), " texts (", documents.empty, " empty ones left out, ", documents.repaired,
                " with repaired UTF-8)"));
   const PretrainTest test(
       experiment, BucketTexts(std::move(documents.texts), *experiment.tokenizer, lengths, special_tokens(config.text)),
       methods);
   signals.hold();
-  Scoring scoring(test, folder, config.logging.progress);
-  scoring.run(signals);
-
+  PretrainScoring scoring(test, folder.get());
+  const UnitsDone done = run_units(
+      rank.group(), scoring, scoring.kept_units(), [&] { return signals.received(); }, config.logging.progress);
+  if (done.stopped_by.empty()) rank.leave();
+  PretrainTestOutcome outcome{path, done.stopped_by, ""};
+  if (!folder) return outcome;
   const std::vector<PerplexityRow> rows = perplexity_rows(scoring.records());
-  write_perplexity(rows, labels, folder.file(""));
-  return {folder.file(""), scoring.is_complete() ? "" : signals.received(), perplexity_markdown(rows, labels)};
+  write_perplexity(rows, labels, path);
+  outcome.report = perplexity_markdown(rows, labels);
+  return outcome;
 }
 
 }  // namespace shine

@@ -7,22 +7,22 @@
 #include <set>
 #include <utility>
 
+#include "open_results.h"
 #include "shine/app/builders.h"
-#include "shine/app/results_folder.h"
 #include "shine/app/test_inputs.h"
 #include "shine/common/error.h"
 #include "shine/common/format.h"
 #include "shine/common/logging.h"
 #include "shine/common/stop_signals.h"
-#include "shine/common/timer.h"
 #include "shine/eval/judge.h"
 #include "shine/eval/qa_tester.h"
 #include "shine/eval/report.h"
 #include "shine/io/jsonl.h"
+#include "shine/io/line_file.h"
 #include "shine/io/text_file.h"
 #include "shine/tensor/peak_memory.h"
-#include "shine/train/progress.h"
 #include "special_token_use.h"
+#include "unit_rounds.h"
 
 namespace shine {
 namespace {
@@ -151,48 +151,49 @@ void append(EvaluationResults& to, const EvaluationResults& from) {
   to.contexts.insert(to.contexts.end(), from.contexts.begin(), from.contexts.end());
 }
 
-/// The units that are still to be answered, written as they come.
-class Answering {
+/// Answers units on any rank; rank 0 writes them as they come.
+class QaAnswering : public UnitWork {
  public:
-  Answering(const QaTester& tester, const ResultsFolder& folder, const ExperimentConfig& config,
-            const QaTestRequest& request)
-      : tester_(tester), progress_(config.logging.progress) {
+  /// @param folder  rank 0's; null on the others
+  QaAnswering(const QaTester& tester, const ResultsFolder* folder, bool save_prompts)
+      : tester_(tester), save_prompts_(save_prompts) {
+    if (folder == nullptr) return;
     Kept kept;
-    if (folder.goes_on()) kept = keep_whole_units(tester, read_results(folder.file(kAnswersFile)));
+    if (folder->goes_on()) kept = keep_whole_units(tester, read_results(folder->file(kAnswersFile)));
     results_ = std::move(kept.records);
-    next_ = kept.units;
-    if (folder.goes_on()) log_info(str("going on: ", next_, " of ", tester.units().size(), " batches are answered"));
-    if (request.save_prompts) {
-      prompts_.emplace(folder.file(kPromptsFile), kept_prompts(folder, results_.answers.size()));
-    }
-    answers_.emplace(folder.file(kAnswersFile), results_text(results_));
+    kept_units_ = kept.units;
+    if (folder->goes_on()) log_info(str("going on: ", kept.units, " of ", units(), " batches are answered"));
+    if (save_prompts) prompts_.emplace(folder->file(kPromptsFile), kept_prompts(*folder, results_.answers.size()));
+    answers_.emplace(folder->file(kAnswersFile), results_text(results_));
     add_scores(results_.answers);
   }
 
-  /// Until all units are answered, or the tester was asked to stop.
-  void run() {
-    if (is_complete()) return;
-    tester_.warm_up();
-    const Timer timer;
-    const std::size_t first = next_;
-    for (; !is_complete(); ++next_) {
-      const std::optional<QaUnitResults> unit = tester_.run(tester_.units()[next_]);
-      if (!unit) return;
-      if (prompts_) {  // first: no answer is without its prompt
-        std::string lines;
-        for (const PromptRecord& record : unit->prompts) lines += prompt_json(record) + "\n";
-        prompts_->append(lines);
-      }
-      answers_->append(results_text(unit->records));
-      append(results_, unit->records);
-      add_scores(unit->records.answers);
-      show(tester_.units()[next_].method, timer.seconds() / static_cast<double>(next_ + 1 - first));
+  std::size_t units() const override { return tester_.units().size(); }
+
+  std::optional<std::vector<std::string>> run(std::size_t unit) override {
+    if (!std::exchange(warm_, true)) tester_.warm_up();
+    const std::optional<QaUnitResults> results = tester_.run(tester_.units()[unit]);
+    if (!results) return std::nullopt;
+    std::string prompts;
+    for (const PromptRecord& record : results->prompts) {
+      if (save_prompts_) prompts += prompt_json(record) + "\n";
     }
-    progress_.interrupt();
+    return std::vector{results_text(results->records), std::move(prompts)};
   }
 
+  std::string keep(std::size_t unit, const std::vector<std::string>& results) override {
+    const EvaluationResults records = parse_results(results.at(0), str("the results of batch ", unit + 1));
+    if (prompts_) prompts_->append(results.at(1));  // first: no answer is without its prompt
+    answers_->append(results.at(0));
+    append(results_, records);
+    add_scores(records.answers);
+    const Method method = tester_.units()[unit].method;
+    const auto& [sum, count] = f1_[method];
+    return str(enum_name(method), format(" F1 %.4f", sum / static_cast<double>(count)), " over ", count, " questions");
+  }
+
+  std::size_t kept_units() const { return kept_units_; }
   const EvaluationResults& results() const { return results_; }
-  bool is_complete() const { return next_ == tester_.units().size(); }
 
  private:
   void add_scores(const std::vector<AnswerRecord>& answers) {
@@ -203,21 +204,12 @@ class Answering {
     }
   }
 
-  void show(Method method, double seconds_a_unit) {
-    const auto& [sum, count] = f1_[method];
-    const std::size_t done = next_ + 1, total = tester_.units().size();
-    progress_.show(static_cast<std::int64_t>(done), static_cast<std::int64_t>(total),
-                   str("batch ", done, "/", total, "  ", enum_name(method),
-                       format(" F1 %.4f", sum / static_cast<double>(count)), " over ", count, " questions  ",
-                       duration_text(seconds_a_unit * static_cast<double>(total - done)), " left"));
-  }
-
   const QaTester& tester_;
-  ProgressLine progress_;
+  bool save_prompts_, warm_ = false;
   std::optional<LineFile> answers_, prompts_;
   EvaluationResults results_;
+  std::size_t kept_units_ = 0;
   std::map<Method, std::pair<double, std::size_t>> f1_;  ///< of results_: sum and number, for the progress line
-  std::size_t next_ = 0;
 };
 
 /// Writes the report; of a complete test also with the judge's scores, and before that without them: a judge that fails
@@ -244,7 +236,7 @@ TestIdentity identify(const ExperimentConfig& config, const QaTestRequest& reque
 
 }  // namespace
 
-QaTestOutcome run_qa_test(const ExperimentConfig& config, const QaTestRequest& request) {
+QaTestOutcome run_qa_test(const ExperimentConfig& config, const QaTestRequest& request, Rank& rank) {
   const EvaluationConfig& evaluation = config.evaluation;
   const std::vector<Method> methods = tested_methods(evaluation);
   std::vector<QaContext> contexts = read_contexts(evaluation, request.form);
@@ -259,12 +251,13 @@ QaTestOutcome run_qa_test(const ExperimentConfig& config, const QaTestRequest& r
                                      evaluation.bootstrap,
                                      static_cast<std::uint64_t>(evaluation.seed),
                                      {}};
-  const ResultsFolder folder(results_path(config, test), identify(config, request, contexts, weights), kAnswersFile,
-                             request.resume);
-  add_log_file(folder.log());
+  const std::filesystem::path path = results_path(config, test);
+  const auto folder =
+      open_results(rank.group(), path, identify(config, request, contexts, weights), kAnswersFile, request.resume);
   if (weights) log_info("weights: " + weights->note);
   StopSignals signals;
-  const Experiment experiment = weights ? build_model(config, weights) : build_language_model(config);
+  const ExperimentConfig own = rank.own_config(config);
+  const Experiment experiment = weights ? build_model(own, weights) : build_language_model(own);
   const SpecialTokens treatment = special_tokens(config.text);
   if (request.form == QaForm::one_question && evaluation.group_tokens > 0) {
     contexts = group_contexts(std::move(contexts), evaluation.group_tokens, static_cast<std::uint64_t>(evaluation.seed),
@@ -276,16 +269,19 @@ QaTestOutcome run_qa_test(const ExperimentConfig& config, const QaTestRequest& r
   const QaTester tester({*experiment.decoder, experiment.hypernetwork.get(), *experiment.tokenizer},
                         std::move(contexts),
                         {request.form, methods, evaluation, treatment, [&] { return !signals.received().empty(); }});
-  log_plan(tester);
+  if (folder) log_plan(tester);
   signals.hold();
-  Answering answering(tester, folder, config, request);
-  answering.run();
+  QaAnswering answering(tester, folder.get(), request.save_prompts);
+  const UnitsDone done = run_units(
+      rank.group(), answering, answering.kept_units(), [&] { return signals.received(); }, config.logging.progress);
+  const bool complete = done.stopped_by.empty();
+  if (complete) rank.leave();  // nobody waits for the judge
+  QaTestOutcome outcome{path, done.stopped_by, ""};
+  if (!folder) return outcome;
   warn_about_cuts(answering.results());
-
-  const bool complete = answering.is_complete();
-  const EvaluationReport report =
-      write_test_report(answering.results(), report_options, complete ? evaluation.judge : "", folder);
-  return {folder.path(), complete ? "" : signals.received(), report_markdown(report)};
+  outcome.report = report_markdown(
+      write_test_report(answering.results(), report_options, complete ? evaluation.judge : "", *folder));
+  return outcome;
 }
 
 }  // namespace shine

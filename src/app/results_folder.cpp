@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "shine/common/error.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/json_file.h"
 #include "shine/io/text_file.h"
 
@@ -15,11 +16,13 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Groups and keys that shape no answer.
-constexpr std::array<std::string_view, 14> kFreeKeys{"data.",
+constexpr std::array<std::string_view, 16> kFreeKeys{"data.",
                                                      "optimizer.",
                                                      "schedule.",
                                                      "checkpoint.",
                                                      "logging.",
+                                                     "run.check_every:",
+                                                     "run.rank_timeout:",
                                                      "evaluation.output:",
                                                      "evaluation.bootstrap:",
                                                      "evaluation.judge:",
@@ -41,31 +44,12 @@ bool has_content(const fs::path& file) {
   return !absent && size > 0;
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code fault;
-  fs::create_directories(folder, fault);
-  if (!fault) return;
-  throw IoError("cannot make the folder: " + fault.message(), "evaluation.output " + folder.string(),
-                "choose another one");
-}
-
 }  // namespace
-
-LineFile::LineFile(const fs::path& path, const std::string& so_far) : path_(path) {
-  write_file_atomically(path, so_far);
-  out_.open(path, std::ios::app | std::ios::binary);
-  SHINE_CHECK(out_.good(), IoError, path.string(), ": cannot be opened for writing");
-}
-
-void LineFile::append(const std::string& lines) {
-  out_ << lines << std::flush;
-  SHINE_CHECK(out_.good(), IoError, path_.string(), ": cannot be written (is the disk full?)");
-}
 
 ResultsFolder::ResultsFolder(const fs::path& folder, const TestIdentity& identity, const std::string& results_name,
                              bool resume)
     : folder_(folder) {
-  make_folder(folder);
+  make_folder(folder, "evaluation.output", "choose another one");
   lock_.emplace(RunFolder{folder}, "evaluation.output", "another process tests in this folder");
   goes_on_ = has_content(file(results_name));
   if (goes_on_ && !resume) {

@@ -25,22 +25,33 @@ Contexts different_contexts(const Dataset& dataset, std::size_t max_samples) {
 }  // namespace
 
 std::optional<at::Tensor> generate_vectors(const Hypernetwork& hypernetwork, const Contexts& contexts,
-                                           std::int64_t batch_size, const std::function<bool()>& stop) {
+                                           std::int64_t batch_size, ProcessGroup& group,
+                                           const std::function<bool()>& stop) {
   const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> vectors;
-  const auto batch = static_cast<std::size_t>(batch_size);
-  for (std::size_t start = 0; start < contexts.size(); start += batch) {
-    if (stop && stop()) return std::nullopt;
-    const auto first = contexts.begin() + static_cast<std::ptrdiff_t>(start);
-    const auto last = contexts.begin() + static_cast<std::ptrdiff_t>(std::min(contexts.size(), start + batch));
-    const TokenRows rows = TokenRows::pack({first, last}, hypernetwork.decoder().options().device);
-    vectors.push_back(
-        hypernetwork.generate_vector(hypernetwork.extract_memory(rows)).to(at::kCPU, at::kFloat));  // (B, L * M * H)
+  const M2pShape& shape = hypernetwork.shape();
+  const at::Tensor vectors = at::empty(
+      {static_cast<std::int64_t>(contexts.size()), shape.spec.layers * shape.memory_tokens * shape.hidden_size},
+      at::kFloat);
+  const std::vector<at::Tensor> batches = vectors.split(batch_size);
+  const auto ranks = static_cast<std::size_t>(group.size());
+  const at::Tensor stopped = at::zeros({1}, at::kLong);
+  for (auto b = static_cast<std::size_t>(group.rank()); b < batches.size(); b += ranks) {
+    if (stop && stop()) {
+      stopped.fill_(1);
+      break;
+    }
+    const auto first = contexts.begin() + static_cast<std::ptrdiff_t>(b) * batch_size;
+    const TokenRows rows =
+        TokenRows::pack({first, first + batches[b].size(0)}, hypernetwork.decoder().options().device);
+    batches[b].copy_(hypernetwork.generate_vector(hypernetwork.extract_memory(rows)));
   }
-  return at::cat(vectors);
+  group.all_reduce(stopped);
+  if (stopped.item<std::int64_t>() > 0) return std::nullopt;
+  for (std::size_t b = 0; b < batches.size(); ++b) group.broadcast(batches[b], static_cast<int>(b % ranks));
+  return vectors;
 }
 
-std::function<std::optional<LoraDiagnostics>(const std::function<bool()>&)> stage_diagnostics(
+std::function<std::optional<LoraDiagnostics>(ProcessGroup&, const std::function<bool()>&)> stage_diagnostics(
     const Experiment& experiment, const std::vector<ValidationSet>& validation) {
   const ExperimentConfig& config = experiment.config;
   if (!config.evaluation.diagnostics || validation.empty()) return {};
@@ -49,9 +60,10 @@ std::function<std::optional<LoraDiagnostics>(const std::function<bool()>&)> stag
   if (contexts.size() < 2) return {};
   const Hypernetwork* hypernetwork = experiment.hypernetwork.get();
   return [hypernetwork, contexts = std::move(contexts), weight_norms = experiment.decoder->projection_norms(),
-          batch_size = config.optimizer.batch_size](const auto& stop) -> std::optional<LoraDiagnostics> {
+          batch_size = config.optimizer.batch_size](ProcessGroup& group,
+                                                    const auto& stop) -> std::optional<LoraDiagnostics> {
     const at::NoGradGuard no_grad;
-    const auto vectors = generate_vectors(*hypernetwork, contexts, batch_size, stop);
+    const auto vectors = generate_vectors(*hypernetwork, contexts, batch_size, group, stop);
     if (!vectors) return std::nullopt;
     return diagnose_loras(hypernetwork->slice(*vectors), hypernetwork->used_values(*vectors), weight_norms);
   };

@@ -8,18 +8,20 @@
 
 namespace shine {
 
-/// The vectors generated for contexts, (B, L * M * H), float32, on the CPU: `batch_size` contexts at once. Nothing
-/// where `stop` (may be absent), asked between batches, says so.
+/// The vectors generated for contexts, (B, L * M * H), float32, on the CPU: `batch_size` contexts at once. Batch b is
+/// made by rank b % size, and every rank gets all. Nothing, on every rank, where `stop` (may be absent), asked between
+/// batches, says so on any.
 std::optional<at::Tensor> generate_vectors(const Hypernetwork& hypernetwork,
                                            const std::vector<std::vector<std::int64_t>>& contexts,
-                                           std::int64_t batch_size, const std::function<bool()>& stop = {});
+                                           std::int64_t batch_size, ProcessGroup& group,
+                                           const std::function<bool()>& stop = {});
 
 /// Contexts whose LoRAs are compared at validation.
 inline constexpr std::size_t max_diagnosed_contexts = 16;
 
 /// Stage::diagnostics over the first different contexts of the first validation set, within evaluation.max_samples
 /// samples; absent with evaluation.diagnostics=false, and where there are not two.
-std::function<std::optional<LoraDiagnostics>(const std::function<bool()>&)> stage_diagnostics(
+std::function<std::optional<LoraDiagnostics>(ProcessGroup&, const std::function<bool()>&)> stage_diagnostics(
     const Experiment& experiment, const std::vector<ValidationSet>& validation);
 
 }  // namespace shine

@@ -49,7 +49,7 @@ void visit_context(Record& record, V&& v) {
 /// Puts the lines together: the answers of a context wait for the line that says that they are complete.
 class ResultsReader {
  public:
-  void read(const std::string& kind, const nlohmann::json& line, const std::string& where) {
+  void operator()(const std::string& kind, const nlohmann::json& line, const std::string& where) {
     if (kind == "answer") {
       read_answer(RecordReader(line, where));
     } else if (kind == "context") {
@@ -129,9 +129,13 @@ std::string results_text(const EvaluationResults& results) {
 
 EvaluationResults read_results(const std::filesystem::path& file) {
   ResultsReader reader;
-  read_record_lines(file, [&](const std::string& kind, const nlohmann::json& line, const std::string& where) {
-    reader.read(kind, line, where);
-  });
+  read_record_lines(file, std::ref(reader));
+  return std::move(reader).results();
+}
+
+EvaluationResults parse_results(std::string_view lines, const std::string& where) {
+  ResultsReader reader;
+  parse_record_lines(lines, where, std::ref(reader));
   return std::move(reader).results();
 }
 

@@ -28,6 +28,14 @@ void visit_loss(Record& record, V&& v) {
   v.optional_value("loss", record.loss);
 }
 
+TakeRecord collect_into(std::vector<LossRecord>& records) {
+  return [&](const std::string& kind, const nlohmann::json& line, const std::string& where) {
+    if (kind != "loss") throw FormatError("'kind': expected loss", where);
+    RecordReader reader(line, where);
+    visit_loss(records.emplace_back(), reader);
+  };
+}
+
 /// Sorted first: the sum must not depend on the order of the records.
 Spread spread_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -86,11 +94,13 @@ std::string record_json(const LossRecord& record) {
 
 std::vector<LossRecord> read_losses(const std::filesystem::path& file) {
   std::vector<LossRecord> records;
-  read_record_lines(file, [&](const std::string& kind, const nlohmann::json& line, const std::string& where) {
-    if (kind != "loss") throw FormatError("'kind': expected loss", where);
-    RecordReader reader(line, where);
-    visit_loss(records.emplace_back(), reader);
-  });
+  read_record_lines(file, collect_into(records));
+  return records;
+}
+
+std::vector<LossRecord> parse_losses(std::string_view lines, const std::string& where) {
+  std::vector<LossRecord> records;
+  parse_record_lines(lines, where, collect_into(records));
   return records;
 }
 

@@ -16,6 +16,12 @@ bool ends_with_newline(const std::filesystem::path& file) {
   return in.get() == '\n';
 }
 
+void take_line(std::string_view text, const std::string& where, std::size_t number, const TakeRecord& take) {
+  const nlohmann::json line = parse_json_from_line(text, where, number);
+  const std::string place = str(where, ":", number);
+  take(get_string(line, "kind", place), line, place);
+}
+
 }  // namespace
 
 void RecordReader::value(const char* key, std::string& value) {
@@ -62,14 +68,16 @@ void RecordReader::require(bool holds, const char* key, const std::string& expec
   if (!holds) throw FormatError(str("'", key, "': expected ", expected), where_);
 }
 
-void read_record_lines(
-    const std::filesystem::path& file,
-    const std::function<void(const std::string& kind, const nlohmann::json& line, const std::string& where)>& take) {
-  const auto read = [&](std::size_t number, std::string_view text) {
-    const nlohmann::json line = parse_json_from_line(text, file.string(), number);
-    const std::string where = str(file.string(), ":", number);
-    take(get_string(line, "kind", where), line, where);
-  };
+void parse_record_lines(std::string_view text, const std::string& where, const TakeRecord& take) {
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    take_line(text.substr(0, end), where, number, take);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+void read_record_lines(const std::filesystem::path& file, const TakeRecord& take) {
+  const auto read = [&](std::size_t number, std::string_view text) { take_line(text, file.string(), number, take); };
   // Each line is read when the next one has come: only the last may lack its newline.
   std::size_t held_number = 0;
   std::string held;

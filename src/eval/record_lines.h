@@ -73,10 +73,13 @@ class RecordReader {
   std::string where_;
 };
 
-/// Calls `take(kind, value, "file:line")` for each line, except a last one without its newline (a program that wrote
-/// it was cut off). Throws IoError and FormatError.
-void read_record_lines(
-    const std::filesystem::path& file,
-    const std::function<void(const std::string& kind, const nlohmann::json& line, const std::string& where)>& take);
+using TakeRecord = std::function<void(const std::string& kind, const nlohmann::json& line, const std::string& where)>;
+
+/// Calls `take(kind, value, "WHERE:line")` for each line of a text. Throws FormatError.
+void parse_record_lines(std::string_view text, const std::string& where, const TakeRecord& take);
+
+/// The same for each line of a file, except a last one without its newline (a program that wrote it was cut off).
+/// Throws IoError and FormatError.
+void read_record_lines(const std::filesystem::path& file, const TakeRecord& take);
 
 }  // namespace shine

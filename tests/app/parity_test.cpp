@@ -52,7 +52,7 @@ struct Report {
 
 Report check(const std::filesystem::path& folder, const ParityOptions& options = {}) {
   Report report;
-  report.passed = check_parity(folder, options, [&](const ParityRow& row) {
+  report.passed = check_parity(folder, options, single_process(), [&](const ParityRow& row) {
     EXPECT_TRUE(report.rows.emplace(row.name, row).second) << "reported twice: " << row.name;
   });
   EXPECT_EQ(report.passed, report.failed().empty());
@@ -127,11 +127,11 @@ TEST(Parity, EveryNumberOfEveryFixtureIsReproduced) {
 
 TEST(Parity, BFloat16PassesItsWiderTolerances) {
   for (const char* name : {"base_0", "backbone_llama_1"}) {
-    const Report report = check(fixture(name), {.device = "cpu", .dtype = "bfloat16"});
+    const Report report = check(fixture(name), {.dtype = "bfloat16"});
     EXPECT_EQ(report.failed(), Names{}) << name;
     EXPECT_FALSE(report.rows.contains("greedy"));
   }
-  EXPECT_THROW(check(fixture("base_0"), {.device = "cpu", .dtype = "float16"}), ConfigError);
+  EXPECT_THROW(check(fixture("base_0"), {.dtype = "float16"}), ConfigError);
 }
 
 class MovedFixtures : public testing::TestWithParam<const char*> {};
@@ -217,7 +217,7 @@ TEST(Parity, ATensorOfAnotherShapeOrNotANumberFails) {
 /// The message of the error that a folder gives; it must be one of ours, in one line.
 std::string error_of(const std::filesystem::path& folder) {
   try {
-    check_parity(folder, {}, [](const ParityRow&) {});
+    check_parity(folder, {}, single_process(), [](const ParityRow&) {});
   } catch (const Error& error) {
     EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
     return error.what();

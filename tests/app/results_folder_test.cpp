@@ -73,18 +73,13 @@ TEST_F(ResultsFolderTest, AnotherTestIsRefusedByName) {
   identity_.config.data.train = {"t.jsonl"};
   identity_.config.evaluation.model = "another name";
   identity_.config.evaluation.decoding.cache = false;
+  identity_.config.run.rank_timeout = 5;
   EXPECT_EQ(fault(true), "");
 }
 
 TEST_F(ResultsFolderTest, OneProcessAtATime) {
   const ResultsFolder first(folder(), identity_, "answers.jsonl", false);
   EXPECT_NE(fault(true).find("another process tests in this folder"), std::string::npos);
-}
-
-TEST_F(ResultsFolderTest, LinesAreOnDiskAsTheyCome) {
-  LineFile lines(root_.path() / "lines", "kept\n");
-  lines.append("one\ntwo\n");
-  EXPECT_EQ(read_text_file(root_.path() / "lines"), "kept\none\ntwo\n");
 }
 
 TEST_F(ResultsFolderTest, TheFolderIsNamedAfterTestAndData) {

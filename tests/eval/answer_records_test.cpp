@@ -98,6 +98,14 @@ TEST(AnswerRecords, ComeBackAsTheyWere) {
   EXPECT_TRUE(std::isnan(results.contexts[0].sft_loss));
   EXPECT_EQ(record_json(results.contexts[1]), record_json(with_loss));
   EXPECT_EQ(results_text(results), text);
+  EXPECT_EQ(results_text(parse_results(text, "unit 1")), text);
+  EXPECT_TRUE(parse_results("", "unit 1").contexts.empty());
+  try {
+    parse_results(line(context_record(Method::shine, "i")) + "{\"kind\": \"loss\"}", "unit 1");
+    ADD_FAILURE();
+  } catch (const FormatError& error) {
+    EXPECT_EQ(std::string(error.what()).find("unit 1:2: "), 0U) << error.what();
+  }
 }
 
 TEST(AnswerRecords, BytesThatAreNoTextAreReplaced) {

@@ -103,6 +103,11 @@ TEST(PerplexityReport, RecordsComeBackAsTheyWere) {
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(record_json(records[0]), record_json(bad));
   EXPECT_EQ(record_json(records[1]), record_json(good));
+  const std::vector<LossRecord> parsed = parse_losses(record_json(bad) + "\n" + record_json(good) + "\n", "unit 1");
+  ASSERT_EQ(parsed.size(), 2U);
+  EXPECT_EQ(record_json(parsed[0]), record_json(bad));
+  EXPECT_EQ(record_json(parsed[1]), record_json(good));
+  EXPECT_THROW(parse_losses("{\"kind\":\"loss\"}", "unit 1"), FormatError);
   std::ofstream(file) << "{\"kind\":\"loss\",\"length\":1,\"task\":\"other\"}\n";
   EXPECT_THROW(read_losses(file), FormatError);
   std::ofstream(file) << "{\"kind\":\"answer\"}\n";

@@ -52,7 +52,8 @@ inline constexpr const char* memory_cure =
     "model.dtype=bfloat16 or checkpoint.background=false";
 
 /// Warns where the estimate is above what is free.
-void warn_about_memory(const ExperimentDescription& description, at::Device device);
+/// @param processes  that train on this machine, each by itself
+void warn_about_memory(const ExperimentDescription& description, at::Device device, int processes = 1);
 
 /// Writes the decoder as a Hugging Face directory: config.json, model.safetensors and the tokenizer's files.
 void export_decoder(const Experiment& experiment, const std::filesystem::path& directory);
@@ -60,7 +61,8 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
 /// Refuses to mix runs: throws ConfigError where run.dir holds checkpoints of a configuration that differs in anything
 /// that changes the numbers (all differences are listed), where it holds any and checkpoint.resume is `never`, and
 /// where it is finished and holds none.
-void check_run_folder(const ExperimentConfig& config);
+/// @param allow_changes  a configuration that differs is a warning that lists all differences
+void check_run_folder(const ExperimentConfig& config, bool allow_changes = false);
 
 /// True where run.dir has been trained to the end that the configuration asks for and the checkpoint of that end is
 /// intact; a damaged one is a warning, and the run has to go on from the one before.

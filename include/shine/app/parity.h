@@ -1,14 +1,20 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
+
+#include "shine/distributed/process_group.h"
 
 namespace shine {
 
 struct ParityOptions {
-  std::string device = "cpu";
+  at::Device device = at::kCPU;
   std::string dtype = "float32";  ///< or "bfloat16": of the frozen weights and activations, with wider tolerances
+  bool shard = false;             ///< of the optimizer, over the ranks
 };
 
 /// One compared quantity.
@@ -23,9 +29,12 @@ struct ParityRow {
 /// tensors of expected.safetensors for micro-batch 0, then, where fixture.json has `steps`, the training steps and the
 /// tensors after them. A folder without checkpoint/ is about the backbone alone. The key bias of every in_proj_bias is
 /// left out of gradients and trained tensors: its gradient is zero in exact arithmetic.
-/// @param on_row  called for each row in order
-/// @return true if every row passed. Throws UnsupportedError, FormatError or IoError for a folder it cannot use.
+/// Over several ranks every one makes the same checks, but in the training steps rank r takes the micro-batches
+/// r, r + size, .. of each step.
+/// @param on_row  called for each row in order, on every rank
+/// @return true if every row passed on every rank. Throws UnsupportedError, FormatError or IoError for a folder it
+/// cannot use.
 bool check_parity(const std::filesystem::path& folder, const ParityOptions& options,
-                  const std::function<void(const ParityRow&)>& on_row);
+                  const std::shared_ptr<ProcessGroup>& ranks, const std::function<void(const ParityRow&)>& on_row);
 
 }  // namespace shine

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,20 +9,6 @@
 #include "shine/run/run_folder.h"
 
 namespace shine {
-
-/// Lines appended to a file, on disk as soon as they are written.
-class LineFile {
- public:
-  /// Starts with `so_far`, whole lines. Throws IoError.
-  LineFile(const std::filesystem::path& path, const std::string& so_far);
-
-  /// @param lines  each with its newline. Throws IoError where they cannot be written.
-  void append(const std::string& lines);
-
- private:
-  std::filesystem::path path_;
-  std::ofstream out_;
-};
 
 /// What results were made of: two parts of one test must agree in it.
 struct TestIdentity {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shine/config/evaluation_config.h"
@@ -68,5 +69,8 @@ std::string results_text(const EvaluationResults& results);
 /// and FormatError naming file and line (not such a line, a value out of its range, a context that a method has been
 /// tested on twice).
 EvaluationResults read_results(const std::filesystem::path& file);
+
+/// The same for the lines themselves, all of them whole. Throws FormatError naming `where` and the line.
+EvaluationResults parse_results(std::string_view lines, const std::string& where);
 
 }  // namespace shine

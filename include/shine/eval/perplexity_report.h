@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shine/config/evaluation_config.h"
@@ -25,6 +26,9 @@ std::string record_json(const LossRecord& record);
 
 /// Reads a file of such lines; a last one without its newline is left out. Throws IoError and FormatError.
 std::vector<LossRecord> read_losses(const std::filesystem::path& file);
+
+/// The same for the lines themselves, all of them whole. Throws FormatError naming `where` and the line.
+std::vector<LossRecord> parse_losses(std::string_view lines, const std::string& where);
 
 /// Of a value per text.
 struct Spread {

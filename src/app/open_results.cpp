@@ -1,0 +1,21 @@
+#include "open_results.h"
+
+#include "shine/app/experiment_config.h"
+#include "shine/common/logging.h"
+#include "shine/common/str.h"
+#include "shine/distributed/exchange.h"
+
+namespace shine {
+
+std::unique_ptr<ResultsFolder> open_results(ProcessGroup& group, const std::filesystem::path& path,
+                                            const TestIdentity& identity, const std::string& results_name,
+                                            bool resume) {
+  require_same_work(group, experiment_yaml(identity.config), identity.fingerprints);
+  std::unique_ptr<ResultsFolder> folder;
+  if (group.is_first()) folder = std::make_unique<ResultsFolder>(path, identity, results_name, resume);
+  group.barrier();  // the folder is there
+  add_log_file(folder ? folder->log() : path / str("log-rank", group.rank(), ".txt"));
+  return folder;
+}
+
+}  // namespace shine
