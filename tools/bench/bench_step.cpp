@@ -1,5 +1,4 @@
 // Measures one optimizer step of SHINE training with random weights and tokens.
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "../command_line.h"
@@ -10,40 +9,14 @@
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
 #include "step_report.h"
+#include "step_subject.h"
 
 namespace {
 
 using namespace shine;
 using namespace shine::bench;
 
-constexpr double kLearningRate = 5e-5;
-
-/// A model with its optimizer; the objective may be the trainer's or the timed one.
-struct Subject {
-  Subject(const BenchSize& bench_size, const StepOptions& options, at::Device target)
-      : size(bench_size),
-        device(target),
-        decoder(size.decoder, {.dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
-                               .device = device,
-                               .attention = device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded,
-                               .recompute = options.recompute}) {
-    initialise_decoder(decoder, /*gain=*/0.7, options.seed);
-    hypernetwork = std::make_unique<Hypernetwork>(
-        decoder, HypernetworkOptions{.config = size.hypernetwork, .recompute = options.recompute});
-    hypernetwork->initialise(options.seed);
-    size.hypernetwork.m2p = resolve_m2p_config(size.hypernetwork.m2p, hypernetwork->shape());
-    config.batch_size = size.batch;
-    config.accumulation = size.accumulation;
-  }
-
-  BenchSize size;
-  at::Device device;
-  Decoder decoder;
-  std::unique_ptr<Hypernetwork> hypernetwork;
-  OptimizerConfig config;
-};
-
-StepMeasurement describe(const Subject& subject, const std::vector<ModelBatch>& batches) {
+StepMeasurement describe(const StepSubject& subject, const std::vector<ModelBatch>& batches) {
   StepMeasurement step;
   for (const ModelBatch& batch : batches) {
     step.context_tokens += batch.contexts.layout.tokens();
@@ -55,7 +28,8 @@ StepMeasurement describe(const Subject& subject, const std::vector<ModelBatch>& 
 }
 
 /// Steps `first` .. `first + count - 1` of the seeded batches.
-std::vector<StepMeasurement> run_steps(const Subject& subject, TrainStep& step, const StepOptions& options, int count) {
+std::vector<StepMeasurement> run_steps(const StepSubject& subject, TrainStep& step, const StepOptions& options,
+                                       int count) {
   std::vector<StepMeasurement> measured;
   for (int i = 0; i < count; ++i) {
     const auto batches = draw_batches(subject.size, options.seed, static_cast<std::uint64_t>(i), subject.device);
@@ -68,7 +42,7 @@ std::vector<StepMeasurement> run_steps(const Subject& subject, TrainStep& step, 
   return measured;
 }
 
-std::vector<StepMeasurement> run_timed(const Subject& subject, AdamW& optimizer, const StepOptions& options) {
+std::vector<StepMeasurement> run_timed(const StepSubject& subject, AdamW& optimizer, const StepOptions& options) {
   PartClock clock(subject.device);
   TimedObjective objective(*subject.hypernetwork, clock);
   TrainStep step(objective, optimizer, subject.config, {});
@@ -87,7 +61,7 @@ std::vector<StepMeasurement> run_timed(const Subject& subject, AdamW& optimizer,
   return measured;
 }
 
-void measure(const Subject& subject, StepReport& report) {
+void measure(const StepSubject& subject, StepReport& report) {
   const StepOptions& options = report.options;
   const PeakMemory memory(subject.device);
   report.loaded_bytes = memory.bytes_at_start();
@@ -113,7 +87,8 @@ StepReport run_benchmark(const StepOptions& options) {
   report.options = options;
   report.load_before = load_average();
   report.threads = set_threads(options.threads);
-  const Subject subject(find_size(options.size), options, parse_device(options.device));
+  const StepSubject subject(find_size(options.size),
+                            {options.dtype, parse_device(options.device), options.recompute, options.seed});
   report.size = subject.size;
   report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
   report.frozen = subject.decoder.parameters().numel();

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "shine/common/error.h"
+#include "shine/io/atomic_folder.h"
 #include "shine/io/text_file.h"
 #include "shine/text/special_tokens.h"
 #include "text/sentencepiece_file.h"
@@ -111,9 +112,7 @@ std::int64_t SentencePieceTrainer::write(const std::filesystem::path& directory)
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);
   if (!status.ok()) throw ConfigError(last_line(status.error_message()), "sentencepiece");
 
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) throw IoError(str("cannot make the folder: ", error.message()), directory.string());
+  make_folder(directory);
   write_file_atomically(directory / "tokenizer.model", model);
   const auto pieces = static_cast<std::int64_t>(read_sentencepiece_file(directory / "tokenizer.model").pieces.size());
   write_file_atomically(directory / "tokenizer_config.json",
