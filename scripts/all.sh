@@ -4,6 +4,7 @@
 # Runs pretrain.sh, ift_mqa.sh and ift_1qa.sh and stops at the first that does not end well, with its exit status. The
 # same command goes on where it stopped: finished stages say so and are passed over. Overrides are for all stages,
 # STAGE:key=value is for one: scripts/all.sh tiny-text run.seed=2 pretrain:schedule.epochs=1
+# RANKS=N in the environment: N ranks on this machine share the work of each stage, as in pretrain.sh.
 # Paths are relative to the repository. --dry-run prints the commands.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

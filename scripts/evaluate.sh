@@ -5,6 +5,7 @@
 # they test on, and how, are the keys evaluation.* of that file. Results go to runs/MODEL/STAGE/evaluation. The same
 # command goes on where it stopped. STAGE:key=value is for one stage's test alone, as in all.sh:
 # scripts/evaluate.sh tiny-world evaluation.limit=20 ift_mqa:evaluation.baselines=[shine,shuffled]
+# RANKS=N in the environment: N ranks on this machine share the work of each test.
 # Paths are relative to the repository. --dry-run prints the commands.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

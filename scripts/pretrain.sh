@@ -3,6 +3,9 @@
 #
 # Trains configs/MODEL/pretrain.yaml in runs/MODEL/pretrain. The same command goes on where it stopped; the exit status
 # is shine_train's: 0 done, 75 stopped by a signal or a limit (run it again), anything else an error.
+# RANKS=N in the environment: N ranks on this machine share the work, the optimizer.accumulation micro-batches of a step.
+# Where that is less than N, smaller ones make the same step:
+# RANKS=2 scripts/pretrain.sh tiny-world optimizer.batch_size=16 optimizer.accumulation=2
 # Paths are relative to the repository. --dry-run prints the command.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,14 +1,18 @@
 # What pretrain.sh, ift_mqa.sh, ift_1qa.sh, all.sh and evaluate.sh share; they source it in the repository's root.
 # shellcheck shell=bash
+source scripts/lib/ranks.sh
 
 # Edit these, or set the environment variables for one call.
 BIN=${SHINE_BIN:-build/release/bin}  # the built programs
 CONFIGS=${SHINE_CONFIGS:-configs}    # a folder for each MODEL, in it a file STAGE.yaml for each stage
 RUNS=${SHINE_RUNS:-runs}             # a run goes to $RUNS/MODEL/STAGE
-THREADS=${SHINE_THREADS:-}           # CPU threads; empty: what the configuration says
+THREADS=${SHINE_THREADS:-}           # CPU threads of a process, as run.threads; empty: what the configuration says. Where
+                                     # that is 0, OMP_NUM_THREADS counts, else each process takes its share of the cores
+RANKS=${RANKS:-1}                    # processes that share the work, on this machine
 
 NAME=$(basename "$0" .sh)
 STAGES=(pretrain ift_mqa ift_1qa)  # in the order of training
+THREAD_ARGUMENTS=(${THREADS:+"run.threads=$THREADS"})
 
 fail() {
   printf '%s: error: %s\n' "$NAME" "$1" >&2
@@ -28,11 +32,41 @@ models() {
   printf '%s' "${names[*]}"
 }
 
-# The comment at the head of the calling script, and the models.
+# describe SCRIPT: prints the comment at its head.
+describe() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$1"; }
+
+# That, and the models.
 usage() {
-  awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "scripts/$NAME.sh"
+  describe "scripts/$NAME.sh"
   printf '\nModels: %s\n' "$(models)"
 }
+
+# require_count VARIABLE: ends this shell where its value is not 1, 2, ..
+require_count() {
+  [[ ${!1} =~ ^[1-9][0-9]{0,4}$ ]] || fail "$1=${!1} is not a positive number"
+}
+
+# parse_program_arguments SCRIPT [ARGUMENT ..]: sets DRY_RUN (0 or 1) and ARGUMENTS (a YAML file and overrides).
+parse_program_arguments() {
+  local script=$1 argument
+  shift
+  DRY_RUN=0 ARGUMENTS=()
+  for argument in "$@"; do
+    case $argument in
+      -h | --help)
+        describe "$script"
+        exit 0
+        ;;
+      --dry-run) DRY_RUN=1 ;;
+      -*) fail "unknown option $argument ($script --help)" ;;
+      *) ARGUMENTS+=("$argument") ;;
+    esac
+  done
+  [[ -n ${ARGUMENTS[0]:-} && ${ARGUMENTS[0]} != *=* ]] || fail "no configuration given ($script --help)"
+  [[ -x $BIN/shine_train ]] || fail "$BIN/shine_train is missing: run scripts/setup.sh && scripts/build.sh first"
+}
+
+print_command() { printf '%s: %s\n' "$NAME" "$(printf '%q ' "$@")" >&2; }
 
 # Sets MODEL, DRY_RUN (0 or 1) and ARGUMENTS (overrides).
 parse_arguments() {
@@ -53,6 +87,7 @@ parse_arguments() {
         ;;
     esac
   done
+  require_count RANKS
   [[ -n $MODEL ]] || fail "no model given (one of: $(models))"
   [[ " $(models) " == *" $MODEL "* ]] || fail "unknown model $MODEL (one of: $(models))"
 }
@@ -74,16 +109,20 @@ select_overrides() {
   done
 }
 
-# run_command PROGRAM [ARGUMENT ..]: runs a program of $BIN in place of this shell, or prints the command.
+# run_command PROGRAM [ARGUMENT ..]: runs a program of $BIN in place of this shell, on $RANKS ranks, or prints the
+# command.
 run_command() {
   local command=("$BIN/$1" "${@:2}")
+  LAUNCHER=()
+  ((RANKS == 1)) || select_launcher
   if ((DRY_RUN)); then
-    printf '%q ' "${command[@]}" && printf '\n'
+    printf '%q ' "${LAUNCHER[@]}" "${command[@]}" && printf '\n'
     exit 0
   fi
   [[ -x ${command[0]} ]] || fail "${command[0]} is missing: run scripts/setup.sh && scripts/build.sh first"
-  printf '%s: %s\n' "$NAME" "$(printf '%q ' "${command[@]}")" >&2
-  exec "${command[@]}"
+  print_command "${LAUNCHER[@]}" "${command[@]}"
+  ((RANKS > 1)) || exec "${command[@]}"
+  run_ranks "${LAUNCHER[@]}" "${command[@]}"
 }
 
 # run_stage STAGE PREVIOUS [OVERRIDE ..]: trains one stage of $MODEL in place of this shell, from the weights of the
@@ -93,8 +132,7 @@ run_stage() {
   shift 2
   local config=$CONFIGS/$MODEL/$stage.yaml
   [[ -f $config ]] || fail "stage $stage does not exist for $MODEL: there is no $config"
-  local arguments=("$config" "run.dir=$RUNS/$MODEL/$stage")
-  [[ -z $THREADS ]] || arguments+=("run.threads=$THREADS")
+  local arguments=("$config" "run.dir=$RUNS/$MODEL/$stage" "${THREAD_ARGUMENTS[@]}")
   [[ -z $previous ]] || arguments+=("stage.init_from=$RUNS/$MODEL/$previous")
   select_overrides "$stage" "$@"
   run_command shine_train "${arguments[@]}" "${SELECTED[@]}"
@@ -110,25 +148,9 @@ run_test() {
     ift_mqa) program=shine_test_mqa ;;
     ift_1qa) program=shine_test_1qa ;;
   esac
-  local arguments=("$CONFIGS/$MODEL/$stage.yaml" --resume "run.dir=$RUNS/$MODEL/$stage")
-  [[ -z $THREADS ]] || arguments+=("run.threads=$THREADS")
+  local arguments=("$CONFIGS/$MODEL/$stage.yaml" --resume "run.dir=$RUNS/$MODEL/$stage" "${THREAD_ARGUMENTS[@]}")
   select_overrides "$stage" "$@"
   run_command "$program" "${arguments[@]}" "${SELECTED[@]}"
-}
-
-# Runs a command; its exit status is in `status`. SIGINT, SIGTERM and SIGHUP are handed on as SIGTERM and set `asked`.
-child='' asked=0 interrupted=0
-run_interruptible() {
-  trap 'asked=1 interrupted=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' INT TERM HUP
-  set -m # a process group of its own: a terminal's Ctrl-C comes to this shell alone
-  "$@" &
-  set +m
-  child=$! interrupted=1
-  while ((interrupted)); do # a signal ends `wait` early
-    interrupted=0 status=0
-    wait "$child" || status=$?
-  done
-  child=''
 }
 
 # run_in_chain WHAT COMMAND [ARGUMENT ..]: runs a link of a chain, which ends there unless it ends well.
