@@ -25,6 +25,7 @@ inline nlohmann::json without_times(nlohmann::json event) {
   event.erase("time");
   event.erase("seconds");
   event.erase("tokens_per_second");
+  event.erase("communication_seconds");
   return event;
 }
 

@@ -1,60 +1,13 @@
 // The launching scripts with a stand-in for shine_train that prints its arguments.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
-#include <thread>
-
-#include "integration/run_program.h"
+#include "integration/launch_fixture.h"
 
 namespace shine::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Launch : public testing::Test {
- protected:
-  void SetUp() override {
-    for (const char* stage : {"pretrain", "ift_mqa", "ift_1qa"}) add_stage("small", stage);
-    add_stage("base", "pretrain");
-    stand_in("echo \"trained $*\"\n");
-  }
-
-  void add_stage(const std::string& model, const std::string& stage) const {
-    write_bytes(folder_.path() / "configs" / model / (stage + ".yaml"), "run: {}\n");
-  }
-
-  /// Makes shine_train a shell script of this body.
-  void stand_in(const std::string& body) const {
-    write_bytes(program(), "#!/usr/bin/env bash\n" + body);
-    fs::permissions(program(), fs::perms::owner_all);
-  }
-
-  std::vector<std::string> command(const std::string& script, std::vector<std::string> arguments) const {
-    const std::string folder = folder_.path().string();
-    std::vector<std::string> words{"env",
-                                   "SHINE_BIN=" + folder + "/bin",
-                                   "SHINE_CONFIGS=" + folder + "/configs",
-                                   "SHINE_RUNS=" + folder + "/runs",
-                                   "SHINE_THREADS=",
-                                   (source_dir() / "scripts" / (script + ".sh")).string()};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    return words;
-  }
-
-  Outcome launch(const std::string& script, const std::vector<std::string>& arguments) const {
-    Outcome outcome = run_command(command(script, arguments));
-    for (std::string* text : {&outcome.out, &outcome.err}) {
-      const std::string prefix = folder_.path().string() + "/";
-      for (std::size_t at = 0; (at = text->find(prefix)) != std::string::npos;) text->erase(at, prefix.size());
-    }
-    return outcome;
-  }
-
-  fs::path program() const { return folder_.path() / "bin" / "shine_train"; }
-
-  TemporaryFolder folder_;
-};
 
 TEST_F(Launch, HelpTellsTheUseAndTheModels) {
   add_stage("other", "ift_1qa");
@@ -183,23 +136,10 @@ TEST_F(Launch, ASignalReachesTheProgramOfTheChain) {
     int signal;
     const char* at_stop;  ///< a stage that ends in its last step has nothing to go on with
   };
-  for (const auto& [signal, at_stop] : {Case{SIGTERM, "exit 75"}, Case{SIGINT, "exit 75"}, Case{SIGTERM, "exit 0"}}) {
+  for (const auto& [number, at_stop] : {Case{SIGTERM, "exit 75"}, Case{SIGINT, "exit 75"}, Case{SIGTERM, "exit 0"}}) {
     stand_in(std::string("trap '") + at_stop + "' TERM\n" + wait);
     fs::remove(started);
-    std::string line = "exec";
-    for (const std::string& word : command("all", {"small"})) line += ' ' + quoted(word);
-    line += " > /dev/null 2>&1 < /dev/null";
-    const pid_t pid = fork();
-    if (pid == 0) {
-      execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
-      _exit(127);
-    }
-    for (int i = 0; i < 1000 && !fs::exists(started); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    kill(pid, signal);
-    int status = 0;
-    waitpid(pid, &status, 0);
-    ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 75);
+    EXPECT_EQ(signalled("all", {"small"}, number, [&] { return fs::exists(started); }).status, 75);
   }
 }
 
