@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "shine/common/error.h"
+#include "shine/common/first_line.h"
 #include "shine/common/main_guard.h"
 #include "shine/common/process_label.h"
 #include "shine/common/version.h"
@@ -25,8 +26,7 @@ inline int run_command_line(const std::string& program, CLI::App& app, int argc,
     } catch (const CLI::Success& asked) {
       return app.exit(asked);
     } catch (const CLI::ParseError& fault) {
-      const std::string what = fault.what();
-      throw ConfigError(what.substr(0, what.find('\n')), "command line", "see " + program + " --help");
+      throw ConfigError(first_line(fault.what()), "command line", "see " + program + " --help");
     }
     return body();
   };

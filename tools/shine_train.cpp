@@ -91,9 +91,12 @@ void print_finished(const shine::RunFolder& run) {
 
 int train(const Arguments& arguments, const shine::ExperimentConfig& config, shine::Rank& rank) {
   shine::check_inputs(config);
-  const shine::ExperimentDescription description = shine::describe_experiment(config);
-  if (rank.is_first()) std::fputs(description.text.c_str(), stdout);
-  std::fflush(stdout);
+  shine::ExperimentDescription description;  // of the first rank, which speaks for all
+  if (rank.is_first()) {
+    description = shine::describe_experiment(config);
+    std::fputs(description.text.c_str(), stdout);
+    std::fflush(stdout);
+  }
   const RunFolderUse folder(config, arguments.allow_changes, rank);
   const shine::RunFolder& run = folder.run();
   const std::string finished = rank.is_first() && shine::is_finished(config) ? "finished" : "";

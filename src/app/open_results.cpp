@@ -2,8 +2,8 @@
 
 #include "shine/app/experiment_config.h"
 #include "shine/common/logging.h"
-#include "shine/common/str.h"
 #include "shine/distributed/exchange.h"
+#include "shine/run/run_folder.h"
 
 namespace shine {
 
@@ -14,7 +14,7 @@ std::unique_ptr<ResultsFolder> open_results(ProcessGroup& group, const std::file
   std::unique_ptr<ResultsFolder> folder;
   if (group.is_first()) folder = std::make_unique<ResultsFolder>(path, identity, results_name, resume);
   group.barrier();  // the folder is there
-  add_log_file(folder ? folder->log() : path / str("log-rank", group.rank(), ".txt"));
+  add_log_file(RunFolder{path}.log(group.rank()));
   return folder;
 }
 

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <chrono>
-#include <future>
 #include <iostream>
 #include <new>
 #include <string>
@@ -15,8 +14,10 @@
 #include <utility>
 
 #include "shine/common/error.h"
+#include "shine/common/first_line.h"
 #include "shine/common/logging.h"
 #include "shine/common/process_label.h"
+#include "shine/common/run_within.h"
 
 namespace shine {
 namespace {
@@ -45,32 +46,20 @@ void prepare_signals(std::string_view program) {
   ::signal(SIGBUS, on_bus_error);
 }
 
-/// An unkept line break would end the one line that an error is.
-std::string one_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
 /// The one line that a fault is on standard error.
 std::string fault_line(std::string_view program, std::string_view kind, std::string_view what) {
   const std::string_view label = process_label();
   return str(program, program.empty() ? "" : ": ", label, label.empty() ? "" : ": ", kind, ": ", what, '\n');
 }
 
-/// From a thread of its own: one that hangs may hold a file's lock.
-void log_within(std::chrono::seconds limit, std::string message) {
-  std::packaged_task<void()> writing([message = std::move(message)] { log_to_files(LogLevel::error, message); });
-  const std::future<void> written = writing.get_future();
-  std::thread(std::move(writing)).detach();
-  written.wait_for(limit);
-}
-
 }  // namespace
 
 void end_process(std::string_view fault) noexcept {
-  const std::string what = one_line(fault);
+  const std::string what(first_line(fault));
   const std::string line = fault_line(program_name, "error", what);
   try {
-    log_within(kTimeOfLogFiles, "error: " + what);
+    // A thread that hangs may hold a file's lock.
+    run_within(kTimeOfLogFiles, [message = "error: " + what] { log_to_files(LogLevel::error, message); });
   } catch (const std::exception&) {
     // No thread can be started: the line below is said.
   }
@@ -97,7 +86,7 @@ int run_main(std::string_view program, const std::function<int()>& body, std::st
     return fail("error", "out of memory" + cure, 1);
   } catch (const std::exception& error) {
     // LibTorch's messages carry a stack trace below their first line.
-    const std::string what = one_line(error.what());
+    const std::string what(first_line(error.what()));
     const bool no_memory = what.find("allocate memory") != what.npos || what.find("out of memory") != what.npos;
     return no_memory ? fail("error", str("out of memory: ", what, cure), 1) : fail("internal error", what, 2);
   }

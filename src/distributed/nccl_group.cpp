@@ -24,10 +24,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using WorkPointer = c10::intrusive_ptr<c10d::Work>;
 
-std::chrono::milliseconds milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-}
-
 c10d::ReduceOp nccl_operation(Reduction reduction) {
   switch (reduction) {
     case Reduction::sum: return c10d::ReduceOp::SUM;

@@ -2,11 +2,10 @@
 
 #include <chrono>
 #include <exception>
-#include <future>
 #include <string>
-#include <thread>
 
 #include "distributed/store.h"
+#include "shine/common/run_within.h"
 
 namespace shine {
 namespace {
@@ -22,13 +21,10 @@ constexpr std::chrono::seconds kLongest{20};
 void report_failure_before_start(const Launch& launch, std::string_view device_name, std::string_view reason) noexcept {
   if (launch.size == 1 || launch.launcher == Launcher::mpirun || device_name == "cpu") return;
   try {
-    std::packaged_task<void()> telling([launch, reason = std::string(reason)] {
+    // A question to a store that has stopped never ends.
+    run_within(kLongest, [launch, reason = std::string(reason)] {
       publish_failure(*connect_store(launch, kConnectSeconds), launch, launch.rank, reason, kServeSeconds);
     });
-    const std::future<void> told = telling.get_future();
-    // A question to a store that has stopped never ends: it is left to the process's end.
-    std::thread(std::move(telling)).detach();
-    told.wait_for(kLongest);
   } catch (const std::exception&) {
     // The others wait until their time-out.
   }

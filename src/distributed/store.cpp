@@ -12,6 +12,7 @@
 
 #include "distributed/watchdog.h"
 #include "shine/common/error.h"
+#include "shine/common/first_line.h"
 #include "shine/common/str.h"
 
 namespace shine {
@@ -40,15 +41,6 @@ IoError store_error(const Launch& launch, std::string_view what) {
                  "start all ranks with the same MASTER_ADDR, which is rank 0's machine, and a free MASTER_PORT");
 }
 
-std::string first_line(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
-
-std::chrono::milliseconds milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-}
-
 Launch meeting_place(Launch launch) {
   if (launch.size > 1 || launch.launcher != Launcher::none) return require_master(std::move(launch));
   launch.master_address = "127.0.0.1";
@@ -67,7 +59,7 @@ c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, std::chrono::milli
     // A store may serve more than one job in turn (a restart), and, by mistake, several at a time.
     return c10::make_intrusive<c10d::PrefixStore>("shine." + launch.job, std::move(store));
   } catch (const std::exception& error) {
-    throw store_error(launch, first_line(error));
+    throw store_error(launch, first_line(error.what()));
   }
 }
 
@@ -99,7 +91,7 @@ void serve_until_all(c10d::Store& store, const Launch& launch, const std::string
 
 void publish_failure(c10d::Store& store, const Launch& launch, int rank, std::string_view reason,
                      double serve_seconds) {
-  store.compareSet(kFailure, "", str("rank ", rank, ": ", reason.substr(0, reason.find('\n'))));
+  store.compareSet(kFailure, "", str("rank ", rank, ": ", first_line(reason)));
   store.add(kHeard, 1);
   serve_until_all(store, launch, kHeard, serve_seconds);
 }
@@ -129,7 +121,7 @@ c10::intrusive_ptr<c10d::Store> join_store(const Launch& launch, double timeout_
   try {
     wait_for_all(*store, place, deadline);
   } catch (const c10::Error& error) {
-    throw store_error(place, first_line(error));
+    throw store_error(place, first_line(error.what()));
   }
   return store;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -7,6 +9,11 @@
 #include "shine/distributed/launch.h"
 
 namespace shine {
+
+/// c10d's unit of time-outs.
+inline std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
 
 /// The key-value store of a job, where its ranks meet: rank 0 serves it to all at the address and port of
 /// require_master, unless the launcher does. Returns once every rank is there. A job of one serves itself at any free

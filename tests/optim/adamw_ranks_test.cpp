@@ -83,10 +83,6 @@ Outcome single_outcome(ClipKind clip, int ranks) {
   return outcome;
 }
 
-std::shared_ptr<ProcessGroup> shared(ProcessGroup& group) {
-  return {&group, [](ProcessGroup*) {}};
-}
-
 void expect_close(const at::Tensor& found, const at::Tensor& expected, const std::string& what) {
   ASSERT_EQ(found.sizes(), expected.sizes()) << what;
   EXPECT_LT((found - expected).abs().max().item<double>(), 1e-5) << what;

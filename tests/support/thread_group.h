@@ -176,6 +176,11 @@ class ThreadGroup : public ProcessGroup {
   ThreadRoom& room_;
 };
 
+/// A group for what keeps a share of it; it must outlive that.
+inline std::shared_ptr<ProcessGroup> shared(ProcessGroup& group) {
+  return {&group, [](ProcessGroup*) {}};
+}
+
 /// Runs the body on `size` ranks, each a thread of this process, and throws what the first to fail threw: the others
 /// are told of it where they wait for it. Process-wide state (random generators, the log, signals) is common to all.
 inline void run_ranks(int size, const std::function<void(ProcessGroup&)>& body) {

@@ -5,13 +5,10 @@
 
 #include "support/thread_group.h"
 #include "train/rank_steps.h"
+#include "train/shine_step.h"
 
 namespace shine::test {
 namespace {
-
-std::shared_ptr<ProcessGroup> shared(ProcessGroup& group) {
-  return {&group, [](ProcessGroup*) {}};
-}
 
 TEST(TrainStepRanks, AStepIsTheSameForAnyNumberOfRanksWhateverIsDropped) {
   const auto cases = rank_step_cases();
@@ -29,30 +26,6 @@ TEST(TrainStepRanks, AStepIsTheSameForAnyNumberOfRanksWhateverIsDropped) {
   }
 }
 
-/// A tiny SHINE model: its gradients come from real backward passes, in buckets of which several are filled by one.
-struct ShineRank {
-  ShineRank(std::shared_ptr<ProcessGroup> ranks, double penalty, bool shard)
-      : decoder(tiny_decoder()),
-        hypernetwork(tiny_hypernetwork(*decoder)),
-        objective(*hypernetwork, penalty > 0),
-        optimizer(make_param_groups(objective.trained(), config(shard)), config(shard), std::move(ranks),
-                  /*bucket_values=*/2000),
-        step(objective, optimizer, config(shard), {penalty, RegularizerForm::mean}) {}
-
-  static OptimizerConfig config(bool shard) {
-    OptimizerConfig config;
-    config.epsilon = 1e-2;  // keeps AdamW smooth where a gradient is all rounding
-    config.shard = shard;
-    return config;
-  }
-
-  std::unique_ptr<Decoder> decoder;
-  std::unique_ptr<Hypernetwork> hypernetwork;
-  ShineObjective objective;
-  AdamW optimizer;
-  TrainStep step;
-};
-
 std::vector<ModelBatch> samples_of(int rank, int ranks) {
   std::vector<ModelBatch> batches;
   for (std::uint64_t i = static_cast<std::uint64_t>(rank); i < 4; i += static_cast<std::uint64_t>(ranks)) {
@@ -68,13 +41,13 @@ std::vector<ModelBatch> samples_of(int rank, int ranks) {
 TEST(TrainStepRanks, TheHypernetworkTrainsAlikeOnAnyNumberOfRanks) {
   for (const bool shard : {false, true}) {
     for (const double penalty : {0.0, 0.01}) {
-      ShineRank single(single_process(), penalty, shard);
+      ShineStep single(penalty, shard);
       std::vector<StepResult> expected;
       for (int i = 0; i < 3; ++i) expected.push_back(single.step.run(samples_of(0, 1), 0.01));
       for (const int ranks : {2, 4}) {
         std::mutex mutex;
         run_ranks(ranks, [&](ProcessGroup& group) {
-          ShineRank mine(shared(group), penalty, shard);
+          ShineStep mine(penalty, shard, shared(group));
           std::vector<StepResult> found;
           for (int i = 0; i < 3; ++i) found.push_back(mine.step.run(samples_of(group.rank(), ranks), 0.01));
           const std::lock_guard lock(mutex);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "train/shine_step.h"
 #include "train/tiny_objective.h"
 
 namespace shine::test {
@@ -139,28 +140,6 @@ TEST(TrainStep, PenaltyIsTheMeanOverSamplesOrThePublishedSum) {
     EXPECT_NEAR(sum.objective.gradient() - loss_gradient, 0.3 * 2 * 0.5 * 4 / 2, 1e-12);
   }
 }
-
-/// A tiny SHINE model and its optimizer. A large epsilon keeps AdamW smooth where a gradient is all rounding.
-struct ShineStep {
-  explicit ShineStep(double penalty)
-      : decoder(tiny_decoder()),
-        hypernetwork(tiny_hypernetwork(*decoder)),
-        objective(*hypernetwork, penalty > 0),
-        optimizer(make_param_groups(objective.trained(), config()), config()),
-        step(objective, optimizer, config(), {penalty, RegularizerForm::mean}) {}
-
-  static OptimizerConfig config() {
-    OptimizerConfig config;
-    config.epsilon = 1e-2;
-    return config;
-  }
-
-  std::unique_ptr<Decoder> decoder;
-  std::unique_ptr<Hypernetwork> hypernetwork;
-  ShineObjective objective;
-  AdamW optimizer;
-  TrainStep step;
-};
 
 TEST(TrainStep, ABatchOfFourEqualsAnAccumulationOfFour) {
   std::vector<Sample> samples;

@@ -11,10 +11,6 @@
 namespace shine::test {
 namespace {
 
-std::shared_ptr<ProcessGroup> shared(ProcessGroup& group) {
-  return {&group, [](ProcessGroup*) {}};
-}
-
 std::vector<std::pair<std::string, at::Tensor>> copies(const Run& run) {
   auto weights = named_weights(run);
   for (auto& [name, tensor] : weights) tensor = tensor.detach().clone();

@@ -30,7 +30,6 @@ class ResultsFolder {
 
   const std::filesystem::path& path() const { return folder_; }
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
-  std::filesystem::path log() const { return file("log.txt"); }
   /// True where there are results to go on with.
   bool goes_on() const { return goes_on_; }
 

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "shine/train/train_step.h"
+#include "train/tiny_objective.h"
+
+namespace shine::test {
+
+/// A tiny SHINE model and its optimizer: gradients come from real backward passes, in buckets of which several are
+/// filled by one.
+struct ShineStep {
+  explicit ShineStep(double penalty, bool shard = false, std::shared_ptr<ProcessGroup> ranks = single_process())
+      : decoder(tiny_decoder()),
+        hypernetwork(tiny_hypernetwork(*decoder)),
+        objective(*hypernetwork, penalty > 0),
+        optimizer(make_param_groups(objective.trained(), config(shard)), config(shard), std::move(ranks),
+                  /*bucket_values=*/2000),
+        step(objective, optimizer, config(shard), {penalty, RegularizerForm::mean}) {}
+
+  static OptimizerConfig config(bool shard) {
+    OptimizerConfig config;
+    config.epsilon = 1e-2;  // keeps AdamW smooth where a gradient is all rounding
+    config.shard = shard;
+    return config;
+  }
+
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Hypernetwork> hypernetwork;
+  ShineObjective objective;
+  AdamW optimizer;
+  TrainStep step;
+};
+
+}  // namespace shine::test
