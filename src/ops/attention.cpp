@@ -1,10 +1,14 @@
 #include "shine/ops/attention.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <limits>
 
+#include "cpu/attention_engine.h"
+#include "cpu/block_product.h"
 #include "shine/common/error.h"
+#include "shine/ops/fused.h"
 
 namespace shine {
 namespace {
@@ -43,7 +47,7 @@ at::Tensor padded_index(const RowLayout& rows, at::Device device) {
   for (std::int64_t row = 0; row < rows.rows(); ++row) {
     for (std::int64_t t = 0; t < rows.length(row); ++t) index.push_back(row * longest + t);
   }
-  return at::tensor(index, at::TensorOptions().dtype(at::kLong)).to(device);
+  return index_tensor(index, device);
 }
 
 at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
@@ -56,6 +60,21 @@ at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Ten
   };
   const at::Tensor out = sdpa(pad(q), pad(k), pad(v), scale);
   return out.reshape({batch * longest, q.size(1), q.size(2)}).index_select(0, index);
+}
+
+/// Whether the CPU engine serves: it has no autograd of its own, and in float64 it is for checks.
+bool engine_takes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const at::ScalarType type = q.scalar_type();
+  return c10::InferenceMode::is_enabled() && q.is_cpu() && use_cpu_engine() && type != at::kDouble &&
+         cpu::engine_runs(type) && k.scalar_type() == type && v.scalar_type() == type && q.size(2) % 2 == 0;
+}
+
+at::Tensor attend_by_engine(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
+                            double scale) {
+  const auto flat = [](const at::Tensor& x) { return x.reshape({x.size(0), x.size(1) * x.size(2)}).contiguous(); };
+  return cpu::attention_forward(flat(q), flat(k), flat(v), {.keys = rows, .queries = rows, .positions = {}},
+                                {q.size(1), k.size(1), q.size(2), scale})
+      .out.view(q.sizes());
 }
 
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows) {
@@ -71,6 +90,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
                             double scale, AttentionLayout layout) {
   check(q, k, v, rows);
   if (rows.tokens() == 0) return q.clone();
+  if (engine_takes(q, k, v)) return attend_by_engine(q, k, v, rows, scale);
   const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
   if (layout == AttentionLayout::per_row || rows.rows() == 1) return attend_per_row(q, all_k, all_v, rows, scale);
   return attend_padded(q, all_k, all_v, rows, scale);

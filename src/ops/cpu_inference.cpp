@@ -1,12 +1,13 @@
 #include "cpu_inference.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
+
+#include "cpu/tasks.h"
 
 namespace shine {
 namespace {
@@ -16,7 +17,7 @@ constexpr std::int64_t kValuesPerTask = 1 << 15;
 /// Calls `body(first, last)` for ranges of rows of `width` values.
 template <class Body>
 void for_rows(std::int64_t rows, std::int64_t width, const Body& body) {
-  at::parallel_for(0, rows, std::max<std::int64_t>(1, kValuesPerTask / std::max<std::int64_t>(1, width)), body);
+  cpu::parallel_for(0, rows, std::max<std::int64_t>(1, kValuesPerTask / std::max<std::int64_t>(1, width)), body);
 }
 
 /// Independent partial sums, so that the compiler may use vector registers.

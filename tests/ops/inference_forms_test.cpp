@@ -1,5 +1,6 @@
 #include <c10/core/InferenceMode.h>
 
+#include "shine/ops/attention.h"
 #include "shine/ops/lora_linear.h"
 #include "shine/ops/rms_norm.h"
 #include "shine/ops/rotary.h"
@@ -42,6 +43,23 @@ TEST_P(InferenceForms, Rotary) {
       EXPECT_TRUE(tensors_match(rotary(x, table), rotary_plain(x, table), tolerance())) << d;
       const at::Tensor turned = x.transpose(0, 1).contiguous().transpose(0, 1);
       EXPECT_TRUE(tensors_match(rotary(turned, table), rotary_plain(turned, table), tolerance())) << d;
+    }
+  }
+}
+
+TEST_P(InferenceForms, CausalAttention) {
+  for (const std::int64_t d : {5, 16}) {
+    for (const auto& lengths : std::vector<std::vector<std::int64_t>>{{70}, {1, 0, 130}}) {
+      RowLayout rows;
+      for (const std::int64_t length : lengths) rows.push(length);
+      const at::Tensor q = random_tensor({rows.tokens(), 4, d}, type(), 1);
+      const at::Tensor k = random_tensor({rows.tokens(), 2, d}, type(), 2), v = random_tensor(k.sizes(), type(), 3);
+      const at::Tensor expected = causal_attention_plain(q, k, v, rows, 0.3);
+      const at::Tensor turned = q.transpose(0, 1).contiguous().transpose(0, 1);
+      for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+        EXPECT_TRUE(tensors_match(causal_attention(q, k, v, rows, 0.3, layout), expected, tolerance())) << d;
+        EXPECT_TRUE(tensors_match(causal_attention(turned, k, v, rows, 0.3, layout), expected, tolerance())) << d;
+      }
     }
   }
 }

@@ -1,0 +1,105 @@
+#include "mlp_sublayer.h"
+
+#include <ATen/ATen.h>
+
+#include "row_kernels.h"
+
+namespace shine::cpu {
+namespace {
+
+/// The first `count` of the LoRAs from `first` on, if there are any.
+std::span<const SublayerLora> some_of(std::span<const SublayerLora> lora, std::size_t first, std::size_t count) {
+  return lora.empty() ? lora : lora.subspan(first, count);
+}
+
+}  // namespace
+
+template <class T>
+MlpSublayer<T>::MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type)
+    : weights_(weights),
+      type_(type),
+      in_(std::span(weights.linear).first(2), some_of(lora, 0, 2), type),
+      out_(std::span(weights.linear).subspan(2), some_of(lora, 2, 1), type) {}
+
+template <class T>
+at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept) const {
+  using W = Wide<T>;
+  const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
+  const TokenPlan plan(tokens, spans);
+  const at::Tensor y = at::empty_like(x);
+  if (kept != nullptr) {
+    kept->inverse = at::empty({tokens}, wide_type(type_));
+    kept->gate_up = at::empty({tokens, 2 * inner}, type_);
+    kept->down_in = at::empty({tokens, in_.rank()}, type_);
+    kept->down_out = at::empty({tokens, out_.rank()}, type_);
+  }
+  // Where nothing is kept, blocks write to scratch instead.
+  const auto place = [kept](const at::Tensor Kept::*field, std::int64_t row, auto* scratch) {
+    using Value = std::remove_pointer_t<decltype(scratch)>;
+    return kept == nullptr ? scratch : mutable_data<Value>(kept->*field) + row;
+  };
+  const T* x_values = data<T>(x);
+  T* y_values = mutable_data<T>(y);
+  plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
+    const std::int64_t adapter = plan.segments()[segment].adapter;
+    Scratch scratch;
+    T* normed = scratch.take<T>(m * hidden);
+    W* wide = scratch.take<W>(padded_rows(m) * std::max(2 * inner, hidden));
+    T* act = scratch.take<T>(m * inner);
+    W* inverse = place(&Kept::inverse, first, scratch.take<W>(m));
+    T* gate_up = place(&Kept::gate_up, first * 2 * inner, scratch.take<T>(m * 2 * inner));
+    T* down_in = place(&Kept::down_in, first * in_.rank(), scratch.take<T>(m * in_.rank()));
+    T* down_out = place(&Kept::down_out, first * out_.rank(), scratch.take<T>(m * out_.rank()));
+    rms_norm_rows(m, hidden, x_values + first * hidden, data<W>(weights_.norm), weights_.eps, normed, inverse);
+    in_.forward(adapter, m, normed, wide, down_in);
+    swiglu_rows(m, inner, wide, gate_up, act);
+    out_.forward(adapter, m, act, wide, down_out);
+    add_rows(m * hidden, x_values + first * hidden, wide, y_values + first * hidden);
+  });
+  return y;
+}
+
+template <class T>
+typename MlpSublayer<T>::Gradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                                                            const std::vector<std::int64_t>& spans, bool need_x) {
+  in_.prepare_backward();
+  out_.prepare_backward();
+  using W = Wide<T>;
+  const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
+  const TokenPlan plan(tokens, spans);
+  std::vector<GroupGradients> in_sums = in_.make_gradients(plan), out_sums = out_.make_gradients(plan);
+  const at::Tensor dx = need_x ? at::empty_like(x) : at::Tensor();
+  T* dx_values = need_x ? mutable_data<T>(dx) : nullptr;
+  const T *x_values = data<T>(x), *dy_values = data<T>(dy);
+  plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
+    const std::int64_t adapter = plan.segments()[segment].adapter;
+    Scratch scratch;
+    const W* inverse = data<W>(kept.inverse) + first;
+    const T* gate_up = data<T>(kept.gate_up) + first * 2 * inner;
+    T* act = scratch.take<T>(m * inner);
+    W* dact = scratch.take<W>(padded_rows(m) * inner);
+    T* dgate_up = scratch.take<T>(m * 2 * inner);
+    T* normed = scratch.take<T>(m * hidden);
+    W* dnormed = scratch.take<W>(padded_rows(m) * hidden);
+    swiglu_again(m, inner, gate_up, act);
+    out_.backward(adapter, m, dy_values + first * hidden, act, data<T>(kept.down_out) + first * out_.rank(), dact,
+                  out_sums.empty() ? nullptr : &out_sums[segment]);
+    swiglu_gradient(m, inner, gate_up, dact, dgate_up);
+    rms_norm_again(m, hidden, x_values + first * hidden, data<W>(weights_.norm), inverse, normed);
+    in_.backward(adapter, m, dgate_up, normed, data<T>(kept.down_in) + first * in_.rank(), need_x ? dnormed : nullptr,
+                 in_sums.empty() ? nullptr : &in_sums[segment]);
+    if (need_x) {
+      rms_norm_gradient(m, hidden, x_values + first * hidden, data<W>(weights_.norm), inverse, dnormed,
+                        dy_values + first * hidden, dx_values + first * hidden);
+    }
+  });
+  Gradients result{dx, in_.collect(plan, in_sums)};
+  for (SublayerLora& lora : out_.collect(plan, out_sums)) result.lora.push_back(std::move(lora));
+  return result;
+}
+
+template class MlpSublayer<float>;
+template class MlpSublayer<Bf16>;
+template class MlpSublayer<double>;
+
+}  // namespace shine::cpu

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "adapted_group.h"
+
+namespace shine::cpu {
+
+/// x + down(silu(gate) * up of norm(x)) for blocks of tokens; forward and gradient of one call.
+template <class T>
+class MlpSublayer {
+ public:
+  /// What the gradient needs beside x; undefined tensors where nothing was kept.
+  struct Kept {
+    at::Tensor inverse;            ///< (N), the norm's factor of each token, wide
+    at::Tensor gate_up;            ///< (N, 2 ff)
+    at::Tensor down_in, down_out;  ///< x A of gate and up (N, R), and of down (N, R')
+  };
+  struct Gradients {
+    at::Tensor x;
+    std::vector<SublayerLora> lora;  ///< of gate, up, down; empty without a LoRA
+  };
+
+  MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type);
+
+  /// @param kept  null: nothing is kept
+  at::Tensor forward(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept) const;
+
+  /// Once for each call of forward.
+  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                     const std::vector<std::int64_t>& spans, bool need_x);
+
+ private:
+  const MlpWeights& weights_;
+  at::ScalarType type_;
+  AdaptedGroup<T> in_, out_;
+};
+
+}  // namespace shine::cpu

@@ -1,0 +1,321 @@
+#include "shine/ops/decoder_sublayers.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+
+#include "shine/ops/attention.h"
+#include "shine/ops/lora_linear.h"
+#include "shine/ops/rms_norm.h"
+#include "shine/ops/rotary.h"
+#include "shine/ops/swiglu.h"
+#include "support/gradient_check.h"
+
+namespace shine::test {
+namespace {
+
+constexpr double kEps = 1e-5;
+
+/// A small decoder layer and a batch for it.
+struct Case {
+  const char* name;
+  std::vector<std::int64_t> lengths;  ///< of the rows
+  std::int64_t adapters = 1;          ///< 0: no LoRA
+  std::int64_t rank = 3;
+  bool biases = false, qk_norm = true;
+  std::vector<std::int64_t> chosen = {};  ///< empty: all tokens
+  std::int64_t hidden = 12, heads = 4, kv_heads = 2, d = 6, inner = 10;
+
+  RowLayout rows() const {
+    RowLayout layout;
+    for (const std::int64_t length : lengths) layout.push(length);
+    return layout;
+  }
+  std::int64_t tokens() const { return rows().tokens(); }
+  std::vector<std::int64_t> spans() const {
+    return adapters == 0 ? std::vector<std::int64_t>{} : rows().adapter_spans(adapters);
+  }
+  std::vector<std::array<std::int64_t, 2>> attention_sizes() const {
+    return {{hidden, heads * d}, {hidden, kv_heads * d}, {hidden, kv_heads * d}, {heads * d, hidden}};
+  }
+  std::vector<std::array<std::int64_t, 2>> mlp_sizes() const {
+    return {{hidden, inner}, {hidden, inner}, {inner, hidden}};
+  }
+};
+
+const std::vector<Case> kCases{
+    {"one row, one adapter", {5}},
+    {"no LoRA", {4, 3}, 0},
+    {"a shared adapter", {3, 6}, 1},
+    {"an adapter a row, an empty row", {3, 0, 4}, 3},
+    {"biases and C, no norm on q and k", {5, 2}, 2, 1, true, false},
+    {"many tokens", {70, 131}, 2, 2},
+    {"some tokens", {6, 5}, 2, 3, true, true, {1, 4, 5, 9}},
+    {"no token of a row", {6, 5}, 2, 3, false, true, {7, 10}},
+    {"wider than a block of registers", {67}, 1, 5, true, true, {}, 40, 6, 2, 16, 72},
+};
+
+/// x, then a, b, c of each projection (undefined where there is none): what gets gradients.
+std::vector<at::Tensor> inputs_of(const Case& c, const std::vector<std::array<std::int64_t, 2>>& sizes,
+                                  at::ScalarType x_type, at::ScalarType lora_type) {
+  std::vector<at::Tensor> all{random_leaf({c.tokens(), c.hidden}, x_type, 1)};
+  if (c.adapters == 0) return all;
+  std::uint64_t seed = 10;
+  const auto small = [&](at::IntArrayRef shape) {
+    return (random_tensor(shape, lora_type, seed++) * 0.3).requires_grad_(true);
+  };
+  for (const auto& [in, out] : sizes) {
+    all.push_back(small({c.adapters, in, c.rank}));
+    all.push_back(small({c.adapters, c.rank, out}));
+    all.push_back(c.biases ? small({c.adapters, out}) : at::Tensor());
+  }
+  return all;
+}
+
+at::Tensor weight_of(std::array<std::int64_t, 2> size, std::uint64_t seed, at::ScalarType type) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(size[0]));
+  return (random_tensor({size[1], size[0]}, at::kDouble, seed) * scale).to(type);
+}
+
+at::Tensor norm_of(std::int64_t size, std::uint64_t seed, at::ScalarType type) {
+  return (random_tensor({size}, at::kDouble, seed) * 0.2 + 1.0).to(type);
+}
+
+at::Tensor bias_of(const Case& c, std::int64_t size, std::uint64_t seed, at::ScalarType type) {
+  return c.biases ? random_tensor({size}, type, seed) : at::Tensor();
+}
+
+at::ScalarType wide(at::ScalarType type) {
+  return type == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+template <std::size_t n>
+std::array<SublayerLora, n> lora_of(const std::vector<at::Tensor>& in) {
+  std::array<SublayerLora, n> lora;
+  for (std::size_t p = 0; p < n; ++p) lora[p] = {in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p]};
+  return lora;
+}
+
+/// One projection by the plain formula; `p` counts the sub-layer's projections.
+at::Tensor project(const Case& c, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                   const std::vector<at::Tensor>& in, std::size_t p, const std::vector<std::int64_t>& spans) {
+  if (c.adapters == 0) {
+    const at::Tensor y = x.matmul(weight.t());
+    return bias.defined() ? y + bias : y;
+  }
+  return lora_linear_plain({x, weight, bias, in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p], spans});
+}
+
+at::Tensor index_of(const Case& c) {
+  return at::tensor(c.chosen, at::TensorOptions().dtype(at::kLong));
+}
+
+RowLayout chosen_rows(const Case& c) {
+  RowLayout layout;
+  const RowLayout rows = c.rows();
+  for (std::size_t row = 0; row < c.lengths.size(); ++row) {
+    layout.push(std::count_if(c.chosen.begin(), c.chosen.end(), [&](std::int64_t flat) {
+      return flat >= rows.starts[row] && flat < rows.starts[row + 1];
+    }));
+  }
+  return layout;
+}
+
+TensorFunction attention_form(const Case& c, Keep keep) {
+  return [c, keep](const std::vector<at::Tensor>& in) {
+    const auto type = in[0].scalar_type();
+    auto weights = std::make_shared<AttentionWeights>();
+    weights->norm = norm_of(c.hidden, 50, type).to(wide(type));
+    if (c.qk_norm) {
+      weights->q_norm = norm_of(c.d, 51, type).to(wide(type));
+      weights->k_norm = norm_of(c.d, 52, type).to(wide(type));
+    }
+    for (std::size_t p = 0; p < 4; ++p) {
+      const auto size = c.attention_sizes()[p];
+      weights->linear[p] = prepare_linear(weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+    }
+    weights->heads = c.heads;
+    weights->kv_heads = c.kv_heads;
+    weights->head_dim = c.d;
+    weights->eps = kEps;
+    const RotaryTable table = make_rotary_table(c.rows().positions(at::kCPU), c.d, 100.0, wide(type));
+    const auto half = [&](const at::Tensor& both) { return both.squeeze(1).narrow(1, 0, c.d / 2).contiguous(); };
+    const auto batch =
+        std::make_shared<const SublayerBatch>(SublayerBatch{c.rows(), half(table.cos), half(table.sin), c.spans()});
+    std::shared_ptr<const TokenChoice> chosen;
+    if (!c.chosen.empty()) {
+      const RowLayout rows = chosen_rows(c);
+      chosen = std::make_shared<const TokenChoice>(
+          TokenChoice{rows, c.chosen, c.adapters == 0 ? std::vector<std::int64_t>{} : rows.adapter_spans(c.adapters)});
+    }
+    if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, keep);
+    const auto lora = lora_of<4>(in);
+    return attention_sublayer(weights, in[0], &lora, batch, chosen, keep);
+  };
+}
+
+TensorFunction attention_plain(const Case& c) {
+  return [c](const std::vector<at::Tensor>& in) {
+    const auto type = in[0].scalar_type();
+    const at::Tensor normed = rms_norm_plain(in[0], norm_of(c.hidden, 50, type), kEps);
+    const auto of = [&](const at::Tensor& x, std::size_t p) {
+      const auto size = c.attention_sizes()[p];
+      return project(c, x, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type), in, p, c.spans());
+    };
+    at::Tensor q = of(normed, 0).view({c.tokens(), c.heads, c.d}),
+               k = of(normed, 1).view({c.tokens(), c.kv_heads, c.d});
+    const at::Tensor v = of(normed, 2).view({c.tokens(), c.kv_heads, c.d});
+    if (c.qk_norm) {
+      q = rms_norm_plain(q, norm_of(c.d, 51, type), kEps);
+      k = rms_norm_plain(k, norm_of(c.d, 52, type), kEps);
+    }
+    const RotaryTable table = make_rotary_table(c.rows().positions(at::kCPU), c.d, 100.0, type);
+    const at::Tensor mixed = causal_attention_plain(rotary_plain(q, table), rotary_plain(k, table), v, c.rows(),
+                                                    1.0 / std::sqrt(static_cast<double>(c.d)));
+    const at::Tensor y = in[0] + of(mixed.reshape({c.tokens(), c.heads * c.d}), 3);
+    return c.chosen.empty() ? y : y.index_select(0, index_of(c));
+  };
+}
+
+TensorFunction mlp_form(const Case& c, Keep keep) {
+  return [c, keep](const std::vector<at::Tensor>& in) {
+    const auto type = in[0].scalar_type();
+    auto weights = std::make_shared<MlpWeights>();
+    weights->norm = norm_of(c.hidden, 50, type).to(wide(type));
+    weights->eps = kEps;
+    for (std::size_t p = 0; p < 3; ++p) {
+      const auto size = c.mlp_sizes()[p];
+      weights->linear[p] = prepare_linear(weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+    }
+    if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, keep);
+    const auto lora = lora_of<3>(in);
+    return mlp_sublayer(weights, in[0], &lora, c.spans(), keep);
+  };
+}
+
+TensorFunction mlp_plain(const Case& c) {
+  return [c](const std::vector<at::Tensor>& in) {
+    const auto type = in[0].scalar_type();
+    const at::Tensor normed = rms_norm_plain(in[0], norm_of(c.hidden, 50, type), kEps);
+    const auto of = [&](const at::Tensor& x, std::size_t p) {
+      const auto size = c.mlp_sizes()[p];
+      return project(c, x, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type), in, p, c.spans());
+    };
+    return in[0] + of(swiglu_plain(of(normed, 0), of(normed, 1)), 2);
+  };
+}
+
+/// Largest error relative to the largest value.
+double error_of(const at::Tensor& found, const at::Tensor& expected) {
+  if (expected.numel() == 0) return 0.0;
+  const at::Tensor wanted = expected.detach().to(at::kDouble);
+  return ((found.detach().to(at::kDouble) - wanted).abs().max() / (wanted.abs().max() + 1e-3)).item<double>();
+}
+
+std::vector<at::Tensor> widened(const std::vector<at::Tensor>& in) {
+  std::vector<at::Tensor> result;
+  for (const at::Tensor& each : in) result.push_back(each.defined() ? leaf(each.detach().to(at::kDouble)) : each);
+  return result;
+}
+
+/// In bfloat16 neither form is exact: the fused one must be as near to float64 as the plain one is, which rounds after
+/// every operation.
+void expect_as_exact_as_plain(const TensorFunction& fused, const TensorFunction& plain,
+                              const std::vector<at::Tensor>& in, const char* name) {
+  const auto reference = widened(in);
+  EXPECT_LE(error_of(fused(in), plain(reference)), 1.5 * error_of(plain(in), plain(reference)) + 4e-3) << name;
+  const auto exact = gradients_of(plain, reference), by_plain = gradients_of(plain, in),
+             found = gradients_of(fused, in);
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    if (!exact[i].defined()) continue;
+    EXPECT_EQ(found[i].scalar_type(), in[i].scalar_type()) << name;
+    EXPECT_LE(error_of(found[i], exact[i]), 1.5 * error_of(by_plain[i], exact[i]) + 1.2e-2) << name << ", input " << i;
+  }
+}
+
+class DecoderSublayers : public testing::Test {
+ protected:
+  static bool runs(at::ScalarType type) { return sublayers_run(type, at::kCPU); }
+};
+
+TEST_F(DecoderSublayers, FormsAgree) {
+  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  for (const Case& c : kCases) {
+    for (const Keep keep : {Keep::all, Keep::input}) {
+      const auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
+      EXPECT_TRUE(forms_agree(attention_form(c, keep), attention_plain(c), attention, 1e-11)) << c.name;
+      const auto mlp = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
+      EXPECT_TRUE(forms_agree(mlp_form(c, keep), mlp_plain(c), mlp, 1e-11)) << c.name;
+    }
+  }
+}
+
+TEST_F(DecoderSublayers, FormsAgreeInFloat32) {
+  if (!runs(at::kFloat)) GTEST_SKIP() << "no AVX-512";
+  for (const Case& c : kCases) {
+    const auto attention = inputs_of(c, c.attention_sizes(), at::kFloat, at::kFloat);
+    EXPECT_TRUE(forms_agree(attention_form(c, Keep::all), attention_plain(c), attention, 3e-5)) << c.name;
+    const auto mlp = inputs_of(c, c.mlp_sizes(), at::kFloat, at::kFloat);
+    EXPECT_TRUE(forms_agree(mlp_form(c, Keep::all), mlp_plain(c), mlp, 3e-5)) << c.name;
+  }
+}
+
+TEST_F(DecoderSublayers, Bfloat16IsAsExactAsThePlainForm) {
+  if (!runs(at::kBFloat16)) GTEST_SKIP() << "no bf16 instructions";
+  for (const Case& c : kCases) {
+    expect_as_exact_as_plain(attention_form(c, Keep::all), attention_plain(c),
+                             inputs_of(c, c.attention_sizes(), at::kBFloat16, at::kFloat), c.name);
+    expect_as_exact_as_plain(mlp_form(c, Keep::all), mlp_plain(c),
+                             inputs_of(c, c.mlp_sizes(), at::kBFloat16, at::kFloat), c.name);
+  }
+}
+
+TEST_F(DecoderSublayers, GradientsMatchDifferences) {
+  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  for (const Case& c : kCases) {
+    if (c.tokens() > 20) continue;
+    EXPECT_TRUE(gradients_match_differences(attention_form(c, Keep::all),
+                                            inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble)))
+        << c.name;
+    EXPECT_TRUE(
+        gradients_match_differences(mlp_form(c, Keep::all), inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble)))
+        << c.name;
+  }
+}
+
+/// Frozen inputs (the conversation's embeddings) and frozen adapters get no gradient, and change none of the others.
+TEST_F(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
+  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  const Case& c = kCases[2];
+  auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
+  auto mlp = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
+  for (auto* in : {&attention, &mlp}) {
+    (*in)[0] = (*in)[0].detach();
+    (*in)[4] = (*in)[4].detach();
+  }
+  EXPECT_TRUE(forms_agree(attention_form(c, Keep::all), attention_plain(c), attention, 1e-11));
+  EXPECT_TRUE(forms_agree(mlp_form(c, Keep::all), mlp_plain(c), mlp, 1e-11));
+  const at::NoGradGuard no_gradient;
+  EXPECT_TRUE(tensors_match(mlp_form(c, Keep::all)(mlp), mlp_plain(c)(mlp), 1e-11));
+  EXPECT_FALSE(attention_form(c, Keep::all)(attention).requires_grad());
+}
+
+TEST_F(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
+  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  const int threads = at::get_num_threads();
+  for (const Case& c : kCases) {
+    for (const int count : {1, 3}) {
+      at::set_num_threads(count);
+      EXPECT_TRUE(forms_agree(mlp_form(c, Keep::all), mlp_plain(c),
+                              inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble), 1e-11))
+          << c.name;
+      EXPECT_TRUE(forms_agree(attention_form(c, Keep::all), attention_plain(c),
+                              inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble), 1e-11))
+          << c.name;
+    }
+    at::set_num_threads(threads);
+  }
+}
+
+}  // namespace
+}  // namespace shine::test
