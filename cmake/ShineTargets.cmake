@@ -26,6 +26,24 @@ function(shine_add_library name)
   endif()
 endfunction()
 
+# Objects of libshine that nvcc compiles: without torch's headers, for the GPUs of TORCH_CUDA_ARCH_LIST.
+function(shine_add_cuda_library name)
+  cmake_parse_arguments(ARG "" "" "SRCS" ${ARGN})
+  set(target shine_layer_${name})
+  add_library(${target} OBJECT ${ARG_SRCS})
+  string(REPLACE "+PTX" "" architectures "${TORCH_CUDA_ARCH_LIST}")
+  string(REPLACE "." "" architectures "${architectures}")
+  string(REPLACE " " ";" architectures "${architectures}")
+  # Machine code and PTX: a newer GPU's driver compiles the latter at its first start. The runtime is LibTorch's.
+  set_target_properties(${target} PROPERTIES CUDA_ARCHITECTURES "${architectures}" CUDA_RUNTIME_LIBRARY Shared)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra)
+  if(SHINE_WERROR)
+    target_compile_options(${target} PRIVATE -Xcompiler=-Werror --Werror=all-warnings)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY SHINE_OBJECTS $<TARGET_OBJECTS:${target}>)
+endfunction()
+
 # Torch's headers (as system headers), and the precompiled header shared by every target that uses them.
 function(shine_use_torch target)
   target_include_directories(${target} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})

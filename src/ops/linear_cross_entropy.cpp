@@ -5,6 +5,10 @@
 
 #include <algorithm>
 
+#include "cpu/cross_entropy_engine.h"
+#include "cuda_ops.h"
+#include "shine/ops/fused.h"
+
 namespace shine {
 namespace {
 
@@ -19,12 +23,26 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool need_gradient) {
+    if (use_cpu_engine() && cpu::cross_entropy_engine_takes(hidden, weight)) {
+      const auto result =
+          cpu::cross_entropy(hidden.contiguous(), weight.contiguous(), targets.contiguous(), need_gradient);
+      if (need_gradient) context->save_for_backward({result.to_hidden});
+      return result.losses;
+    }
     const std::int64_t n = hidden.size(0);
     const std::int64_t rows = std::max<std::int64_t>(1, cross_entropy_chunk_values / weight.size(0));
     at::Tensor losses = at::empty({n}, hidden.options().dtype(loss_type(hidden.scalar_type())));
     at::Tensor to_hidden = need_gradient ? at::empty_like(hidden) : at::Tensor();
+    const bool by_kernel = takes_cuda_kernel(CudaKernel::cross_entropy, hidden);
     for (std::int64_t start = 0; start < n; start += rows) {
       const std::int64_t length = std::min(rows, n - start);
+      if (by_kernel) {
+        const at::Tensor chunk = hidden.narrow(0, start, length).mm(weight.t());  // (c, V), then their gradient
+        losses.narrow(0, start, length)
+            .copy_(cuda_cross_entropy_(chunk, targets.narrow(0, start, length), need_gradient));
+        if (need_gradient) to_hidden.narrow(0, start, length).copy_(chunk.mm(weight));
+        continue;
+      }
       const at::Tensor target = targets.narrow(0, start, length).unsqueeze(1);                            // (c, 1)
       const at::Tensor logits = hidden.narrow(0, start, length).mm(weight.t()).to(losses.scalar_type());  // (c, V)
       at::Tensor log_probability = at::log_softmax(logits, -1);

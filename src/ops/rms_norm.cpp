@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu_inference.h"
+#include "cuda_ops.h"
 
 namespace shine {
 namespace {
@@ -16,9 +17,18 @@ at::ScalarType accumulation_type(at::ScalarType type) {
   return type == at::kDouble ? at::kDouble : at::kFloat;
 }
 
+bool takes_kernel(const at::Tensor& x, const at::Tensor& weight) {
+  return takes_cuda_kernel(CudaKernel::rms_norm, x) && weight.scalar_type() == x.scalar_type();
+}
+
 class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, double eps) {
+    if (takes_kernel(x, weight)) {
+      const CudaRmsNorm result = cuda_rms_norm(x, /*residual=*/{}, weight, eps);
+      context->save_for_backward({x, weight, result.inverse});
+      return result.y;
+    }
     const at::Tensor wide = x.to(accumulation_type(x.scalar_type()));
     const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();  // (.., 1)
     context->save_for_backward({x, weight, inverse});
@@ -28,6 +38,12 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &inverse = saved[2];
+    if (takes_kernel(x, weight)) {
+      const auto& dy = gradients[0];
+      return {context->needs_input_grad(0) ? cuda_rms_norm_backward(dy, x, weight, inverse, {}) : at::Tensor(),
+              context->needs_input_grad(1) ? cuda_rms_norm_weight_gradient(dy, x, inverse) : at::Tensor(),
+              at::Tensor()};
+    }
     const at::Tensor normalised = x.to(inverse.scalar_type()) * inverse;
     const at::Tensor gradient = gradients[0];
     at::Tensor to_x, to_weight;
@@ -44,12 +60,46 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
   }
 };
 
+/// x + residual and its norm by one kernel.
+class AddRmsNorm : public torch::autograd::Function<AddRmsNorm> {
+ public:
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& residual,
+                               const at::Tensor& weight, double eps) {
+    const CudaRmsNorm result = cuda_rms_norm(x, residual, weight, eps);
+    context->save_for_backward({result.sum, weight, result.inverse});
+    context->set_materialize_grads(false);
+    return {result.sum, result.y};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &sum = saved[0], &weight = saved[1], &inverse = saved[2], &to_sum = gradients[0],
+                     &dy = gradients[1];
+    at::Tensor both = to_sum, to_weight;
+    if (dy.defined()) {
+      both = cuda_rms_norm_backward(dy, sum, weight, inverse, to_sum);
+      if (context->needs_input_grad(2)) to_weight = cuda_rms_norm_weight_gradient(dy, sum, inverse);
+    }
+    return {both, both, to_weight, at::Tensor()};
+  }
+};
+
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (c10::InferenceMode::is_enabled() && takes_kernel(x, weight)) return cuda_rms_norm(x, {}, weight, eps).y;
   if (c10::InferenceMode::is_enabled())
     return cpu_kernel_takes(x) ? cpu_rms_norm(x, weight, eps) : rms_norm_plain(x, weight, eps);
   return RmsNorm::apply(x, weight, eps);
+}
+
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps) {
+  if (!takes_kernel(x, weight)) {
+    const at::Tensor sum = x + residual;
+    return {sum, rms_norm(sum, weight, eps)};
+  }
+  const variable_list both = AddRmsNorm::apply(x, residual, weight, eps);
+  return {both[0], both[1]};
 }
 
 at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight, double eps) {

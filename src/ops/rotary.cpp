@@ -5,6 +5,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu_inference.h"
+#include "cuda_ops.h"
+#include "shine/ops/rms_norm.h"
 
 namespace shine {
 namespace {
@@ -21,17 +23,43 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
   return (x * cos).add_(rotate_half(x).mul_(sin));
 }
 
+bool takes_kernel(const at::Tensor& x, const at::Tensor& cos) {
+  return takes_cuda_kernel(CudaKernel::rotary, x) && cos.scalar_type() == x.scalar_type();
+}
+
+at::Tensor turned(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, bool opposite) {
+  if (takes_kernel(x, cos)) return cuda_rotary(x, {cos, sin}, opposite);
+  return rotate(x, cos, opposite ? -sin : sin);
+}
+
 class Rotary : public torch::autograd::Function<Rotary> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
                             const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
-    return rotate(x, cos, sin);
+    return turned(x, cos, sin, /*opposite=*/false);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    return {rotate(gradients[0], saved[0], -saved[1]), at::Tensor(), at::Tensor()};
+    return {turned(gradients[0], saved[0], saved[1], /*opposite=*/true), at::Tensor(), at::Tensor()};
+  }
+};
+
+/// Norm and rotation by one kernel; the norm's weight is constant.
+class NormRotary : public torch::autograd::Function<NormRotary> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& cos, const at::Tensor& sin, double eps) {
+    const auto [y, inverse] = cuda_norm_rotary(x, weight, {cos, sin}, eps);
+    context->save_for_backward({x, weight, cos, sin, inverse});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    return {cuda_norm_rotary_backward(gradients[0], saved[0], saved[1], {saved[2], saved[3]}, saved[4]), at::Tensor(),
+            at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -48,9 +76,18 @@ RotaryTable make_rotary_table(const at::Tensor& positions, std::int64_t head_dim
 
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
   if (c10::InferenceMode::is_enabled()) {
-    return cpu_kernel_takes(x) ? cpu_rotary(x, table) : rotate(x, table.cos, table.sin);
+    return cpu_kernel_takes(x) ? cpu_rotary(x, table) : turned(x, table.cos, table.sin, /*opposite=*/false);
   }
   return Rotary::apply(x, table.cos, table.sin);
+}
+
+at::Tensor norm_rotary(const at::Tensor& x, const at::Tensor& weight, const RotaryTable& table, double eps) {
+  const bool trained = at::GradMode::is_enabled() && weight.requires_grad();
+  if (trained || !takes_kernel(x, table.cos) || weight.scalar_type() != x.scalar_type()) {
+    return rotary(rms_norm(x, weight, eps), table);
+  }
+  if (c10::InferenceMode::is_enabled()) return cuda_norm_rotary(x, weight, table, eps).first;
+  return NormRotary::apply(x, weight, table.cos, table.sin, eps);
 }
 
 at::Tensor rotary_plain(const at::Tensor& x, const RotaryTable& table) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/cuda_ops.h"
 #include "shine/common/error.h"
 #include "shine/common/timer.h"
 
@@ -33,6 +34,8 @@ AdamW::AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config, std:
   make_parts();
 }
 
+AdamW::~AdamW() = default;
+
 void AdamW::make_parts() {
   const std::vector<ParameterLayout::Slice> slices = layout_.slices(sharded() ? ranks_->rank() : 0);
   std::int64_t total = 0;
@@ -56,17 +59,45 @@ void AdamW::reduce_gradients() {
   reduced_ = true;
 }
 
-StepNorms AdamW::measure(double gradient_scale) {
-  std::vector<at::Tensor> gradients;
-  for (const Part& part : parts_) gradients.push_back(part.gradient);
-  const auto tensors = static_cast<std::int64_t>(layout_.places().size());
-  const at::Tensor squares = at::zeros({tensors}, at::kDouble);
-  auto* square = squares.mutable_data_ptr<double>();
-  if (!gradients.empty()) {  // one transfer from the device
-    const at::Tensor norms = (at::stack(at::_foreach_norm(gradients, 2)).to(at::kDouble) * gradient_scale).to(at::kCPU);
-    for (std::size_t i = 0; i < parts_.size(); ++i) {
-      const double norm = norms.const_data_ptr<double>()[i];
-      square[parts_[i].place] += norm * norm;
+bool AdamW::uses_kernel() const {
+  return flat_.values().scalar_type() == at::kFloat && takes_cuda_kernel(CudaKernel::adamw, flat_.values());
+}
+
+CudaOptimizer& AdamW::kernels() {
+  if (kernels_) return *kernels_;
+  std::vector<cuda::FlatRange> ranges;
+  for (const Part& part : parts_) {
+    ranges.push_back({part.begin, part.offset, part.value.numel(), static_cast<std::int32_t>(part.group),
+                      static_cast<std::int64_t>(part.place)});
+  }
+  std::vector<std::int64_t> place_groups;
+  for (const ParameterLayout::Place& place : layout_.places()) {
+    place_groups.push_back(static_cast<std::int64_t>(place.group));
+  }
+  std::vector<double> weight_decay;
+  for (const ParamGroup& group : groups_) weight_decay.push_back(group.weight_decay);
+  kernels_ = std::make_unique<CudaOptimizer>(ranges, place_groups, weight_decay, flat_.values().device());
+  return *kernels_;
+}
+
+/// Of the gradients times the scale, by place, of all ranks: (places), float64, on the CPU or the gradients' device.
+at::Tensor AdamW::squares(double gradient_scale) {
+  at::Tensor squares;
+  if (flat_.gradients().scalar_type() == at::kFloat &&
+      takes_cuda_kernel(CudaKernel::gradient_norm, flat_.gradients())) {
+    squares = kernels().squares(flat_.gradients(), gradient_scale);
+  } else {
+    squares = at::zeros({static_cast<std::int64_t>(layout_.places().size())}, at::kDouble);
+    std::vector<at::Tensor> gradients;
+    for (const Part& part : parts_) gradients.push_back(part.gradient);
+    if (!gradients.empty()) {  // one transfer from the device
+      const at::Tensor norms =
+          (at::stack(at::_foreach_norm(gradients, 2)).to(at::kDouble) * gradient_scale).to(at::kCPU);
+      auto* square = squares.mutable_data_ptr<double>();
+      for (std::size_t i = 0; i < parts_.size(); ++i) {
+        const double norm = norms.const_data_ptr<double>()[i];
+        square[parts_[i].place] += norm * norm;
+      }
     }
   }
   if (sharded()) {
@@ -74,6 +105,12 @@ StepNorms AdamW::measure(double gradient_scale) {
     ranks_->all_reduce(squares);
     waited_seconds_ += timer.seconds();
   }
+  return squares;
+}
+
+StepNorms AdamW::norms_of(const at::Tensor& squares) const {
+  const at::Tensor held = squares.to(at::kCPU);
+  const auto* square = held.const_data_ptr<double>();
   StepNorms norms;
   for (const ParamGroup& group : groups_) norms.tensor_norms.emplace_back(group.tensors.size());
   norms.group_norms.resize(groups_.size());
@@ -95,7 +132,8 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
   if (!reduced_) reduce_gradients();
   reduced_ = false;
   waited_seconds_ = 0.0;
-  StepNorms norms = measure(gradient_scale);
+  if (uses_kernel()) return step_by_kernel(learning_rate, gradient_scale);
+  StepNorms norms = norms_of(squares(gradient_scale));
   if (!norms.finite) return norms;
   ++steps_;
   for (std::size_t i = 0; i < groups_.size(); ++i) {
@@ -105,6 +143,24 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
     update_group(i, factor, learning_rate);
   }
   if (sharded()) gather_values();
+  return norms;
+}
+
+StepNorms AdamW::step_by_kernel(double learning_rate, double gradient_scale) {
+  const at::Tensor sums = squares(gradient_scale).to(flat_.values().device());
+  ClipForm form = ClipForm::none;
+  if (config_.clip == ClipKind::global) form = ClipForm::global;
+  if (config_.clip == ClipKind::per_group) form = ClipForm::per_group;
+  kernels().set_factors(sums, form, gradient_scale, config_.clip_norm);
+  kernels().update({flat_.values(), flat_.gradients(), first_moments_, second_moments_},
+                   {learning_rate, config_.beta1, config_.beta2, config_.epsilon, steps_ + 1});
+  if (sharded()) gather_values();
+  StepNorms norms = norms_of(sums);
+  if (!norms.finite) return norms;
+  ++steps_;
+  std::vector<at::Tensor> ages;
+  for (const Part& part : parts_) ages.push_back(part.steps);
+  if (!ages.empty()) at::_foreach_add_(ages, 1.0);
   return norms;
 }
 

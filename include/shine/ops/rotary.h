@@ -20,6 +20,11 @@ RotaryTable make_rotary_table(const at::Tensor& positions, std::int64_t head_dim
 /// @return   (N, heads, d)
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table);
 
+/// RMSNorm over d, then the rotation, as queries and keys go: in one pass over memory where a GPU's kernel takes them
+/// (CudaKernel::rotary, and `weight` wants no gradient), else rotary(rms_norm(x)).
+/// @param weight  (d)
+at::Tensor norm_rotary(const at::Tensor& x, const at::Tensor& weight, const RotaryTable& table, double eps);
+
 /// The formula by autograd: the plain twin that tests rotary.
 at::Tensor rotary_plain(const at::Tensor& x, const RotaryTable& table);
 

@@ -22,6 +22,8 @@ struct StepNorms {
   bool finite = true;  ///< false: the gradient was not finite and nothing was changed
 };
 
+class CudaOptimizer;
+
 /// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping, over the
 /// ranks of a process group. Moments have the parameters' dtype (trained leaves are float32) and device.
 ///
@@ -33,6 +35,7 @@ class AdamW {
   /// @param bucket_values  see ParameterLayout
   AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config,
         std::shared_ptr<ProcessGroup> ranks = single_process(), std::int64_t bucket_values = default_bucket_values);
+  ~AdamW();
 
   static constexpr std::int64_t default_bucket_values = std::int64_t{6} << 20;  ///< 24 MiB
 
@@ -44,6 +47,8 @@ class AdamW {
 
   /// Clips the summed gradients in place and updates the parameters on every rank.
   /// `gradient_scale` multiplies the gradients first. A gradient that is not finite skips the step, on all ranks alike.
+  /// The GPU's kernel (CudaKernel::adamw) clips as it reads and leaves the gradients as they are; with
+  /// CudaKernel::gradient_norm the host waits once, for the norms, behind the update, else before it.
   StepNorms step(double learning_rate, double gradient_scale = 1.0);
 
   /// What the last `step` waited for the other ranks, which it does with sharding alone. On a GPU the host does not
@@ -83,7 +88,11 @@ class AdamW {
 
   bool sharded() const { return config_.shard && ranks_->size() > 1; }
   void make_parts();
-  StepNorms measure(double gradient_scale);
+  bool uses_kernel() const;
+  CudaOptimizer& kernels();
+  at::Tensor squares(double gradient_scale);
+  StepNorms norms_of(const at::Tensor& squares) const;
+  StepNorms step_by_kernel(double learning_rate, double gradient_scale);
   void update_group(std::size_t group, double factor, double learning_rate);
   void gather_values();
   std::vector<std::pair<std::string, at::Tensor>> gather_moments() const;
@@ -98,6 +107,7 @@ class AdamW {
   std::unique_ptr<GradientReducer> reducer_;
   at::Tensor first_moments_, second_moments_;  ///< of this rank's parts
   std::vector<Part> parts_;
+  std::unique_ptr<CudaOptimizer> kernels_;
   std::int64_t steps_ = 0;
   bool reduced_ = false;
   double waited_seconds_ = 0.0;

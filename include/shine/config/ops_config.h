@@ -1,0 +1,31 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "shine/config/constraint.h"
+
+namespace shine {
+
+/// automatic: on a CPU where the processor can, on a GPU the kernels that a GPU has checked; on: every one that is
+/// built; off: compositions of LibTorch's operations alone.
+enum class FusedOps { automatic, on, off };
+constexpr std::array<std::string_view, 3> config_names(FusedOps) {
+  return {"auto", "on", "off"};
+}
+
+/// How operations are computed; none of it changes a result beyond rounding, which tf32 makes coarser.
+struct OpsConfig {
+  FusedOps fused = FusedOps::automatic;
+  bool tf32 = false;
+
+  bool operator==(const OpsConfig&) const = default;
+
+  template <class V>
+  void visit(V& v) {
+    v("fused", fused, "fused operations; auto = on a GPU only kernels that one has checked, off = LibTorch's alone");
+    v("tf32", tf32, "on a GPU, float32 matrix products in TF32: 10 bits of each factor's fraction");
+  }
+};
+
+}  // namespace shine

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "shine/config/ops_config.h"
+
+namespace shine {
+
+/// What runs on a GPU in a form of our own. Each has a plain twin, the composition of LibTorch's operations.
+enum class CudaKernel {
+  rms_norm,
+  rotary,
+  swiglu,
+  cross_entropy,
+  lora_slices,
+  adamw,
+  gradient_norm,
+  decoding_graph,  ///< not a kernel but a graph of them: evaluation.decoding.cuda_graph
+};
+
+/// Sets the form of all operations of this process (`ops.fused`); made before any of them runs.
+void set_fused_ops(FusedOps mode);
+
+FusedOps fused_ops();
+
+/// True for a kernel in the list of src/ops/cuda/checked_kernels.h.
+bool is_checked_kernel(CudaKernel kernel);
+
+/// True where tensors on a GPU go through the kernel: `ops.fused` is on, or auto and it is a checked one. A build
+/// without kernels (LibTorch without CUDA, SHINE_WITH_CUDA=OFF) has none to use: its operations stay plain.
+bool use_cuda_kernel(CudaKernel kernel);
+
+/// True where tensors on a CPU may go through fused operations: `ops.fused` is not off.
+bool use_cpu_engine();
+
+/// Another form of the operations while it lives.
+class FusedOpsGuard {
+ public:
+  explicit FusedOpsGuard(FusedOps mode) : before_(fused_ops()) { set_fused_ops(mode); }
+  ~FusedOpsGuard() { set_fused_ops(before_); }
+  FusedOpsGuard(const FusedOpsGuard&) = delete;
+  FusedOpsGuard& operator=(const FusedOpsGuard&) = delete;
+
+ private:
+  FusedOps before_;
+};
+
+}  // namespace shine

@@ -1,0 +1,36 @@
+#include "shine/ops/fused.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "cuda/checked_kernels.h"
+
+namespace shine {
+namespace {
+
+std::atomic<FusedOps> mode_of_process{FusedOps::automatic};
+
+}  // namespace
+
+void set_fused_ops(FusedOps mode) {
+  mode_of_process = mode;
+}
+
+FusedOps fused_ops() {
+  return mode_of_process;
+}
+
+bool is_checked_kernel(CudaKernel kernel) {
+  return std::ranges::any_of(checked_kernels, [=](const CheckedKernel& checked) { return checked.kernel == kernel; });
+}
+
+bool use_cuda_kernel(CudaKernel kernel) {
+  const FusedOps mode = fused_ops();
+  return mode == FusedOps::on || (mode == FusedOps::automatic && is_checked_kernel(kernel));
+}
+
+bool use_cpu_engine() {
+  return fused_ops() != FusedOps::off;
+}
+
+}  // namespace shine

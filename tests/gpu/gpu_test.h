@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ATen/Context.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "ops/cuda_ops.h"
+#include "support/tensor_match.h"
+
+namespace shine::test {
+
+/// Tests of what runs on a GPU; skipped where there is none. All kernels are on.
+class GpuTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!at::hasCUDA()) GTEST_SKIP() << "no GPU";
+  }
+
+  /// Says the worst difference that the test has seen: src/ops/cuda/checked_kernels.h keeps it.
+  void TearDown() override {
+    if (!worst_) return;
+    const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
+    RecordProperty("worst_difference", str(*worst_));
+    std::printf("worst difference %.2e of %s.%s\n", *worst_, test.test_suite_name(), test.name());
+  }
+
+  /// Remembers |found - expected| / (1 + |expected|) of the element where it is largest.
+  void note_difference(const at::Tensor& found, const at::Tensor& expected) {
+    if (!found.defined() || !expected.defined() || found.numel() == 0) return;
+    const at::Tensor wanted = expected.detach().to(at::kDouble);
+    const at::Tensor difference = (found.detach().to(at::kDouble) - wanted).abs() / (wanted.abs() + 1.0);
+    worst_ = std::max(worst_.value_or(0.0), difference.nan_to_num(INFINITY).max().item<double>());
+  }
+
+  static at::Device gpu() { return {at::kCUDA, 0}; }
+
+  /// The same function on the GPU, of inputs and with outputs on the CPU.
+  static TensorFunction on_gpu(const TensorFunction& f) {
+    return [f](const std::vector<at::Tensor>& inputs) {
+      std::vector<at::Tensor> moved;
+      for (const at::Tensor& input : inputs) moved.push_back(input.defined() ? input.to(gpu()) : input);
+      return f(moved).to(at::kCPU);
+    };
+  }
+
+  testing::AssertionResult agree_on_gpu(const TensorFunction& fused, const TensorFunction& plain,
+                                        const std::vector<at::Tensor>& inputs, double tolerance) {
+    note_difference(on_gpu(fused)(inputs), on_gpu(plain)(inputs));
+    const auto found = gradients_of(on_gpu(fused), inputs), expected = gradients_of(on_gpu(plain), inputs);
+    for (std::size_t i = 0; i < inputs.size(); ++i) note_difference(found[i], expected[i]);
+    return forms_agree(on_gpu(fused), on_gpu(plain), inputs, tolerance);
+  }
+
+ private:
+  FusedOpsGuard kernels_{FusedOps::on};
+  std::optional<double> worst_;
+};
+
+}  // namespace shine::test
