@@ -10,6 +10,7 @@
 #include "shine/common/error.h"
 #include "shine/common/random.h"
 #include "shine/eval/sampling.h"
+#include "shine/ops/fused.h"
 
 namespace shine {
 namespace {
@@ -26,6 +27,13 @@ LoraTree prepared(const LoraTree& lora, const DecoderOptions& options) {
 std::int64_t position_limit(const Decoder& decoder) {
   const std::int64_t limit = decoder.config().max_positions;
   return limit > 0 ? limit : std::numeric_limits<std::int64_t>::max();
+}
+
+/// Whether the tokens behind a prompt are decoded by DecodingStep.
+bool in_fixed_steps(const DecodingConfig& decoding) {
+  if (fused_ops() == FusedOps::off) return false;
+  return decoding.cuda_graph == CudaGraph::on ||
+         (decoding.cuda_graph == CudaGraph::automatic && is_checked_kernel(CudaKernel::decoding_graph));
 }
 
 /// @param highest  logit of the row; NaN if any of its logits is
@@ -113,6 +121,23 @@ at::Tensor GenerationSession::last_hidden(const Rows& ids, const std::vector<boo
   return hidden.index_select(0, at::tensor(last, at::TensorOptions().dtype(at::kLong)).to(hidden.device()));
 }
 
+/// The logits behind the one new token that every active row has.
+at::Tensor GenerationSession::step_logits(const Rows& ids, const std::vector<bool>& active,
+                                          const std::vector<std::size_t>& rows) {
+  if (!step_) {
+    step_ = std::make_unique<DecodingStep>(decoder_, lora_.layers.empty() ? nullptr : &lora_, cache_, /*record=*/true);
+  }
+  std::vector<std::int64_t> last(ids.size(), 0), kept;
+  for (const std::size_t row : rows) {
+    last[row] = ids[row].back();
+    kept.push_back(static_cast<std::int64_t>(row));
+  }
+  const at::Tensor logits = step_->run(last, active);
+  for (const std::size_t row : rows) seen_[row].push_back(last[row]);
+  if (rows.size() == ids.size()) return logits;
+  return logits.index_select(0, at::tensor(kept, at::TensorOptions().dtype(at::kLong)).to(logits.device()));
+}
+
 std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, const GenerationOptions& options) {
   check(prompts, options);
   const c10::InferenceMode inference;
@@ -124,13 +149,22 @@ std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, cons
     active[row] = !prompts[row].empty();
     if (active[row] && options.decoding.cache) keep_prefix(row, prompts[row]);
   }
+  const bool fixed = options.decoding.cache && in_fixed_steps(options.decoding);
+  if (fixed) {  // rows that have ended write to a place behind their last one too
+    const std::size_t prompt = std::ranges::max(prompts, {}, &std::vector<std::int64_t>::size).size();
+    const auto needed = static_cast<std::int64_t>(std::min(prompt + longest, limit));
+    cache_.reserve(std::max(needed, *std::ranges::max_element(cache_.lengths())) + 1);
+  }
+  bool prompted = false;
   Rows ids = prompts;
   while (std::ranges::find(active, true) != active.end()) {
     std::vector<std::size_t> rows;
     for (std::size_t row = 0; row < active.size(); ++row) {
       if (active[row]) rows.push_back(row);
     }
-    const at::Tensor logits = decoder_.logits(last_hidden(ids, active, options.decoding.cache));
+    const at::Tensor logits = fixed && prompted ? step_logits(ids, active, rows)
+                                                : decoder_.logits(last_hidden(ids, active, options.decoding.cache));
+    prompted = true;
     const std::vector<std::int64_t> chosen = choose_tokens(logits, rows, ids, options);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const std::size_t row = rows[i];

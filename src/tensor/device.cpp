@@ -74,6 +74,10 @@ void set_deterministic() {
   context.setBenchmarkCuDNN(false);
 }
 
+void set_tf32(bool on) {
+  at::globalContext().setAllowTF32CuBLAS(on);
+}
+
 std::size_t available_memory_bytes(at::Device device) {
   if (device.is_cuda()) return at::accelerator::getMemoryInfo(device.index()).first;
   return std::min(system_memory_bytes(), control_group_bytes());

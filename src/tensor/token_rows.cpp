@@ -11,11 +11,15 @@ namespace {
 
 constexpr std::int64_t kNoLabel = -100;
 
-at::Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
-  return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(device);
-}
-
 }  // namespace
+
+/// For a GPU by way of pinned memory.
+at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
+  const auto options = at::TensorOptions().dtype(at::kLong).pinned_memory(device.is_cuda());
+  at::Tensor host = at::empty({static_cast<std::int64_t>(values.size())}, options);
+  std::copy(values.begin(), values.end(), host.mutable_data_ptr<std::int64_t>());
+  return host.to(device, /*non_blocking=*/true);
+}
 
 std::int64_t RowLayout::longest() const {
   std::int64_t result = 0;
@@ -29,7 +33,7 @@ at::Tensor RowLayout::positions(at::Device device) const {
   for (std::int64_t row = 0; row < rows(); ++row) {
     for (std::int64_t position = 0; position < length(row); ++position) values.push_back(position);
   }
-  return to_device(values, device);
+  return index_tensor(values, device);
 }
 
 std::vector<std::int64_t> RowLayout::adapter_spans(std::int64_t adapters) const {
@@ -48,7 +52,12 @@ TokenRows TokenRows::pack(const std::vector<std::vector<std::int64_t>>& rows, at
     flat.insert(flat.end(), row.begin(), row.end());
     packed.layout.push(static_cast<std::int64_t>(row.size()));
   }
-  packed.ids = to_device(flat, device);
+  if (!flat.empty()) {
+    const auto [lowest, highest] = std::ranges::minmax(flat);
+    packed.lowest = lowest;
+    packed.highest = highest;
+  }
+  packed.ids = index_tensor(flat, device);
   return packed;
 }
 
@@ -75,7 +84,7 @@ LabelledTokens LabelledTokens::of(const std::vector<std::vector<std::int64_t>>& 
     }
     start += static_cast<std::int64_t>(row.size());
   }
-  return {to_device(positions, device), to_device(targets, device)};
+  return {index_tensor(positions, device), index_tensor(targets, device)};
 }
 
 }  // namespace shine

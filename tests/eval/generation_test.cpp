@@ -77,6 +77,41 @@ TEST_P(GenerationKinds, CachedAndUncachedTokensAgree) {
   }
 }
 
+/// Every token by DecodingStep; on a CPU it runs its operations one by one.
+GenerationOptions in_fixed_steps(GenerationOptions options) {
+  options.decoding.cuda_graph = CudaGraph::on;
+  return options;
+}
+
+TEST_P(GenerationKinds, FixedStepsWriteTheSameTokens) {
+  const Rows prompts = random_rows({7, 1, 12, 250}, 1);
+  for (const std::int64_t adapters : {0, 1, 2, 4}) {
+    const LoraTree tree = random_tree(config().lora_spec(), std::max<std::int64_t>(adapters, 1), 7);
+    const LoraTree* lora = adapters > 0 ? &tree : nullptr;
+    for (const GenerationOptions& options : {greedy(), sampling(3)}) {
+      EXPECT_EQ(generate(*decoder_, lora, prompts, in_fixed_steps(options)),
+                generate(*decoder_, lora, prompts, options))
+          << adapters;
+    }
+  }
+}
+
+TEST_P(GenerationKinds, FixedStepsGoOnBetweenTurnsAndFormsOfDecoding) {
+  const LoraTree tree = random_tree(config().lora_spec(), 3, 7);
+  GenerationSession session(*decoder_, &tree, 3);
+  Rows prompts = random_rows({7, 90, 12}, 1);
+  for (const bool fixed : {false, true, true, false, true}) {
+    Rows asked = prompts;
+    if (fixed) asked[1].clear();  // a row that is left out, longer than the others
+    const GenerationOptions options = fixed ? in_fixed_steps(greedy()) : greedy();
+    const Rows answers = ids_of(session.generate(asked, options));
+    EXPECT_EQ(answers, generate(*decoder_, &tree, asked, greedy(false)));
+    for (std::size_t row = 0; row < prompts.size(); ++row) {
+      prompts[row] = joined(joined(prompts[row], answers[row]), random_ids(4 + row, row + prompts[row].size()));
+    }
+  }
+}
+
 TEST_P(GenerationKinds, RowsWithLorasEqualEachAlone) {
   const Rows prompts = random_rows({7, 3, 12, 5}, 1);
   std::vector<Rows> by_adapters;

@@ -118,7 +118,7 @@ TEST(Decoder, SoftmaxSizeLeavesTheLastIdsOut) {
 
 TEST(Decoder, EmbedRefusesIdsWithoutARow) {
   const auto decoder = tiny_decoder();
-  const auto ids = [](std::vector<std::int64_t> values) { return pack({std::move(values)}).ids; };
+  const auto ids = [](std::vector<std::int64_t> values) { return pack({std::move(values)}); };
   EXPECT_EQ(decoder->embed(ids({0, 39})).size(0), 2);
   EXPECT_THROW(decoder->embed(ids({0, 40})), ShapeError);
   EXPECT_THROW(decoder->embed(ids({-1, 3})), ShapeError);
@@ -126,6 +126,8 @@ TEST(Decoder, EmbedRefusesIdsWithoutARow) {
   EXPECT_EQ(relative_error(decoder->embed(ids({41, 3, 40, 41}))[2], random_tensor({2, 16}, 1)[0]), 0.0);
   EXPECT_EQ(relative_error(decoder->embed(ids({41, 3, 40, 41}))[1], decoder->embed(ids({3}))[0]), 0.0);
   EXPECT_THROW(decoder->embed(ids({42})), ShapeError);
+  const TokenRows unknown_range{ids({42}).ids, ids({42}).layout};
+  EXPECT_THROW(decoder->embed(unknown_range), ShapeError);
 }
 
 TEST(Decoder, HiddenStatesAndLorasOfAnotherSizeAreRefused) {

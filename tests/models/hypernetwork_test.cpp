@@ -128,7 +128,7 @@ TEST(Hypernetwork, MemoryStatesAreTheLastPositionsAfterEveryLayer) {
   RowLayout layout;
   layout.push(5 + 29);
   std::vector<at::Tensor> expected;
-  const at::Tensor input = at::cat({decoder->embed(pack({ids}).ids), by_name.at("mem_tokens")});
+  const at::Tensor input = at::cat({decoder->embed(pack({ids})), by_name.at("mem_tokens")});
   decoder->run_layers(input, layout, &meta,
                       [&](std::int64_t, const at::Tensor& hidden) { expected.push_back(hidden.narrow(0, 5, 29)); });
   const at::Tensor found = hypernetwork->extract_memory(pack({ids}));
@@ -270,6 +270,7 @@ TEST(Hypernetwork, NewTokenRowsStartAtTheMeanAndGetTheirOwnGradient) {
   Batch batch = make_batch({5, 3}, 3);
   batch.contexts.ids[2] = 41;  // the second new row, in a context and a conversation
   batch.conversations.ids[1] = 41;
+  batch.contexts.highest = batch.conversations.highest = 41;
   const TensorMap gradients = gradients_of(*hypernetwork, batch);
   const at::Tensor rows = gradients.at("new_token_rows");
   EXPECT_GT(rows[1].norm().item<double>(), 0.0);
@@ -287,6 +288,7 @@ TEST(Hypernetwork, NewTokenRowsAreTrainedOnRequestOnly) {
   for (const NamedTensor& named : hypernetwork->trained()) EXPECT_NE(named.name, "new_token_rows");
   Batch batch = make_batch({5, 3}, 3);
   batch.contexts.ids[2] = 41;
+  batch.contexts.highest = 41;
   loss_of(*hypernetwork, batch).backward();
   EXPECT_FALSE(hypernetwork->tensors().back().tensor.grad().defined());
 }
@@ -354,6 +356,22 @@ TEST(PublishedCheckpoint, HasThisProjectsNames) {
                 .count("extra_metalora.0.attention.q.A"),
             0U);
   EXPECT_THROW(read_published_checkpoint(fixture / "backbone"), IoError);
+}
+
+TEST(Hypernetwork, ItsProductsHaveTheTypeOfTheKeyOrOfTheBackbone) {
+  const at::Tensor states = random_tensor({2, 2, 29, 16}, 3);
+  const auto vector = [&](at::ScalarType backbone, WeightDtype dtype) {
+    const auto decoder = tiny_decoder(tiny_config(), {.dtype = backbone});
+    HypernetworkOptions options = tiny_options();
+    options.config.dtype = dtype;
+    return tiny_hypernetwork(*decoder, options)->generate_vector(states).detach();
+  };
+  const at::Tensor wide = vector(at::kFloat, WeightDtype::automatic);
+  const at::Tensor narrow = vector(at::kBFloat16, WeightDtype::automatic);
+  EXPECT_TRUE(at::equal(vector(at::kBFloat16, WeightDtype::float32), wide));
+  EXPECT_TRUE(at::equal(vector(at::kFloat, WeightDtype::bfloat16), narrow));
+  EXPECT_GT(relative_error(narrow, wide), 1e-4);
+  EXPECT_LT(relative_error(narrow, wide), 0.03);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "models/tiny_model.h"
 #include "shine/common/error.h"
+#include "shine/ops/fused.h"
 
 namespace shine::test {
 namespace {
@@ -19,8 +20,9 @@ M2pConfig config_of(M2pKind kind) {
   return config;
 }
 
-std::unique_ptr<MemoryToParams> make(const M2pConfig& config, const M2pShape& shape) {
-  auto network = make_memory_to_params(config, shape, /*recompute=*/false);
+std::unique_ptr<MemoryToParams> make(const M2pConfig& config, const M2pShape& shape,
+                                     at::ScalarType compute = at::kFloat) {
+  auto network = make_memory_to_params(config, shape, /*recompute=*/false, compute);
   network->parameters().allocate(at::TensorOptions().dtype(at::kFloat));
   std::uint64_t seed = 40;
   for (const ParameterSlot& slot : network->parameters().slots()) {
@@ -57,6 +59,36 @@ TEST_P(M2pKinds, SamplesDoNotMix) {
   const at::Tensor together = network->forward(states);
   for (std::int64_t i = 0; i < 3; ++i) {
     EXPECT_LT(relative_error(together.narrow(0, i, 1), network->forward(states.narrow(0, i, 1))), 1e-6);
+  }
+}
+
+TEST_P(M2pKinds, ProductsInBfloat16AreNearThoseInFloat32) {
+  M2pConfig config = config_of(GetParam());
+  config.couple_layers = GetParam() == M2pKind::transformer ? 1 : 0;
+  config.linear_bias = true;
+  M2pShape shape = tiny_shape();
+  shape.rank = 16;  // couple layers need whole tokens of 16
+  shape.memory_tokens = 232;
+  const at::Tensor states = random_tensor({2, 2, 232, 16}, 1);
+  const at::Tensor wide = make(config, shape)->forward(states);
+  const at::Tensor narrow = make(config, shape, at::kBFloat16)->forward(states);
+  EXPECT_EQ(narrow.scalar_type(), at::kFloat);
+  const double error = relative_error(narrow, wide);
+  EXPECT_LT(error, 0.03);
+  EXPECT_GT(error, 1e-4) << "not in bfloat16";
+}
+
+/// Fused on the CPU or not, whichever layers come first.
+TEST(M2pTransformer, TheFusedLayersAreThePlainOnes) {
+  for (const bool layers_first : {true, false}) {
+    M2pConfig config = config_of(M2pKind::transformer);
+    config.num_layers = 3;
+    config.layers_first = layers_first;
+    const auto network = make(config, tiny_shape());
+    const at::Tensor states = random_tensor({3, 2, 29, 16}, 1);
+    const at::Tensor found = network->forward(states);
+    const FusedOpsGuard plain(FusedOps::off);
+    EXPECT_LT(relative_error(found, network->forward(states)), 2e-6);
   }
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "shine/config/evaluation_config.h"
 #include "shine/lora/lora_tree.h"
 #include "shine/models/decoder/decoder.h"
+#include "shine/models/decoder/decoding_step.h"
 #include "shine/models/decoder/kv_cache.h"
 
 namespace shine {
@@ -35,18 +37,21 @@ class GenerationSession {
 
   /// Continues every prompt. Row i's keys and values are kept for the longest prefix that prompts[i] shares with what
   /// the row has seen before. An empty prompt leaves its row out (an empty answer), and with decoding.cache off what
-  /// was kept stays as it is. Rows that have ended cost nothing more. Throws ConfigError for a prompt that leaves no
+  /// was kept stays as it is. Rows that have ended cost nothing more, but for
+  /// decoding.cuda_graph, whose steps are always of all rows. Throws ConfigError for a prompt that leaves no
   /// position for an answer, ShapeError unless there is one prompt a row, Error for logits that are not finite.
   std::vector<GeneratedText> generate(const Rows& prompts, const GenerationOptions& options);
 
  private:
   void check(const Rows& prompts, const GenerationOptions& options) const;
   void keep_prefix(std::size_t row, const std::vector<std::int64_t>& prompt);
+  at::Tensor step_logits(const Rows& ids, const std::vector<bool>& active, const std::vector<std::size_t>& rows);
   at::Tensor last_hidden(const Rows& ids, const std::vector<bool>& active, bool use_cache);
 
   const Decoder& decoder_;
   LoraTree lora_;  ///< in the decoder's dtype; empty: none
   KvCache cache_;
+  std::unique_ptr<DecodingStep> step_;
   Rows seen_;  ///< per row, the ids whose keys and values are in the cache
 };
 

@@ -16,6 +16,9 @@ int set_threads(int threads);
 /// Restricts LibTorch to kernels that give the same bits every time; an operation that has none throws.
 void set_deterministic();
 
+/// Whether a GPU's float32 matrix products may use TF32.
+void set_tf32(bool on);
+
 /// Bytes that can still be allocated on the device: free GPU memory, or what the system and the control group give.
 std::size_t available_memory_bytes(at::Device device);
 

@@ -32,6 +32,7 @@ struct RowLayout {
 struct TokenRows {
   at::Tensor ids;  ///< (N), int64
   RowLayout layout;
+  std::int64_t lowest = 0, highest = -1;  ///< id, where the host knows them; else highest < lowest
 
   static TokenRows pack(const std::vector<std::vector<std::int64_t>>& rows, at::Device device);
 
@@ -39,6 +40,9 @@ struct TokenRows {
   /// ShapeError unless both have one shape (B, T).
   static TokenRows from_padded(const at::Tensor& ids, const at::Tensor& mask);
 };
+
+/// The values as a tensor (n), int64. On the way to a GPU neither side waits for the other.
+at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device);
 
 /// The positions whose next token is trained on. The loss at flat position p predicts the token at p + 1.
 struct LabelledTokens {

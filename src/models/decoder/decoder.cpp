@@ -5,11 +5,15 @@
 
 #include <cmath>
 
+#include "keep_plan.h"
+#include "prepared_layers.h"
 #include "shine/common/error.h"
 #include "shine/ops/cached_attention.h"
 #include "shine/ops/checkpoint.h"
+#include "shine/ops/fused.h"
 #include "shine/ops/linear_cross_entropy.h"
 #include "shine/ops/lora_linear.h"
+#include "shine/ops/lora_linear_group.h"
 #include "shine/ops/rms_norm.h"
 #include "shine/ops/swiglu.h"
 
@@ -42,16 +46,20 @@ struct Decoder::LayerContext {
   const LoraLayer* lora;
   const std::vector<std::int64_t>& spans;
   const CachedRows* cached = nullptr;
-  std::int64_t layer = 0;  ///< in the cache
+  std::int64_t layer = 0;       ///< in the cache
+  at::Tensor adapter_of_token;  ///< on a GPU with several adapters, else undefined
 };
 
 Decoder::Decoder(DecoderConfig config, DecoderOptions options)
     : config_(std::move(config)),
       options_(options),
       layers_(static_cast<std::size_t>(config_.layers)),
+      prepared_(std::make_unique<PreparedLayers>()),
       softmax_size_(config_.vocab_size) {
   declare_parameters();
 }
+
+Decoder::~Decoder() = default;
 
 void Decoder::declare_parameters() {
   const LoraSpec spec = config_.lora_spec();
@@ -88,6 +96,7 @@ at::Tensor Decoder::projection_norms() const {
 }
 
 void Decoder::set_trained() {
+  prepared_->clear();
   for (const ParameterSlot& slot : parameters_.slots()) slot.tensor->requires_grad_(true);
 }
 
@@ -97,18 +106,21 @@ void Decoder::set_softmax_size(std::int64_t size) {
   softmax_size_ = size;
 }
 
-at::Tensor Decoder::embed(const at::Tensor& ids) const {
+at::Tensor Decoder::embed(const TokenRows& rows) const {
+  const at::Tensor& ids = rows.ids;
   const std::int64_t known = config_.vocab_size;
   const std::int64_t total = known + (new_token_rows_.defined() ? new_token_rows_.size(0) : 0);
   if (ids.numel() == 0) return at::empty({0, config_.hidden_size}, embedding_.options());
-  const auto highest = ids.max().item<std::int64_t>(), lowest = ids.min().item<std::int64_t>();
+  const bool is_known = rows.lowest <= rows.highest;
+  const std::int64_t lowest = is_known ? rows.lowest : ids.min().item<std::int64_t>(),
+                     highest = is_known ? rows.highest : ids.max().item<std::int64_t>();
   SHINE_CHECK(lowest >= 0 && highest < total, ShapeError, "token id ", lowest < 0 ? lowest : highest,
               " has no embedding row: the model has ", total);
   if (highest < known) return at::embedding(embedding_, ids);
   const at::Tensor is_new = ids.ge(known);
   const at::Tensor where = is_new.nonzero().squeeze(1);
-  const at::Tensor rows = at::embedding(new_token_rows_, ids.index_select(0, where) - known);
-  return at::embedding(embedding_, ids.masked_fill(is_new, 0)).index_copy(0, where, rows.to(embedding_.scalar_type()));
+  const at::Tensor added = at::embedding(new_token_rows_, ids.index_select(0, where) - known);
+  return at::embedding(embedding_, ids.masked_fill(is_new, 0)).index_copy(0, where, added.to(embedding_.scalar_type()));
 }
 
 at::Tensor Decoder::project(const Layer& layer, Projection projection, const at::Tensor& x,
@@ -135,29 +147,51 @@ at::Tensor Decoder::attend(const at::Tensor& q, const at::Tensor& k, const at::T
   return causal_attention(q, k, v, context.rows, scale, options_.attention);
 }
 
+/// q, k and v, or gate and up: the projections of one x.
+std::vector<at::Tensor> Decoder::project_group(const Layer& layer, std::span<const Projection> projections,
+                                               const at::Tensor& x, const LayerContext& context) const {
+  const bool grouped = context.lora != nullptr && fused_ops() != FusedOps::off && at::GradMode::is_enabled() &&
+                       !x.is_cpu() && !is_trained();
+  if (!grouped) {
+    std::vector<at::Tensor> outputs;
+    for (const Projection p : projections) outputs.push_back(project(layer, p, x, context));
+    return outputs;
+  }
+  LoraLinearGroupInput in{x, {}, context.spans, context.adapter_of_token};
+  for (const Projection p : projections) {
+    const Linear& linear = layer.projections[static_cast<std::size_t>(p)];
+    const LoraWeights& lora = (*context.lora)[p];
+    in.maps.push_back({linear.weight, linear.bias, lora.a, lora.b, lora.c});
+  }
+  return lora_linear_group(in);
+}
+
 at::Tensor Decoder::attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
   const std::int64_t tokens = x.size(0), d = config_.head_dim;
-  at::Tensor q = project(layer, Projection::q, x, context).view({tokens, config_.heads, d});
-  at::Tensor k = project(layer, Projection::k, x, context).view({tokens, config_.kv_heads, d});
-  const at::Tensor v = project(layer, Projection::v, x, context).view({tokens, config_.kv_heads, d});
-  if (config_.qk_norm) {
-    q = rms_norm(q, layer.q_norm, config_.rms_norm_eps);
-    k = rms_norm(k, layer.k_norm, config_.rms_norm_eps);
-  }
-  const at::Tensor mixed = attend(rotary(q, context.rotary), rotary(k, context.rotary), v, context);
+  constexpr std::array<Projection, 3> qkv{Projection::q, Projection::k, Projection::v};
+  const std::vector<at::Tensor> projected = project_group(layer, qkv, x, context);
+  const auto turned = [&](const at::Tensor& y, std::int64_t heads, const at::Tensor& norm) {
+    const at::Tensor vectors = y.view({tokens, heads, d});
+    return norm.defined() ? norm_rotary(vectors, norm, context.rotary, config_.rms_norm_eps)
+                          : rotary(vectors, context.rotary);
+  };
+  const at::Tensor mixed =
+      attend(turned(projected[0], config_.heads, layer.q_norm), turned(projected[1], config_.kv_heads, layer.k_norm),
+             projected[2].view({tokens, config_.kv_heads, d}), context);
   return project(layer, Projection::o, mixed.reshape({tokens, config_.heads * d}), context);
 }
 
 at::Tensor Decoder::mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
-  const at::Tensor gate = project(layer, Projection::gate, x, context);
-  const at::Tensor up = project(layer, Projection::up, x, context);
-  return project(layer, Projection::down, swiglu(gate, up), context);
+  constexpr std::array<Projection, 2> gate_up{Projection::gate, Projection::up};
+  const std::vector<at::Tensor> projected = project_group(layer, gate_up, x, context);
+  return project(layer, Projection::down, swiglu(projected[0], projected[1]), context);
 }
 
 at::Tensor Decoder::run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
   const double eps = config_.rms_norm_eps;
-  const at::Tensor h = x + attention_block(layer, rms_norm(x, layer.input_norm, eps), context);
-  return h + mlp_block(layer, rms_norm(h, layer.post_attention_norm, eps), context);
+  const AddedNorm middle = add_rms_norm(x, attention_block(layer, rms_norm(x, layer.input_norm, eps), context),
+                                        layer.post_attention_norm, eps);
+  return middle.sum + mlp_block(layer, middle.normed, context);
 }
 
 at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
@@ -169,8 +203,8 @@ at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor&
     }
   }
   // The backward runs after this call has returned: everything is captured by value.
-  const auto again = [this, rows = context.rows, table = context.rotary,
-                      spans = context.spans](const std::vector<at::Tensor>& in) {
+  const auto again = [this, rows = context.rows, table = context.rotary, spans = context.spans,
+                      owners = context.adapter_of_token](const std::vector<at::Tensor>& in) {
     std::size_t next = 1;
     Layer weights;
     for_each_weight(weights, [&](at::Tensor& weight) { weight = in[next++]; });
@@ -179,7 +213,8 @@ at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor&
     for (std::size_t p = 0; adapted && p < 7; ++p, next += 3) {
       lora.projections[p] = {in[next], in[next + 1], in[next + 2]};
     }
-    return run_layer(weights, in[0], {rows, table, adapted ? &lora : nullptr, spans});
+    return run_layer(weights, in[0],
+                     {rows, table, adapted ? &lora : nullptr, spans, /*cached=*/nullptr, /*layer=*/0, owners});
   };
   return checkpoint(again, std::move(inputs));
 }
@@ -191,23 +226,47 @@ void Decoder::check_input(const at::Tensor& hidden, const RowLayout& rows, const
               "a LoRA of ", lora->layers.size(), " layers on a model of ", config_.layers);
 }
 
-at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
-                               const LayerVisitor& visitor) const {
-  check_input(hidden, rows, lora);
+at::Tensor Decoder::run_plain(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                              const at::Tensor* positions, const LayerVisitor& visitor) const {
   const RotaryTable table =
       make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type());
   const std::vector<std::int64_t> spans = lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
+  const bool several = spans.size() > 2 && !hidden.is_cpu();
+  const at::Tensor owners = several ? adapter_of_token(spans, hidden.device()) : at::Tensor();
+  const std::int64_t recomputed =
+      options_.recompute ? config_.layers
+                         : plan_plain_layers(config_, options_.dtype, rows.tokens(), options_.activation_bytes);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const LayerContext context{rows, table, lora ? &lora->layers[i] : nullptr, spans};
-    hidden = options_.recompute ? run_layer_checkpointed(layers_[i], hidden, context)
-                                : run_layer(layers_[i], hidden, context);
+    const LayerContext context{rows,        table, lora ? &lora->layers[i] : nullptr, spans, /*cached=*/nullptr,
+                               /*layer=*/0, owners};
+    const bool again = static_cast<std::int64_t>(i) < recomputed;
+    hidden = again ? run_layer_checkpointed(layers_[i], hidden, context) : run_layer(layers_[i], hidden, context);
+    if (positions != nullptr && i + 1 == layers_.size()) hidden = hidden.index_select(0, *positions);
     if (visitor) visitor(static_cast<std::int64_t>(i), hidden);
   }
   return hidden;
 }
 
+at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                               const LayerVisitor& visitor) const {
+  check_input(hidden, rows, lora);
+  return runs_sublayers() ? run_sublayers(std::move(hidden), rows, lora, nullptr, visitor)
+                          : run_plain(std::move(hidden), rows, lora, nullptr, visitor);
+}
+
+at::Tensor Decoder::run_layers_at(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                                  const at::Tensor& positions, const LayerVisitor& visitor) const {
+  check_input(hidden, rows, lora);
+  return runs_sublayers() ? run_sublayers(std::move(hidden), rows, lora, &positions, visitor)
+                          : run_plain(std::move(hidden), rows, lora, &positions, visitor);
+}
+
 at::Tensor Decoder::forward(const TokenRows& rows, const LoraTree* lora) const {
-  return rms_norm(run_layers(embed(rows.ids), rows.layout, lora), final_norm_, config_.rms_norm_eps);
+  return rms_norm(run_layers(embed(rows), rows.layout, lora), final_norm_, config_.rms_norm_eps);
+}
+
+at::Tensor Decoder::forward_at(const TokenRows& rows, const LoraTree* lora, const at::Tensor& positions) const {
+  return rms_norm(run_layers_at(embed(rows), rows.layout, lora, positions), final_norm_, config_.rms_norm_eps);
 }
 
 KvCache Decoder::make_cache(std::int64_t rows) const {
@@ -216,7 +275,7 @@ KvCache Decoder::make_cache(std::int64_t rows) const {
 
 at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCache& cache) const {
   const c10::InferenceMode inference;
-  at::Tensor hidden = embed(added.ids);
+  at::Tensor hidden = embed(added);
   check_input(hidden, added.layout, lora);
   cache.begin_append(added.layout);
   CachedRows cached{cache, std::nullopt};
@@ -232,7 +291,7 @@ at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCach
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     hidden = run_layer(layers_[i], hidden,
                        {added.layout, cache.added_rotary(), lora ? &lora->layers[i] : nullptr, spans, &cached,
-                        static_cast<std::int64_t>(i)});
+                        static_cast<std::int64_t>(i), /*adapter_of_token=*/{}});
   }
   cache.end_append();
   return rms_norm(hidden, final_norm_, config_.rms_norm_eps);
@@ -247,10 +306,13 @@ at::Tensor Decoder::logits(const at::Tensor& hidden) const {
 }
 
 at::Tensor Decoder::losses(const at::Tensor& hidden, const LabelledTokens& labelled) const {
-  const at::Tensor rows = hidden.index_select(0, labelled.positions);  // (n, H)
+  return losses_at(hidden.index_select(0, labelled.positions), labelled.targets);
+}
+
+at::Tensor Decoder::losses_at(const at::Tensor& hidden, const at::Tensor& targets) const {
   const at::Tensor weight = head_weight();
-  return weight.requires_grad() ? linear_cross_entropy_plain(rows, weight, labelled.targets)
-                                : linear_cross_entropy(rows, weight, labelled.targets);
+  return weight.requires_grad() ? linear_cross_entropy_plain(hidden, weight, targets)
+                                : linear_cross_entropy(hidden, weight, targets);
 }
 
 }  // namespace shine

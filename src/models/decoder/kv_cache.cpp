@@ -54,6 +54,16 @@ void KvCache::grow(std::int64_t needed) {
   capacity_ = capacity;
 }
 
+void KvCache::reserve(std::int64_t places) {
+  if (places > capacity_) grow(places);
+}
+
+void KvCache::count_appended(std::int64_t row) {
+  std::int64_t& held = lengths_.at(static_cast<std::size_t>(row));
+  SHINE_CHECK(held < capacity_, ShapeError, "key/value cache: row ", row, " holds ", held, " tokens and has no place");
+  ++held;
+}
+
 void KvCache::begin_append(const RowLayout& added) {
   SHINE_CHECK(added.rows() == rows(), ShapeError, "key/value cache of ", rows(), " rows: new tokens for ", added.rows(),
               " rows");

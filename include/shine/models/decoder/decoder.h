@@ -5,6 +5,8 @@
 #include <array>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "shine/lora/lora_tree.h"
@@ -22,8 +24,21 @@ struct DecoderOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   AttentionLayout attention = AttentionLayout::per_row;
-  bool recompute = false;  ///< keep only each layer's input for the backward
+  bool recompute = false;             ///< keep only each layer's input for the backward
+  std::int64_t activation_bytes = 0;  ///< that the layers of one pass may keep for the backward, 0: no limit; what
+                                      ///< does not fit is computed again there
 };
+
+/// The weights of one layer, as loaded.
+struct DecoderLayer {
+  struct Linear {
+    at::Tensor weight, bias;  ///< (out, in), (out) or undefined
+  };
+  at::Tensor input_norm, post_attention_norm, q_norm, k_norm;
+  std::array<Linear, 7> projections;  ///< by Projection
+};
+
+class PreparedLayers;
 
 /// One decoder for all families: pre-norm layers, rotary grouped-query attention, SwiGLU (SPEC section 2).
 /// Tensors are named by Hugging Face keys. Rows are packed: hidden states are (N, H) over all rows' tokens.
@@ -33,6 +48,7 @@ class Decoder {
   using LayerVisitor = std::function<void(std::int64_t layer, const at::Tensor& hidden)>;
 
   Decoder(DecoderConfig config, DecoderOptions options);
+  ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -59,16 +75,24 @@ class Decoder {
   void set_softmax_size(std::int64_t size);
   std::int64_t softmax_size() const { return softmax_size_; }
 
-  /// (N) ids -> (N, H). Throws ShapeError for an id that has no row.
-  at::Tensor embed(const at::Tensor& ids) const;
+  /// Ids -> (N, H). Throws ShapeError for an id that has no row.
+  at::Tensor embed(const TokenRows& rows) const;
 
   /// Runs all layers, without the final norm. `lora` may be null; its B_l adapters are shared by consecutive rows.
   /// @param hidden  (N, H), N = rows.tokens()
   at::Tensor run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
                         const LayerVisitor& visitor = {}) const;
 
+  /// The same, but the last layer's output, which the visitor sees too, is that of the tokens at `positions` (n),
+  /// rising, alone: (n, H). Where sub-layers run (see sublayers_run) the last layer computes no others.
+  at::Tensor run_layers_at(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora, const at::Tensor& positions,
+                           const LayerVisitor& visitor = {}) const;
+
   /// embed + run_layers + final norm: (N, H), ready for the head.
   at::Tensor forward(const TokenRows& rows, const LoraTree* lora) const;
+
+  /// The same for the tokens at `positions` (n), rising, alone: (n, H).
+  at::Tensor forward_at(const TokenRows& rows, const LoraTree* lora, const at::Tensor& positions) const;
 
   /// The same for tokens that continue the cache's rows, one row of `added` each (it may be empty); they see what
   /// their row holds and are kept too. Runs in inference mode. What is thrown leaves the cache as it was.
@@ -83,14 +107,18 @@ class Decoder {
   /// Cross-entropy (n) of the labelled positions of `hidden` (N, H), in float32.
   at::Tensor losses(const at::Tensor& hidden, const LabelledTokens& labelled) const;
 
+  /// Cross-entropy (n) of `hidden` (n, H) against `targets` (n), in float32.
+  at::Tensor losses_at(const at::Tensor& hidden, const at::Tensor& targets) const;
+
+  /// Makes what the layers' fast form reads of the weights, so that no later pass has to: a copy of the layers, two for
+  /// bfloat16. Does nothing where sub-layers do not run, or for trained weights. Weights that change are prepared anew.
+  void prepare() const;
+
  private:
-  struct Linear {
-    at::Tensor weight, bias;
-  };
-  struct Layer {
-    at::Tensor input_norm, post_attention_norm, q_norm, k_norm;
-    std::array<Linear, 7> projections;
-  };
+  friend class DecodingStep;
+
+  using Layer = DecoderLayer;
+  using Linear = DecoderLayer::Linear;
   struct LayerContext;
   struct CachedRows;
 
@@ -98,17 +126,27 @@ class Decoder {
   void check_input(const at::Tensor& hidden, const RowLayout& rows, const LoraTree* lora) const;
   at::Tensor head_weight() const;
   at::Tensor project(const Layer& layer, Projection projection, const at::Tensor& x, const LayerContext& context) const;
+  std::vector<at::Tensor> project_group(const Layer& layer, std::span<const Projection> projections,
+                                        const at::Tensor& x, const LayerContext& context) const;
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const LayerContext& context) const;
   at::Tensor attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor run_layer_checkpointed(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
+  bool is_trained() const { return embedding_.requires_grad(); }
+  /// Whether the layers run by sub-layer functions: frozen weights, a type and sizes that those take.
+  bool runs_sublayers() const;
+  at::Tensor run_plain(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora, const at::Tensor* positions,
+                       const LayerVisitor& visitor) const;
+  at::Tensor run_sublayers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora, const at::Tensor* positions,
+                           const LayerVisitor& visitor) const;
 
   DecoderConfig config_;
   DecoderOptions options_;
   at::Tensor embedding_, final_norm_, lm_head_, new_token_rows_;
   std::vector<Layer> layers_;
   ParameterList parameters_;
+  std::unique_ptr<PreparedLayers> prepared_;
   std::int64_t softmax_size_ = 0;
 };
 

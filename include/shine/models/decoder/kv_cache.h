@@ -27,6 +27,13 @@ class KvCache {
   /// Forgets what row `row` holds behind its first `length` tokens. Throws ShapeError if it holds fewer.
   void truncate(std::int64_t row, std::int64_t length);
 
+  /// Makes room for so many tokens in every row at least: until a row needs more, nothing is allocated or moved.
+  void reserve(std::int64_t places);
+
+  /// Row `row` has one token more, whose keys and values were written to the place behind its last one, in all layers.
+  /// Throws ShapeError where no such place is.
+  void count_appended(std::int64_t row);
+
   /// Makes room for `added.length(i)` new tokens behind row i. They count from end_append on: what is thrown between
   /// leaves the cache as it was. Throws ShapeError unless `added` has R rows.
   void begin_append(const RowLayout& added);
@@ -38,6 +45,9 @@ class KvCache {
 
   /// Rotation of the new tokens: their positions go on from each row's length.
   const RotaryTable& added_rotary() const { return added_rotary_; }
+
+  /// Rotation at every place, (capacity, 1, d).
+  const RotaryTable& rotary() const { return rotary_; }
 
   /// (R, kv_heads, capacity, d); row i has set its first lengths()[i] places, and those of its new tokens. All others
   /// are finite.

@@ -1,0 +1,47 @@
+#include "keep_plan.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+
+namespace shine {
+
+KeptBytes kept_bytes(const DecoderConfig& config, at::ScalarType type, std::int64_t rank) {
+  const auto value = static_cast<std::int64_t>(at::elementSize(type));
+  const std::int64_t wide = type == at::kDouble ? 8 : 4, kv = config.kv_heads * config.head_dim,
+                     q = config.heads * config.head_dim, padded = type == at::kBFloat16 ? (rank + 1) / 2 * 2 : rank;
+  return {.inputs = 2 * config.hidden_size * value,
+          .attention = (2 * q + 2 * kv + 4 * padded) * value + (1 + config.heads) * wide,  // q, k, v, mixed; x A
+          .mlp = (2 * config.intermediate_size + 3 * padded) * value + wide};
+}
+
+std::vector<LayerKeep> plan_keep(const DecoderConfig& config, at::ScalarType type, std::int64_t rank,
+                                 std::int64_t tokens, std::int64_t budget) {
+  std::vector<LayerKeep> layers(static_cast<std::size_t>(config.layers));
+  if (budget == 0) return layers;
+  const KeptBytes each = kept_bytes(config, type, rank);
+  std::int64_t excess = config.layers * tokens * (each.inputs + each.attention + each.mlp) - budget;
+  for (auto layer = layers.begin(); layer != layers.end() && excess > 0; ++layer, excess -= tokens * each.mlp) {
+    layer->mlp = Keep::input;
+  }
+  for (auto layer = layers.begin(); layer != layers.end() && excess > 0; ++layer, excess -= tokens * each.attention) {
+    layer->attention = Keep::input;
+  }
+  return layers;
+}
+
+std::int64_t plan_plain_layers(const DecoderConfig& config, at::ScalarType type, std::int64_t tokens,
+                               std::int64_t budget) {
+  if (budget == 0) return 0;
+  // Inputs of norms and projections (8 H), q, k, v before and after the rotation and as the kernel reads them, gate,
+  // up, their product.
+  const std::int64_t values = 8 * config.hidden_size + 3 * config.head_dim * (config.heads + 2 * config.kv_heads) +
+                              4 * config.intermediate_size;
+  const std::int64_t whole = tokens * values * static_cast<std::int64_t>(at::elementSize(type));
+  const std::int64_t saved = whole - tokens * config.hidden_size * static_cast<std::int64_t>(at::elementSize(type));
+  const std::int64_t excess = config.layers * whole - budget;
+  if (excess <= 0 || saved <= 0) return 0;
+  return std::min(config.layers, (excess + saved - 1) / saved);
+}
+
+}  // namespace shine
