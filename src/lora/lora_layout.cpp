@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/cuda_ops.h"
 #include "shine/common/error.h"
+#include "slice_copies.h"
+#include "slice_table.h"
 
 namespace shine {
 namespace {
@@ -61,6 +64,25 @@ double factor(const Slice& slice, const LoraLayout& layout) {
   return slice.part == Part::c ? layout.scale : std::sqrt(layout.scale);
 }
 
+/// The slice of every row as a copy to or from `tensor`, or, where that is undefined, a new one.
+SliceCopy copy_of(const Slice& slice, const LoraLayout& layout, std::int64_t batch, const at::TensorOptions& options,
+                  at::Tensor tensor = {}) {
+  const std::int64_t r = layout.rank, in = slice.sizes.in, out = slice.sizes.out;
+  const bool a_by_rank = layout.method == LoraMethod::lr || layout.method == LoraMethod::ll;
+  const bool b_by_output = layout.method == LoraMethod::rr || layout.method == LoraMethod::lr;
+  SliceCopy copy{slice.start, 1, slice.length, false, factor(slice, layout), std::move(tensor)};
+  std::vector<std::int64_t> shape{batch, out};
+  if (slice.part == Part::a) shape = {batch, in, r};
+  if (slice.part == Part::b) shape = {batch, r, out};
+  if ((slice.part == Part::a && a_by_rank) || (slice.part == Part::b && b_by_output)) {
+    copy.transposed = true;
+    copy.rows = slice.part == Part::a ? r : out;
+    copy.columns = slice.part == Part::a ? in : r;
+  }
+  copy.tensor = copy.tensor.defined() ? copy.tensor.contiguous() : at::empty(shape, options);
+  return copy;
+}
+
 std::int64_t block_of(const at::Tensor& vector, const LoraLayout& layout) {
   const std::int64_t needed = layout.spec.numel_per_layer(layout.rank);
   SHINE_CHECK(
@@ -84,6 +106,27 @@ LoraTree tree_of(const std::vector<at::Tensor>& tensors, const LoraSpec& spec) {
   return tree;
 }
 
+/// The table's tensors, one behind the other in `values`, each as a tensor of its own.
+torch::autograd::variable_list tensors_of(const at::Tensor& values, const cuda::SliceTable& table) {
+  torch::autograd::variable_list tensors;
+  for (std::int64_t layer = 0; layer < table.layers; ++layer) {
+    for (int i = 0; i < table.count; ++i) {
+      const cuda::LoraSlice& slice = table.slices[i];
+      std::vector<std::int64_t> sizes{table.batch, slice.rows, slice.columns};
+      std::vector<std::int64_t> strides{slice.numel(), slice.columns, 1};
+      if (slice.is_vector) {
+        sizes.erase(sizes.begin() + 1);
+        strides.erase(strides.begin() + 1);
+      }
+      // Not views: autograd gives each of them its own history.
+      tensors.push_back(
+          at::empty({0}, values.options())
+              .set_(values.storage(), values.storage_offset() + table.tensor_begin(layer, i), sizes, strides));
+    }
+  }
+  return tensors;
+}
+
 class LoraFromVector : public torch::autograd::Function<LoraFromVector> {
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& vector,
@@ -99,7 +142,20 @@ class LoraFromVector : public torch::autograd::Function<LoraFromVector> {
       sizes.insert(sizes.end(), {spec.in, spec.out, spec.has_bias ? 1 : 0});
     }
     context->saved_data["spec"] = sizes;
+    if (takes_cuda_kernel(CudaKernel::lora_slices, vector)) {
+      const cuda::SliceTable table = make_slice_table(layout, vector.size(0), block);
+      return tensors_of(cuda_lora_slices(vector, table), table);
+    }
     torch::autograd::variable_list outputs;
+    if (slice_copies_run(vector)) {
+      std::vector<SliceCopy> copies;
+      for (const Slice& slice : slices_of(layout, block)) {
+        copies.push_back(copy_of(slice, layout, vector.size(0), vector.options()));
+        outputs.push_back(copies.back().tensor);
+      }
+      copy_from_matrix(vector, copies);
+      return outputs;
+    }
     for (const Slice& slice : slices_of(layout, block)) {
       const at::Tensor values = vector.narrow(1, slice.start, slice.length).contiguous();
       outputs.push_back((shaped(values, slice, layout) * factor(slice, layout)).contiguous());
@@ -110,12 +166,24 @@ class LoraFromVector : public torch::autograd::Function<LoraFromVector> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const LoraLayout layout = restore_layout(context);
-    const std::vector<Slice> slices = slices_of(layout, context->saved_data["block"].toInt());
+    const std::int64_t block = context->saved_data["block"].toInt();
+    const std::vector<Slice> slices = slices_of(layout, block);
     const auto given = std::find_if(gradients.begin(), gradients.end(), [](const auto& g) { return g.defined(); });
     if (given == gradients.end()) return torch::autograd::variable_list(3);
     const std::int64_t batch = given->size(0);
+    if (takes_cuda_kernel(CudaKernel::lora_slices, *given)) {
+      return {cuda_lora_slices_backward(gradients, make_slice_table(layout, batch, block)), at::Tensor(), at::Tensor()};
+    }
     const at::TensorOptions options = given->options();
     const at::Tensor result = at::zeros({batch, context->saved_data["width"].toInt()}, options);
+    if (slice_copies_run(result)) {
+      std::vector<SliceCopy> copies;
+      for (std::size_t i = 0; i < slices.size(); ++i) {
+        if (gradients[i].defined()) copies.push_back(copy_of(slices[i], layout, batch, options, gradients[i]));
+      }
+      copy_to_matrix(copies, result);
+      return {result, at::Tensor(), at::Tensor()};
+    }
     for (std::size_t i = 0; i < slices.size(); ++i) {
       if (!gradients[i].defined()) continue;
       // A contiguous buffer seen in the tensor's shape: writing through the view puts the values in vector order.

@@ -33,12 +33,18 @@ struct EncoderLayerOptions {
   bool recompute = false;   ///< keep only the input for the backward
   at::Tensor hidden_pairs;  ///< (T, T) bool, true where a query (row) must not see a key; every row sees one;
                             ///< undefined: all visible
+  at::ScalarType compute = at::kFloat;  ///< operands of the products where x is float32: float32 or bfloat16
 };
 
 /// x = LN1(x + SelfAttn(x)); x = LN2(x + W2 gelu(W1 x)), exact gelu, eps 1e-5, bidirectional (SPEC section 5).
-/// @param x  (B, T, d)
-/// @return   (B, T, d)
+/// On a CPU with the needed instructions, unless `ops.fused` is off, it is two fused operations. With bfloat16 operands
+/// residual stream, softmax and norms stay float32.
+/// @param x  (B, T, d): B sequences; or (S, T, I, d): S * I sequences along the second dimension
+/// @return   the shape of x
 at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const EncoderLayerOptions& options);
+
+/// x W^T + bias (may be undefined) with operands of type `compute` where x is float32; the result has the dtype of x.
+at::Tensor linear_in(at::ScalarType compute, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 /// Fills with U(-bound, bound) from a CPU generator, whatever the tensor's device.
 void fill_uniform(const at::Tensor& tensor, double bound, at::Generator& generator);

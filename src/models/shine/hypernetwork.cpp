@@ -15,6 +15,15 @@ LoraTree empty_tree(const LoraSpec& spec) {
   return tree;
 }
 
+at::ScalarType compute_type(WeightDtype dtype, at::ScalarType backbone) {
+  switch (dtype) {
+    case WeightDtype::float32: return at::kFloat;
+    case WeightDtype::bfloat16: return at::kBFloat16;
+    case WeightDtype::automatic: break;
+  }
+  return backbone == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
 void declare_meta_lora(ParameterList& list, const std::string& prefix, LoraTree& tree, const LoraSpec& spec,
                        std::int64_t rank) {
   for (std::size_t layer = 0; layer < tree.layers.size(); ++layer) {
@@ -49,7 +58,8 @@ Hypernetwork::Hypernetwork(Decoder& decoder, HypernetworkOptions options)
   shape_.rank = options_.config.lora_rank;
   shape_.hidden_size = hidden;
   shape_.memory_tokens = shape_.spec.memory_tokens(shape_.rank, hidden);
-  memory_to_params_ = make_memory_to_params(options_.config.m2p, shape_, options_.recompute);
+  memory_to_params_ = make_memory_to_params(options_.config.m2p, shape_, options_.recompute,
+                                            compute_type(options_.config.dtype, decoder.options().dtype));
   meta_lora_ = empty_tree(shape_.spec);
   if (options_.extra_meta_lora_rank > 0) extra_meta_lora_ = empty_tree(shape_.spec);
   declare_parameters();
@@ -109,7 +119,7 @@ void Hypernetwork::load(RawTensorDict tensors, const std::string& where) {
 
 at::Tensor Hypernetwork::extract_memory(const TokenRows& contexts) const {
   const std::int64_t rows = contexts.layout.rows(), memory = memory_embeddings_.size(0);
-  const at::Tensor embedded = decoder_.embed(contexts.ids);  // (N, H)
+  const at::Tensor embedded = decoder_.embed(contexts);  // (N, H)
   const at::Tensor memory_rows = memory_embeddings_.to(embedded.scalar_type());
   std::vector<at::Tensor> parts;
   std::vector<std::int64_t> memory_index;
@@ -121,11 +131,12 @@ at::Tensor Hypernetwork::extract_memory(const TokenRows& contexts) const {
     layout.push(length + memory);
     for (std::int64_t m = memory; m > 0; --m) memory_index.push_back(layout.tokens() - m);
   }
-  const at::Tensor index = at::tensor(memory_index, at::TensorOptions().dtype(at::kLong)).to(embedded.device());
+  const at::Tensor index = index_tensor(memory_index, embedded.device());
   const LoraTree merged = options_.extra_meta_lora_rank > 0 ? concat_ranks(meta_lora_, extra_meta_lora_) : meta_lora_;
   std::vector<at::Tensor> states;
-  decoder_.run_layers(at::cat(parts, 0), layout, &merged, [&](std::int64_t, const at::Tensor& hidden) {
-    states.push_back(hidden.index_select(0, index).view({rows, memory, shape_.hidden_size}));
+  decoder_.run_layers_at(at::cat(parts, 0), layout, &merged, index, [&](std::int64_t layer, const at::Tensor& hidden) {
+    const bool last = layer + 1 == shape_.spec.layers;  // gives the memory tokens alone
+    states.push_back((last ? hidden : hidden.index_select(0, index)).view({rows, memory, shape_.hidden_size}));
   });
   return at::stack(states, 1).to(at::kFloat);  // (B, L, M * pool, H)
 }

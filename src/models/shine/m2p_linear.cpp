@@ -9,8 +9,8 @@
 
 namespace shine {
 
-M2pLinear::M2pLinear(const M2pConfig& config, const M2pShape& shape)
-    : config_(config), layers_(static_cast<std::size_t>(config.num_layers)) {
+M2pLinear::M2pLinear(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute)
+    : config_(config), compute_(compute), layers_(static_cast<std::size_t>(config.num_layers)) {
   declare_positions(shape, shape.memory_tokens * config.mean_pool_size);
   const std::int64_t width = shape.hidden_size;
   const std::int64_t last = config.kind == M2pKind::lineargate ? 2 * width : width;
@@ -35,7 +35,7 @@ void M2pLinear::initialise(at::Generator& generator) const {
 at::Tensor M2pLinear::forward(const at::Tensor& memory_states) const {
   at::Tensor x = add_positions(memory_states);
   for (const Linear& layer : layers_) {
-    x = at::gelu(at::linear(x, layer.weight, layer.bias.defined() ? std::optional(layer.bias) : std::nullopt));
+    x = at::gelu(linear_in(compute_, x, layer.weight, layer.bias));
   }
   if (config_.kind == M2pKind::lineargate) {
     const auto halves = x.chunk(2, -1);

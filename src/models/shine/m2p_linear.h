@@ -11,7 +11,7 @@ namespace shine {
 class M2pLinear : public MemoryToParams {
  public:
   /// `config` is resolved.
-  M2pLinear(const M2pConfig& config, const M2pShape& shape);
+  M2pLinear(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute);
   at::Tensor forward(const at::Tensor& memory_states) const override;
   void initialise(at::Generator& generator) const override;
 
@@ -21,6 +21,7 @@ class M2pLinear : public MemoryToParams {
   };
 
   M2pConfig config_;
+  at::ScalarType compute_;
   std::vector<Linear> layers_;
 };
 

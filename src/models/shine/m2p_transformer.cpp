@@ -20,10 +20,11 @@ at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width) {
   return hidden;
 }
 
-M2pTransformer::M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute)
+M2pTransformer::M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute, at::ScalarType compute)
     : config_(config),
       shape_(shape),
       recompute_(recompute),
+      compute_(compute),
       layers_(static_cast<std::size_t>(config.num_layers)),
       couple_layers_(static_cast<std::size_t>(config.couple_layers)) {
   declare_positions(shape, shape.memory_tokens * config.mean_pool_size);
@@ -47,16 +48,11 @@ void M2pTransformer::initialise(at::Generator& generator) const {
 at::Tensor M2pTransformer::forward(const at::Tensor& memory_states) const {
   at::Tensor x = add_positions(memory_states);  // (B, L, M * pool, H)
   const std::int64_t batch = x.size(0), layers = x.size(1), tokens = x.size(2), width = x.size(3);
-  const EncoderLayerOptions options{config_.heads, recompute_, {}};
+  const EncoderLayerOptions options{config_.heads, recompute_, {}, compute_};
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const bool across_layers = (i % 2 == 0) == config_.layers_first;
-    if (across_layers) {
-      const at::Tensor columns = x.transpose(1, 2).reshape({batch * tokens, layers, width});
-      x = run_encoder_layer(layers_[i], columns, options).view({batch, tokens, layers, width}).transpose(1, 2);
-    } else {
-      const at::Tensor rows = x.reshape({batch * layers, tokens, width});
-      x = run_encoder_layer(layers_[i], rows, options).view({batch, layers, tokens, width});
-    }
+    if (!across_layers) x = x.reshape({batch * layers, tokens, width});
+    x = run_encoder_layer(layers_[i], x, options).reshape({batch, layers, tokens, width});
   }
   x = mean_pool(x, config_.mean_pool_size);
   if (!couple_layers_.empty()) x = run_couple_layers(x);
@@ -64,7 +60,7 @@ at::Tensor M2pTransformer::forward(const at::Tensor& memory_states) const {
 }
 
 at::Tensor M2pTransformer::run_couple_layers(const at::Tensor& x) const {
-  const EncoderLayerOptions options{config_.couple_heads, recompute_, couple_mask_.to(x.device())};
+  const EncoderLayerOptions options{config_.couple_heads, recompute_, couple_mask_.to(x.device()), compute_};
   at::Tensor tokens = x.reshape({x.size(0) * x.size(1), -1, config_.couple_width});  // (B L, M H / width, width)
   for (const EncoderLayer& layer : couple_layers_) tokens = run_encoder_layer(layer, tokens, options);
   return tokens;

@@ -12,7 +12,7 @@ namespace shine {
 class M2pTransformer : public MemoryToParams {
  public:
   /// `config` is resolved.
-  M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute);
+  M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute, at::ScalarType compute);
   at::Tensor forward(const at::Tensor& memory_states) const override;
   void initialise(at::Generator& generator) const override;
 
@@ -22,6 +22,7 @@ class M2pTransformer : public MemoryToParams {
   M2pConfig config_;
   M2pShape shape_;
   bool recompute_;
+  at::ScalarType compute_;  ///< of the operands of products
   std::vector<EncoderLayer> layers_, couple_layers_;
   at::Tensor couple_mask_;  ///< (T, T) bool, true where hidden, T = M * H / couple_width
 };

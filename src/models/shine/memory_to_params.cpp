@@ -56,12 +56,13 @@ M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {
   return config;
 }
 
-std::unique_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute) {
+std::unique_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute,
+                                                      at::ScalarType compute) {
   const M2pConfig resolved = resolve_m2p_config(config, shape);
   switch (resolved.kind) {
-    case M2pKind::transformer: return std::make_unique<M2pTransformer>(resolved, shape, recompute);
+    case M2pKind::transformer: return std::make_unique<M2pTransformer>(resolved, shape, recompute, compute);
     case M2pKind::linear:
-    case M2pKind::lineargate: return std::make_unique<M2pLinear>(resolved, shape);
+    case M2pKind::lineargate: return std::make_unique<M2pLinear>(resolved, shape, compute);
   }
   throw ConfigError("unknown hypernetwork.m2p.kind");
 }

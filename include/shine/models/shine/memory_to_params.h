@@ -49,6 +49,8 @@ class MemoryToParams {
 M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape);
 
 /// @param recompute  keep only each encoder layer's input for the backward
-std::unique_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute);
+/// @param compute    operands of matrix products: float32 or bfloat16
+std::unique_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute,
+                                                      at::ScalarType compute = at::kFloat);
 
 }  // namespace shine
