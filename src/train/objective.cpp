@@ -10,8 +10,8 @@ ShineObjective::ShineObjective(const Hypernetwork& hypernetwork, bool with_penal
 ObjectiveValue ShineObjective::forward(const ModelBatch& batch) const {
   const GeneratedLora lora = hypernetwork_.generate(batch.contexts);
   const Decoder& decoder = hypernetwork_.decoder();
-  const at::Tensor hidden = decoder.forward(batch.conversations, &lora.tree);
-  ObjectiveValue value{decoder.losses(hidden, batch.labelled).sum(), {}};
+  const at::Tensor hidden = decoder.forward_at(batch.conversations, &lora.tree, batch.labelled.positions);
+  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets).sum(), {}};
   if (with_penalty_) value.penalty_sum = hypernetwork_.used_values(lora.vector).abs().sum();
   return value;
 }
@@ -23,8 +23,8 @@ std::vector<TrainedTensor> ShineObjective::trained() const {
 }
 
 ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
-  const at::Tensor hidden = decoder_.forward(batch.conversations, /*lora=*/nullptr);
-  return {decoder_.losses(hidden, batch.labelled).sum(), {}};
+  const at::Tensor hidden = decoder_.forward_at(batch.conversations, /*lora=*/nullptr, batch.labelled.positions);
+  return {decoder_.losses_at(hidden, batch.labelled.targets).sum(), {}};
 }
 
 std::vector<TrainedTensor> LanguageModelObjective::trained() const {

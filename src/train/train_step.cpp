@@ -38,6 +38,12 @@ struct TrainStep::Pass {
   }
 };
 
+/// What a micro-batch's forward gave, on the device until the end of the step.
+struct TrainStep::MicroValue {
+  std::size_t index = 0;
+  at::Tensor total, loss_sum, penalty_sum;  ///< scalars; the last undefined without a penalty
+};
+
 namespace {
 
 void all_reduce(ProcessGroup& ranks, const std::vector<double*>& values) {
@@ -80,6 +86,7 @@ TrainStep::Pass TrainStep::run_pass(const std::vector<ModelBatch>& micro_batches
   Pass pass;
   pass.micro_losses.assign(micro_batches.size(), std::numeric_limits<double>::quiet_NaN());
   const Counts planned = penalised() ? plan(micro_batches, usable) : Counts{};
+  std::vector<MicroValue> values;
   const auto last = std::find(usable.rbegin(), usable.rend(), true);
   optimizer_.zero_gradients();
   for (std::size_t i = 0; i < micro_batches.size(); ++i) {
@@ -93,7 +100,7 @@ TrainStep::Pass TrainStep::run_pass(const std::vector<ModelBatch>& micro_batches
     const ObjectiveValue value = objective_.forward(batch);
     at::Tensor total = value.loss_sum * weights.loss;
     if (penalised()) total = total + value.penalty_sum * weights.penalty;
-    if (!std::isfinite(total.item<double>())) {
+    if (!by_step() && !std::isfinite(total.item<double>())) {
       usable[i] = false;
       ++pass.dropped;
       ++pass.not_finite;
@@ -101,15 +108,41 @@ TrainStep::Pass TrainStep::run_pass(const std::vector<ModelBatch>& micro_batches
     }
     if (static_cast<std::ptrdiff_t>(i) + 1 == usable.rend() - last) optimizer_.begin_last_backward();
     total.backward();
-    pass.counted.add(batch);
-    const auto loss_sum = value.loss_sum.item<double>();
-    pass.micro_losses[i] = loss_sum / static_cast<double>(batch.labelled.count());
-    pass.loss += loss_sum * weights.loss;
-    if (penalised()) pass.penalty += value.penalty_sum.item<double>() * weights.penalty;
+    values.push_back(
+        {i, total.detach(), value.loss_sum.detach(), penalised() ? value.penalty_sum.detach() : at::Tensor()});
   }
+  read_values(pass, values, micro_batches, planned);
   if (tallies) pass.tallies = tallies();
   exchange(pass);
   return pass;
+}
+
+/// One transfer from the device for all micro-batches.
+void TrainStep::read_values(Pass& pass, const std::vector<MicroValue>& values,
+                            const std::vector<ModelBatch>& micro_batches, const Counts& planned) const {
+  if (values.empty()) return;
+  std::vector<at::Tensor> scalars;
+  for (const MicroValue& value : values) {
+    for (const at::Tensor& scalar : {value.total, value.loss_sum, value.penalty_sum}) {
+      scalars.push_back(scalar.defined() ? scalar.to(at::kDouble)
+                                         : at::zeros({}, value.total.options().dtype(at::kDouble)));
+    }
+  }
+  const at::Tensor read = at::stack(scalars).to(at::kCPU);
+  const auto* number = read.const_data_ptr<double>();
+  for (std::size_t i = 0; i < values.size(); ++i, number += 3) {
+    const ModelBatch& batch = micro_batches[values[i].index];
+    if (!std::isfinite(number[0])) {
+      ++pass.dropped;
+      ++pass.not_finite;
+      continue;
+    }
+    const Weights weights = weights_of(batch, planned);
+    pass.counted.add(batch);
+    pass.micro_losses[values[i].index] = number[1] / static_cast<double>(batch.labelled.count());
+    pass.loss += number[1] * weights.loss;
+    if (penalised()) pass.penalty += number[2] * weights.penalty;
+  }
 }
 
 void TrainStep::exchange(Pass& pass) {
@@ -124,7 +157,7 @@ StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double l
   std::vector<bool> usable;
   for (const ModelBatch& batch : micro_batches) usable.push_back(batch.labelled.count() > 0);
   Pass pass = run_pass(micro_batches, usable, tallies);
-  while (penalised() && pass.not_finite > 0) {
+  while (penalised() && !by_step() && pass.not_finite > 0) {
     const double waited = pass.communication_seconds;
     pass = run_pass(micro_batches, usable, tallies);
     pass.communication_seconds += waited;
@@ -136,7 +169,7 @@ StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double l
   result.tokens = static_cast<std::int64_t>(pass.tokens);
   result.dropped = static_cast<std::int64_t>(pass.dropped);
   result.communication_seconds = pass.communication_seconds;
-  result.skipped = pass.counted.micro_batches == 0;
+  result.skipped = pass.counted.micro_batches == 0 || (by_step() && pass.not_finite > 0);
   if (result.skipped) {
     result.loss = std::numeric_limits<double>::quiet_NaN();
     return result;

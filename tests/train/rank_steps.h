@@ -18,15 +18,18 @@ struct StepForm {
   LossAverage average = LossAverage::tokens;
   PenaltyConfig penalty;
   bool shard = false;
+  NonfiniteScope nonfinite = NonfiniteScope::micro_batch;
 };
 
 inline std::vector<StepForm> all_step_forms() {
   std::vector<StepForm> forms;
   for (const LossAverage average : {LossAverage::tokens, LossAverage::micro_batch}) {
     for (const bool shard : {false, true}) {
-      forms.push_back({average, {}, shard});
-      for (const RegularizerForm form : {RegularizerForm::mean, RegularizerForm::sum}) {
-        forms.push_back({average, {0.3, form}, shard});
+      for (const NonfiniteScope nonfinite : {NonfiniteScope::micro_batch, NonfiniteScope::step}) {
+        forms.push_back({average, {}, shard, nonfinite});
+        for (const RegularizerForm form : {RegularizerForm::mean, RegularizerForm::sum}) {
+          forms.push_back({average, {0.3, form}, shard, nonfinite});
+        }
       }
     }
   }
@@ -63,6 +66,7 @@ inline StepOutcome run_rank_step(const std::shared_ptr<ProcessGroup>& ranks, con
   config.loss_average = form.average;
   config.clip = ClipKind::none;
   config.shard = form.shard;
+  config.nonfinite = form.nonfinite;
   const QuadraticObjective objective(0.5, form.penalty.weight > 0);
   std::vector<ModelBatch> mine;
   for (auto i = static_cast<std::size_t>(ranks->rank()); i < micro_batches.size();

@@ -1,5 +1,6 @@
 #include "shine/train/train_step.h"
 
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,16 +15,18 @@ using Rows = std::vector<std::vector<std::int64_t>>;
 
 /// One step of the quadratic objective; no clipping, so that the gradient can be read.
 struct QuadraticStep {
-  explicit QuadraticStep(LossAverage average, PenaltyConfig penalty = {})
+  explicit QuadraticStep(LossAverage average, PenaltyConfig penalty = {},
+                         NonfiniteScope nonfinite = NonfiniteScope::micro_batch)
       : objective(0.5, penalty.weight > 0),
-        config(config_of(average)),
+        config(config_of(average, nonfinite)),
         optimizer(make_param_groups(objective.trained(), config), config),
         step(objective, optimizer, config, penalty) {}
 
-  static OptimizerConfig config_of(LossAverage average) {
+  static OptimizerConfig config_of(LossAverage average, NonfiniteScope nonfinite) {
     OptimizerConfig config;
     config.loss_average = average;
     config.clip = ClipKind::none;
+    config.nonfinite = nonfinite;
     return config;
   }
 
@@ -126,6 +129,78 @@ TEST_P(DroppedMicroBatches, AGradientThatIsNotFiniteSkipsTheStepAndLeavesNothing
   EXPECT_FALSE(next.skipped);
   EXPECT_EQ(next.loss, fresh.run({{{1, 2}}}).loss);
   EXPECT_EQ(step.objective.weight(), fresh.objective.weight());
+}
+
+const std::vector<PenaltyConfig>& penalties() {
+  static const std::vector<PenaltyConfig> all{{}, {0.3, RegularizerForm::mean}, {0.3, RegularizerForm::sum}};
+  return all;
+}
+
+TEST_P(DroppedMicroBatches, ByStepALossThatIsNotFiniteSkipsItAndLeavesNothingBehind) {
+  const Rows good{{1, 2}}, nan{{QuadraticObjective::kNaNLoss, 5}};
+  for (const PenaltyConfig& penalty : penalties()) {
+    QuadraticStep step(GetParam(), penalty, NonfiniteScope::step), fresh(GetParam(), penalty, NonfiniteScope::step);
+    for (const std::vector<Rows>& batches : std::vector<std::vector<Rows>>{{good, nan}, {nan, good, good}, {nan}}) {
+      const StepResult result = step.run(batches);
+      EXPECT_TRUE(result.skipped);
+      EXPECT_EQ(result.dropped, 1);
+      EXPECT_TRUE(std::isnan(result.loss));
+      EXPECT_EQ(step.objective.weight(), 0.5);
+      EXPECT_EQ(step.optimizer.steps(), 0);
+      for (const auto& [name, moment] : step.optimizer.state()) {
+        EXPECT_EQ(moment.abs().max().item<double>(), 0.0) << name;
+      }
+    }
+    const StepResult next = step.run({good, good});
+    EXPECT_FALSE(next.skipped);
+    EXPECT_EQ(next.loss, fresh.run({good, good}).loss);
+    EXPECT_EQ(step.objective.weight(), fresh.objective.weight());
+  }
+}
+
+TEST_P(DroppedMicroBatches, ByStepTheNumbersOfFiniteStepsAreTheSame) {
+  const std::vector<Rows> batches{{{1, 2, 3}}, {{-100}}, {{4}, {9}}};
+  for (const PenaltyConfig& penalty : penalties()) {
+    QuadraticStep by_batch(GetParam(), penalty), by_step(GetParam(), penalty, NonfiniteScope::step);
+    for (int i = 0; i < 3; ++i) {
+      const StepResult expected = by_batch.run(batches), found = by_step.run(batches);
+      EXPECT_EQ(found.loss, expected.loss);
+      EXPECT_EQ(found.penalty, expected.penalty);
+      EXPECT_EQ(found.labels, expected.labels);
+      EXPECT_EQ(found.dropped, 1);
+      EXPECT_EQ(found.micro_losses[0], expected.micro_losses[0]);
+      EXPECT_TRUE(std::isnan(found.micro_losses[1]));
+      EXPECT_EQ(by_step.objective.weight(), by_batch.objective.weight());
+    }
+  }
+}
+
+/// Numbers read on the host during a step of so many micro-batches.
+int host_reads(NonfiniteScope nonfinite, std::size_t micro_batches) {
+  ShineStep step(/*penalty=*/0.01, /*shard=*/false, single_process(), nonfinite);
+  Sample sample;
+  sample.context_ids = random_ids(5, 1);
+  sample.conversation_ids = random_ids(6, 2);
+  sample.labels = sample.conversation_ids;
+  const std::vector<ModelBatch> batches(micro_batches, make_model_batch({sample}, at::kCPU));
+  step.step.run(batches, 0.01);  // the first step looks at the processor too
+  static int reads;
+  reads = 0;
+  const auto handle = at::addThreadLocalCallback(
+      at::RecordFunctionCallback([](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
+        if (std::string_view(function.name()) == "aten::_local_scalar_dense") ++reads;
+        return nullptr;
+      }).scopes({at::RecordScope::FUNCTION}));
+  step.step.run(batches, 0.01);
+  at::removeCallback(handle);
+  return reads;
+}
+
+TEST(TrainStep, ByStepNoLossIsReadBetweenMicroBatches) {
+  const int by_batch = host_reads(NonfiniteScope::micro_batch, 4) - host_reads(NonfiniteScope::micro_batch, 1);
+  const int by_step = host_reads(NonfiniteScope::step, 4) - host_reads(NonfiniteScope::step, 1);
+  EXPECT_EQ(by_batch, 3) << "one in each more micro-batch";
+  EXPECT_EQ(by_step, 0);
 }
 
 TEST(TrainStep, PenaltyIsTheMeanOverSamplesOrThePublishedSum) {

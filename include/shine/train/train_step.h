@@ -19,7 +19,8 @@ struct StepResult {
   std::int64_t labels = 0;             ///< labelled tokens that counted
   std::int64_t tokens = 0;             ///< real tokens of all micro-batches
   std::int64_t dropped = 0;            ///< micro-batches without labels or with a loss that is not finite
-  bool skipped = false;                ///< nothing was updated: all dropped, or a gradient that is not finite
+  bool skipped = false;                ///< nothing was updated: all dropped, a gradient that is not finite, or,
+                                       ///< with `nonfinite: step`, a loss
   std::vector<double> tallies;         ///< what the ranks passed to `run`, summed
   double communication_seconds = 0.0;  ///< that this rank waited for the others
 };
@@ -38,6 +39,9 @@ struct PenaltyConfig {
 /// penalty they meet once more before the first, since loss and penalty have denominators of their own: how many
 /// labels and samples there are must be known before they are added up. Then a loss that is not finite makes all ranks
 /// do the step again without that micro-batch.
+///
+/// With `nonfinite: step` losses stay on the device until the last backward, and one that is not finite makes all ranks
+/// skip the step, which they learn from the sums that they exchange anyway.
 class TrainStep {
  public:
   TrainStep(const Objective& objective, AdamW& optimizer, const OptimizerConfig& config, const PenaltyConfig& penalty);
@@ -50,15 +54,19 @@ class TrainStep {
  private:
   struct Counts;
   struct Pass;
+  struct MicroValue;
   struct Weights {
     double loss = 1.0, penalty = 0.0;
   };
 
+  bool by_step() const { return config_.nonfinite == NonfiniteScope::step; }
   bool penalised() const { return penalty_.weight > 0; }
   Weights weights_of(const ModelBatch& batch, const Counts& planned) const;
   Counts plan(const std::vector<ModelBatch>& micro_batches, const std::vector<bool>& usable) const;
   Pass run_pass(const std::vector<ModelBatch>& micro_batches, std::vector<bool>& usable,
                 const std::function<std::vector<double>()>& tallies);
+  void read_values(Pass& pass, const std::vector<MicroValue>& values, const std::vector<ModelBatch>& micro_batches,
+                   const Counts& planned) const;
   void exchange(Pass& pass);
 
   const Objective& objective_;
