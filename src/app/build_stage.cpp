@@ -12,7 +12,9 @@
 #include "shine/data/qa_split.h"
 #include "shine/data/shifted_contexts.h"
 #include "shine/io/model_files.h"
+#include "shine/ops/decoder_sublayers.h"
 #include "shine/ops/linear_cross_entropy.h"
+#include "shine/tensor/device.h"
 #include "special_token_use.h"
 #include "stage_diagnostics.h"
 
@@ -250,8 +252,20 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
       batch * static_cast<double>(config.text.conversation_max_length) * static_cast<double>(model.vocab_size);
   const double head = 2 * 4.0 * std::min(logits, static_cast<double>(cross_entropy_chunk_values));
   // A snapshot holds weights and both moments.
-  return {static_cast<double>(frozen) * element, static_cast<double>(trained) * 16.0,
-          tokens * kept(layers, whole) * element + m2p + head,
+  // The CPU engine reads prepared copies of the layers: one in float32, two in bfloat16.
+  double projections = 0;
+  for (const ProjectionSpec& p : model.lora_spec().projections)
+    projections += layers * static_cast<double>(p.in * p.out);
+  const bool engine = pretrain && parse_device(config.run.device).is_cpu() &&
+                      sublayers_run(element == 2 ? at::kBFloat16 : at::kFloat, at::kCPU);
+  const double copies = engine ? projections * 4.0 : 0.0;  // 1 x 4 or 2 x 2 bytes a value
+  double activations = tokens * kept(layers, whole) * element;
+  if (config.model.activation_memory > 0) {
+    const double limit = static_cast<double>(config.model.activation_memory) * 1048576.0;
+    activations =
+        std::min(activations, std::max(limit, tokens * layers * 2 * hidden * element) + 2 * tokens * whole * element);
+  }
+  return {static_cast<double>(frozen) * element, copies, static_cast<double>(trained) * 16.0, activations + m2p + head,
           config.checkpoint.background ? static_cast<double>(trained) * 12.0 : 0.0};
 }
 

@@ -10,6 +10,7 @@ Stage build_stage(const Experiment& experiment);
 /// Bytes that a training run needs, estimated from sizes alone.
 struct MemoryEstimate {
   double frozen = 0;       ///< frozen weights
+  double copies = 0;       ///< of their layers, for the CPU engine
   double trained = 0;      ///< trained weights, gradients, moments
   double activations = 0;  ///< of one micro-batch at the maximum lengths
   double snapshot = 0;     ///< main memory, while a checkpoint is written in the background

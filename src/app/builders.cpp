@@ -9,6 +9,8 @@
 #include "shine/io/atomic_folder.h"
 #include "shine/io/safetensors.h"
 #include "shine/io/text_file.h"
+#include "shine/ops/decoder_sublayers.h"
+#include "shine/ops/fused.h"
 #include "shine/tensor/device.h"
 #include "shine/text/special_tokens.h"
 
@@ -19,6 +21,8 @@ DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device
   DecoderOptions options;
   options.device = device;
   options.recompute = config.model.recompute;
+  const std::int64_t passes = config.stage.name == StageName::backbone ? 1 : 2;  // of a micro-batch, alive together
+  options.activation_bytes = config.model.activation_memory * (std::int64_t{1} << 20) / passes;
   switch (config.model.dtype) {
     case WeightDtype::float32: options.dtype = at::kFloat; break;
     case WeightDtype::bfloat16: options.dtype = at::kBFloat16; break;
@@ -120,6 +124,8 @@ std::string mebibytes(double bytes) {
 Experiment build_language_model(const ExperimentConfig& config) {
   Experiment experiment;
   experiment.config = config;
+  set_fused_ops(config.ops.fused);
+  set_tf32(config.ops.tf32);
   experiment.device = parse_device(config.run.device);
   log_info(
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
@@ -128,6 +134,13 @@ Experiment build_language_model(const ExperimentConfig& config) {
   if (config.stage.name != StageName::backbone) add_task_tokens(*experiment.tokenizer);
   experiment.decoder = build_decoder(config, experiment.device);
   Decoder& decoder = *experiment.decoder;
+  const at::ScalarType dtype = decoder.options().dtype;
+  if (experiment.device.is_cpu() && dtype == at::kBFloat16 && !sublayers_run(dtype, experiment.device)) {
+    log_warning(
+        "bfloat16 without this processor's bf16 instructions (or with ops.fused=off) is slow: model.dtype=float32 is "
+        "faster");
+  }
+  if (config.stage.name != StageName::backbone) decoder.prepare();
   if (config.text.vocabulary == VocabularyUse::tokenizer) {
     decoder.set_softmax_size(std::min(decoder.config().vocab_size, experiment.tokenizer->size()));
   }
@@ -195,14 +208,15 @@ ExperimentDescription describe_experiment(const ExperimentConfig& config) {
   text += str("trained in all: ", trained, " parameters\n");
   check_positions(config, model, memory_tokens);
   const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained);
-  text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.trained),
+  text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.copies),
+              " prepared copies of their layers + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),
               " activations of one micro-batch at the maximum lengths = ",
-              mebibytes(memory.frozen + memory.trained + memory.activations));
+              mebibytes(memory.frozen + memory.copies + memory.trained + memory.activations));
   if (memory.snapshot > 0) {
     text += str("; ", mebibytes(memory.snapshot), " of main memory more while a checkpoint is written");
   }
-  return {text + "\n", memory.frozen + memory.trained + memory.activations, memory.snapshot};
+  return {text + "\n", memory.frozen + memory.copies + memory.trained + memory.activations, memory.snapshot};
 }
 
 void warn_about_memory(const ExperimentDescription& description, at::Device device, int processes) {

@@ -13,13 +13,27 @@ namespace shine {
 namespace {
 
 /// Groups and keys that may change between two parts of one run.
-constexpr std::array<std::string_view, 15> kFreeKeys{
-    "run.dir:",           "run.device:",      "run.threads:",      "run.max_steps:",          "run.max_minutes:",
-    "run.deterministic:", "run.check_every:", "run.rank_timeout:", "optimizer.shard:",        "logging.",
-    "checkpoint.",        "evaluation.",      "model.attention:",  "stage.allow_unfinished:", "model.recompute:"};
+constexpr std::array<std::string_view, 17> kFreeKeys{"run.dir:",
+                                                     "run.device:",
+                                                     "run.threads:",
+                                                     "run.max_steps:",
+                                                     "run.max_minutes:",
+                                                     "run.deterministic:",
+                                                     "run.check_every:",
+                                                     "run.rank_timeout:",
+                                                     "optimizer.shard:",
+                                                     "logging.",
+                                                     "checkpoint.",
+                                                     "evaluation.",
+                                                     "model.attention:",
+                                                     "stage.allow_unfinished:",
+                                                     "model.recompute:",
+                                                     "ops.",
+                                                     "model.activation_memory:"};
 
 /// Of those, what changes the last bits all the same.
-constexpr std::array<std::string_view, 3> kInexactKeys{"model.attention:", "model.recompute:", "optimizer.shard:"};
+constexpr std::array<std::string_view, 5> kInexactKeys{
+    "model.attention:", "model.recompute:", "model.activation_memory:", "optimizer.shard:", "ops."};
 
 bool is_free(const std::string& difference, bool deterministic) {
   const auto named = [&](std::string_view key) { return difference.starts_with(key); };

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Groups and keys that shape no answer.
-constexpr std::array<std::string_view, 16> kFreeKeys{"data.",
+constexpr std::array<std::string_view, 17> kFreeKeys{"data.",
                                                      "optimizer.",
                                                      "schedule.",
                                                      "checkpoint.",
@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 16> kFreeKeys{"data.",
                                                      "evaluation.at_start:",
                                                      "evaluation.diagnostics:",
                                                      "evaluation.decoding.cache:",
+                                                     "evaluation.decoding.cuda_graph:",
                                                      "evaluation.model:"};
 
 bool is_free(const std::string& difference) {

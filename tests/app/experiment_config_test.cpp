@@ -74,7 +74,7 @@ TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
   const std::string help = config_help<ExperimentConfig>();
   ExperimentConfig config;
   const FieldList list = fields_of(config);
-  EXPECT_EQ(list.groups.size(), 16U);
+  EXPECT_EQ(list.groups.size(), 17U);
   for (const FieldGroup& group : list.groups) EXPECT_NE(help.find(group.path + ": " + group.help), std::string::npos);
   for (const Field& field : list.fields) {
     EXPECT_GT(field.help.size(), 8U) << field.path;

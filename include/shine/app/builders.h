@@ -48,7 +48,8 @@ ExperimentDescription describe_experiment(const ExperimentConfig& config);
 
 /// What to lower where memory does not suffice, for error messages.
 inline constexpr const char* memory_cure =
-    "lower optimizer.batch_size, text.context_max_length or text.conversation_max_length, or set model.recompute=true, "
+    "lower optimizer.batch_size, text.context_max_length or text.conversation_max_length, or set "
+    "model.activation_memory, model.recompute=true, "
     "model.dtype=bfloat16 or checkpoint.background=false";
 
 /// Warns where the estimate is above what is free.

@@ -9,6 +9,7 @@
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/config/hypernetwork_config.h"
+#include "shine/config/ops_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
 
@@ -23,6 +24,7 @@ enum class ConfigUse { train, test };
 struct ExperimentConfig {
   RunConfig run;
   BackboneConfig model;
+  OpsConfig ops;
   TextConfig text;
   HypernetworkConfig hypernetwork;
   StageConfig stage;
@@ -39,6 +41,7 @@ struct ExperimentConfig {
   void visit(V& v) {
     v("run", run, "the run: folder, seed, device, length");
     v("model", model, "the frozen language model");
+    v("ops", ops, "forms of the operations");
     v("text", text, "tokenizer and lengths");
     v("hypernetwork", hypernetwork, "what turns a context into a LoRA");
     v("stage", stage, "training stage and its task");

@@ -29,6 +29,12 @@ bool is_method_name(std::string_view name);
 /// True for a name that can be part of a file's name: one without a slash.
 bool is_plain_name(std::string_view name);
 
+/// automatic: once a GPU has checked it (see ops.fused).
+enum class CudaGraph { automatic, on, off };
+constexpr std::array<std::string_view, 3> config_names(CudaGraph) {
+  return {"auto", "on", "off"};
+}
+
 /// How answers are written.
 struct DecodingConfig {
   int64_t max_new_tokens = 0;
@@ -38,6 +44,7 @@ struct DecodingConfig {
   double repetition_penalty = 1.0;
   std::vector<std::string> stop = {"<|im_end|>"};
   bool cache = true;
+  CudaGraph cuda_graph = CudaGraph::automatic;
 
   bool operator==(const DecodingConfig&) const = default;
 
@@ -51,6 +58,7 @@ struct DecodingConfig {
       above(0));
     v("stop", stop, "tokens that end an answer");
     v("cache", cache, "keep keys and values of earlier tokens; false computes all anew for each token (slow)");
+    v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it");
   }
 };
 

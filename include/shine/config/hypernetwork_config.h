@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "shine/config/constraint.h"
+#include "shine/config/weight_dtype.h"
 
 namespace shine {
 
@@ -64,6 +65,7 @@ struct HypernetworkConfig {
   double generated_scale = 0.001;
   LoraMethod method = LoraMethod::rl;
   double memory_init_std = 0.0;
+  WeightDtype dtype = WeightDtype::automatic;
   M2pConfig m2p;
 
   bool operator==(const HypernetworkConfig&) const = default;
@@ -77,6 +79,7 @@ struct HypernetworkConfig {
     v("method", method, "how the generated vector is cut into A and B");
     v("memory_init_std", memory_init_std, "standard deviation of the initial memory embeddings; 0 = zeros",
       at_least(0));
+    v("dtype", dtype, "type of the operands of the network's matrix products; auto = that of the backbone's weights");
     v("m2p", m2p, "memory-to-parameter network");
   }
 };

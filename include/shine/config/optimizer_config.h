@@ -26,6 +26,13 @@ constexpr std::array<std::string_view, 2> config_names(LossAverage) {
   return {"tokens", "micro_batch"};
 }
 
+/// What a loss that is not finite takes with it: its micro-batch, or the whole step. With `step` no number leaves the
+/// device before the step's end.
+enum class NonfiniteScope { micro_batch, step };
+constexpr std::array<std::string_view, 2> config_names(NonfiniteScope) {
+  return {"micro_batch", "step"};
+}
+
 enum class ScheduleKind { linear, cosine };
 constexpr std::array<std::string_view, 2> config_names(ScheduleKind) {
   return {"linear", "cosine"};
@@ -42,6 +49,7 @@ struct OptimizerConfig {
   ClipKind clip = ClipKind::global;
   double clip_norm = 1.0;
   LossAverage loss_average = LossAverage::tokens;
+  NonfiniteScope nonfinite = NonfiniteScope::micro_batch;
   int64_t batch_size = 1;
   int64_t accumulation = 4;
   bool shard = false;
@@ -59,6 +67,8 @@ struct OptimizerConfig {
     v("clip", clip, "gradient clipping: one norm for all, one per parameter group (published), or none");
     v("clip_norm", clip_norm, "largest gradient norm", above(0));
     v("loss_average", loss_average, "mean over the step's labelled tokens, or of micro-batch means (published)");
+    v("nonfinite", nonfinite,
+      "a loss that is not finite drops its micro-batch, or the whole step: then no loss is read before the step's end");
     v("batch_size", batch_size, "groups of texts in one micro-batch", at_least(1));
     v("accumulation", accumulation, "micro-batches in one optimizer step, all ranks together", at_least(1));
     v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)");

@@ -7,17 +7,12 @@
 
 #include "shine/common/logging.h"
 #include "shine/config/constraint.h"
+#include "shine/config/weight_dtype.h"
 
 namespace shine {
 
 constexpr std::array<std::string_view, 4> config_names(LogLevel) {
   return {"debug", "info", "warning", "error"};
-}
-
-/// Type of the frozen weights in memory; automatic keeps the file's.
-enum class WeightDtype { float32, bfloat16, automatic };
-constexpr std::array<std::string_view, 3> config_names(WeightDtype) {
-  return {"float32", "bfloat16", "auto"};
 }
 
 /// How attention sees a batch of rows of different lengths.
@@ -78,6 +73,7 @@ struct BackboneConfig {
   WeightDtype dtype = WeightDtype::float32;
   AttentionForm attention = AttentionForm::automatic;
   bool recompute = false;
+  std::int64_t activation_memory = 0;
   double init_gain = 0.7;
 
   bool operator==(const BackboneConfig&) const = default;
@@ -89,6 +85,9 @@ struct BackboneConfig {
     v("dtype", dtype, "type of the backbone's weights; auto = the file's");
     v("attention", attention, "attention over rows of different lengths");
     v("recompute", recompute, "activation checkpointing: less memory, one more forward pass");
+    v("activation_memory", activation_memory,
+      "MiB that the layers may keep of a micro-batch for its backward, 0 = no limit; the rest is computed again",
+      at_least(0));
     v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0));
   }
 };
