@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "command_line.h"
+#include "fused_option.h"
 #include "shine/app/parity.h"
 #include "shine/app/rank.h"
 #include "shine/common/process_label.h"
@@ -61,6 +62,7 @@ int main(int argc, char** argv) {
                  "float32, or bfloat16 with tolerances 4e-2 (states, logits), 2e-2 (losses), 2e-1 (gradients, norms), "
                  "1e-1 (trained tensors) and without greedy decoding")
       ->capture_default_str();
+  shine::add_fused_option(app);
   app.add_option("--threads", arguments.threads, "CPU threads; 0 = as the system gives");
   app.add_flag("--shard", arguments.options.shard, "each rank keeps its share of the moments alone (optimizer.shard)");
   app.add_flag("--quiet", arguments.quiet, "print only what fails, and a line for each folder");

@@ -6,13 +6,16 @@
 
 namespace shine::test {
 
+/// Where the tests were built, or where $SHINE_SOURCE_DIR and $SHINE_BIN_DIR say that they have been moved to.
 inline std::filesystem::path source_dir() {
+  if (const char* moved = std::getenv("SHINE_SOURCE_DIR")) return moved;
   return SHINE_SOURCE_DIR;
 }
 inline std::filesystem::path golden_dir() {
   return source_dir() / "tests" / "golden";
 }
 inline std::filesystem::path bin_dir() {
+  if (const char* moved = std::getenv("SHINE_BIN_DIR")) return moved;
   return SHINE_BIN_DIR;
 }
 

@@ -2,14 +2,17 @@
 #include <nlohmann/json.hpp>
 
 #include "../command_line.h"
+#include "../fused_option.h"
 #include "bench_size.h"
 #include "machine.h"
 #include "shine/common/str.h"
 #include "shine/io/text_file.h"
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
+#include "step_plan.h"
 #include "step_report.h"
 #include "step_subject.h"
+#include "step_trace.h"
 
 namespace {
 
@@ -52,8 +55,9 @@ std::vector<StepMeasurement> run_timed(const StepSubject& subject, AdamW& optimi
     StepMeasurement measurement = describe(subject, batches);
     const double start = now(subject.device);
     objective.begin_step();
-    step.run(batches, kLearningRate);
+    const StepResult result = step.run(batches, kLearningRate);
     clock.end_of(Part::optimizer);
+    clock.move(result.communication_seconds, Part::optimizer, Part::communication);
     measurement.seconds = now(subject.device) - start;
     measurement.parts = clock.seconds();
     measured.push_back(measurement);
@@ -63,14 +67,13 @@ std::vector<StepMeasurement> run_timed(const StepSubject& subject, AdamW& optimi
 
 void measure(const StepSubject& subject, StepReport& report) {
   const StepOptions& options = report.options;
-  const PeakMemory memory(subject.device);
-  report.loaded_bytes = memory.bytes_at_start();
+  report.loaded_bytes = subject.memory->bytes_at_start();
   const ShineObjective objective(*subject.hypernetwork, /*with_penalty=*/false);
   AdamW optimizer(make_param_groups(objective.trained(), subject.config), subject.config);
   TrainStep step(objective, optimizer, subject.config, {});
   run_steps(subject, step, options, options.warmup);
   report.steps = run_steps(subject, step, options, options.steps);
-  report.peak_bytes = memory.bytes_above_start();
+  report.peak_bytes = subject.memory->bytes_above_start();
   report.timed = run_timed(subject, optimizer, options);
   if (options.ops > 0) {
     const OpProfile profile;
@@ -78,6 +81,11 @@ void measure(const StepSubject& subject, StepReport& report) {
       report.profiled_seconds += each.seconds;
     }
     report.ops = profile.costs();
+  }
+  if (!options.trace.empty()) {
+    StepTrace trace(subject.device);
+    run_steps(subject, step, options, /*count=*/1);
+    trace.save(options.trace);
   }
   report.product_rate = measure_product_rate(subject.decoder.options().dtype, subject.device);
 }
@@ -87,12 +95,13 @@ StepReport run_benchmark(const StepOptions& options) {
   report.options = options;
   report.load_before = load_average();
   report.threads = set_threads(options.threads);
-  const StepSubject subject(find_size(options.size),
-                            {options.dtype, parse_device(options.device), options.recompute, options.seed});
+  const StepSubject subject(choose_size(options.size),
+                            {options.dtype, parse_device(options.device), options.recompute, options.seed,
+                             options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
   report.size = subject.size;
   report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
   report.frozen = subject.decoder.parameters().numel();
-  for (const NamedTensor& named : subject.hypernetwork->trained()) report.trained += named.tensor.numel();
+  report.trained = count_trained(*subject.hypernetwork);
   measure(subject, report);
   report.load_after = load_average();
   return report;
@@ -104,11 +113,12 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Measures one optimizer step: tokens/s, time of each part, peak memory, share of the floor, operations."};
   StepOptions options;
-  app.add_option("--size", options.size, str("model and batches: ", join(size_names(), ", ")))->capture_default_str();
+  add_size_options(app, options.size, /*conversations=*/true);
   app.add_option("--dtype", options.dtype, "dtype of the frozen weights")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  add_fused_option(app);
   app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
   app.add_option("--steps", options.steps, "steps measured, each on batches of its own; the median counts")
       ->check(CLI::Range(1, 10000))
@@ -119,8 +129,19 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
+  app.add_option("--activation-memory", options.activation_mebibytes,
+                 "MiB that the layers may keep for the backward, as model.activation_memory; 0 = no limit")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--trace", options.trace, "write a Chrome trace of one more step to this file");
   app.add_option("--json", options.json, "also write the numbers to this file");
+  app.add_option("--plan", options.plan,
+                 "write the shapes and the lengths of every step to this file, and measure nothing");
   return run_command_line("bench_step", app, argc, argv, [&] {
+    if (!options.plan.empty()) {
+      write_file_atomically(options.plan, step_plan(choose_size(options.size), options).dump() + "\n");
+      return 0;
+    }
     const StepReport report = run_benchmark(options);
     print_report(report);
     if (!options.json.empty()) write_file_atomically(options.json, to_json(report).dump(2) + "\n");

@@ -8,8 +8,9 @@
 namespace shine::bench {
 
 /// Floating-point operations of the matrix products that a training step cannot do without, forward and backward:
-/// no gradient of frozen weights, the unmasked half of causal attention, the head at labelled positions, no
-/// recomputation. One multiply-add is 2.
+/// no gradient of frozen weights, the unmasked half of causal attention, the head at labelled positions, of the last
+/// layer only keys and values for all tokens and the rest for those that are read (memory tokens, labelled positions),
+/// no recomputation. One multiply-add is 2.
 struct ModelFlops {
   double backbone = 0.0;   ///< frozen projections, both passes, memory tokens included
   double lora = 0.0;       ///< Meta-LoRA and generated LoRA
@@ -24,5 +25,9 @@ struct ModelFlops {
 /// @param config  of the kind transformer without couple layers, resolved (see resolve_m2p_config)
 ModelFlops count_flops(const DecoderConfig& decoder, const HypernetworkConfig& config, const M2pShape& shape,
                        const ModelBatch& batch);
+
+/// The same of generating LoRAs for `contexts`: forward only.
+ModelFlops count_generation_flops(const DecoderConfig& decoder, const HypernetworkConfig& config, const M2pShape& shape,
+                                  const RowLayout& contexts);
 
 }  // namespace shine::bench

@@ -18,7 +18,8 @@ std::string_view name_of(Part part) {
                                                        "slicing_backward",
                                                        "m2p_backward",
                                                        "memory_pass_backward",
-                                                       "optimizer"};
+                                                       "optimizer",
+                                                       "communication"};
   return names[static_cast<std::size_t>(part)];
 }
 
@@ -31,6 +32,11 @@ void PartClock::end_of(Part part) {
   const double time = now(device_);
   seconds_[static_cast<std::size_t>(part)] += time - last_;
   last_ = time;
+}
+
+void PartClock::move(double seconds, Part from, Part to) {
+  seconds_[static_cast<std::size_t>(from)] -= seconds;
+  seconds_[static_cast<std::size_t>(to)] += seconds;
 }
 
 TimedObjective::TimedObjective(const Hypernetwork& hypernetwork, PartClock& clock)
@@ -67,10 +73,10 @@ ObjectiveValue TimedObjective::forward(const ModelBatch& batch) const {
   backward_ends(tree.layers[0][Projection::q].a, Part::conversation_backward);
   clock_.end_of(Part::slicing);
   const Decoder& decoder = hypernetwork_.decoder();
-  const at::Tensor hidden = decoder.forward(batch.conversations, &tree);
+  const at::Tensor hidden = decoder.forward_at(batch.conversations, &tree, batch.labelled.positions);
   backward_ends(hidden, Part::head_backward);
   clock_.end_of(Part::conversation);
-  ObjectiveValue value{decoder.losses(hidden, batch.labelled).sum(), {}};
+  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets).sum(), {}};
   clock_.end_of(Part::head);
   return value;
 }

@@ -19,9 +19,10 @@ enum class Part {
   slicing_backward,
   m2p_backward,
   memory_pass_backward,
-  optimizer
+  optimizer,
+  communication
 };
-inline constexpr std::size_t kParts = 11;
+inline constexpr std::size_t kParts = 12;
 
 /// "memory_pass", ..
 std::string_view name_of(Part part);
@@ -36,6 +37,9 @@ class PartClock {
 
   void start();
   void end_of(Part part);
+
+  /// What was counted with `from` belongs to `to`.
+  void move(double seconds, Part from, Part to);
   const PartSeconds& seconds() const { return seconds_; }
 
  private:

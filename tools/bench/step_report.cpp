@@ -4,6 +4,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "shine/common/str.h"
+#include "shine/config/enum_names.h"
+#include "shine/ops/fused.h"
+
 namespace shine::bench {
 namespace {
 
@@ -11,6 +15,10 @@ constexpr double kMebi = 1 << 20, kGiga = 1e9, kMilli = 1e-3;
 
 double ms(double seconds) {
   return seconds / kMilli;
+}
+
+std::string length_text(LengthRange range) {
+  return range.shortest == range.longest ? str(range.longest) : str(range.shortest, " to ", range.longest);
 }
 
 void print_setting(const StepReport& report) {
@@ -22,10 +30,11 @@ void print_setting(const StepReport& report) {
       static_cast<long long>(size.hypernetwork.meta_lora_rank), static_cast<long long>(report.memory_tokens),
       static_cast<double>(report.frozen) * 1e-6, static_cast<double>(report.trained) * 1e-6);
   std::printf(
-      "contexts and conversations of %lld to %lld tokens, batch %lld x accumulation %lld, %s on %s, %d threads%s\n",
-      static_cast<long long>(size.shortest), static_cast<long long>(size.longest), static_cast<long long>(size.batch),
+      "contexts of %s tokens, conversations of %s, batch %lld x accumulation %lld, %s on %s, %d threads, "
+      "fused operations %s%s\n",
+      length_text(size.contexts).c_str(), length_text(size.conversations).c_str(), static_cast<long long>(size.batch),
       static_cast<long long>(size.accumulation), report.options.dtype.c_str(), report.options.device.c_str(),
-      report.threads, report.options.recompute ? ", recomputation" : "");
+      report.threads, std::string(enum_name(fused_ops())).c_str(), report.options.recompute ? ", recomputation" : "");
   std::printf("system load %.2f before, %.2f after (this program included)\n\n", report.load_before, report.load_after);
 }
 
@@ -45,9 +54,11 @@ void print_rate(const StepReport& report, const StepMeasurement& step) {
   std::printf("%-34s %10.4f   (backbone %.0f %%, LoRA %.0f %%, attention %.0f %%, M2P %.0f %%, head %.0f %%)\n",
               "GFLOP per token", total / tokens / kGiga, share(step.flops.backbone), share(step.flops.lora),
               share(step.flops.attention), share(step.flops.m2p), share(step.flops.head));
-  std::printf("%-34s %10.0f   (1024 x 1024 x 1024, %s)\n", "matrix product, GFLOP/s", report.product_rate / kGiga,
-              report.options.dtype.c_str());
-  std::printf("%-34s %10.0f\n", "floor, tokens/s", report.product_rate / (total / tokens));
+  const ProductRate& rate = report.product_rate;
+  std::printf("%-34s %10.3f\n", "TFLOP/s", total / step.seconds * 1e-12);
+  std::printf("%-34s %10.3f   (three sides of %lld, %s)\n", "matrix product, TFLOP/s", rate.flops_per_second * 1e-12,
+              static_cast<long long>(rate.side), report.options.dtype.c_str());
+  std::printf("%-34s %10.0f\n", "floor, tokens/s", rate.flops_per_second / (total / tokens));
   std::printf("%-34s %9.1f%%\n", "share of the floor", 100 * report.floor_share(step));
   std::printf("%-34s %10.1f   (above %.1f when the model was loaded)\n\n", "peak memory, MiB",
               static_cast<double>(report.peak_bytes) / kMebi, static_cast<double>(report.loaded_bytes) / kMebi);
@@ -100,23 +111,26 @@ void print_report(const StepReport& report) {
 nlohmann::ordered_json to_json(const StepReport& report) {
   const StepMeasurement& step = median_step(report.steps);
   const StepMeasurement& timed = median_step(report.timed);
-  nlohmann::ordered_json json{{"size", report.options.size},
+  nlohmann::ordered_json json{{"size", report.size.name},
                               {"dtype", report.options.dtype},
                               {"device", report.options.device},
                               {"threads", report.threads},
                               {"recompute", report.options.recompute},
+                              {"activation_memory", report.options.activation_mebibytes},
+                              {"fused", enum_name(fused_ops())},
                               {"seed", report.options.seed},
                               {"tokens_per_second", step.tokens_per_second()},
                               {"peak_memory_bytes", report.peak_bytes},
                               {"loaded_memory_bytes", report.loaded_bytes},
                               {"seconds_per_step", step.seconds},
                               {"flops_per_token", step.flops.total() / static_cast<double>(step.tokens())},
-                              {"product_flops_per_second", report.product_rate},
+                              {"flops_per_second", step.flops.total() / step.seconds},
+                              {"product_flops_per_second", report.product_rate.flops_per_second},
                               {"floor_share", report.floor_share(step)},
                               {"load_before", report.load_before},
                               {"load_after", report.load_after}};
   for (std::size_t i = 0; i < kParts; ++i) {
-    json["parts_ms"][std::string(name_of(static_cast<Part>(i)))] = ms(timed.parts[i]);
+    json["parts"][std::string(name_of(static_cast<Part>(i)))] = ms(timed.parts[i]);
   }
   for (const StepMeasurement& each : report.steps) {
     json["steps"].push_back({{"seconds", each.seconds},

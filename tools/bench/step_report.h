@@ -4,19 +4,22 @@
 #include <string>
 #include <vector>
 
-#include "bench_size.h"
+#include "machine.h"
 #include "model_flops.h"
 #include "op_profile.h"
+#include "size_options.h"
 #include "step_parts.h"
 
 namespace shine::bench {
 
 /// What the program was asked for.
 struct StepOptions {
-  std::string size = "cpu-small", dtype = "float32", device = "cpu", json;
+  SizeOptions size;
+  std::string dtype = "float32", device = "cpu", json, plan, trace;
   int threads = 0, steps = 9, warmup = 3, ops = 20;
   std::uint64_t seed = 1;
   bool recompute = false;
+  std::int64_t activation_mebibytes = 0;  ///< of two passes together, 0: no limit
 };
 
 /// One optimizer step.
@@ -40,12 +43,14 @@ struct StepReport {
   std::vector<StepMeasurement> timed;  ///< the same batches again, with the parts timed
   std::vector<OpCost> ops;             ///< over as many steps again
   double profiled_seconds = 0.0;
-  double product_rate = 0.0;  ///< FLOP/s
+  ProductRate product_rate;
   std::size_t loaded_bytes = 0, peak_bytes = 0;
   double load_before = 0.0, load_after = 0.0;
 
   /// Share of the time that the products alone would take at product_rate.
-  double floor_share(const StepMeasurement& step) const { return step.flops.total() / product_rate / step.seconds; }
+  double floor_share(const StepMeasurement& step) const {
+    return step.flops.total() / product_rate.flops_per_second / step.seconds;
+  }
 };
 
 /// The step whose time per token is the median (the faster of two middle ones).

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "bench_size.h"
+#include "random_weights.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/models/shine/hypernetwork.h"
+#include "shine/tensor/peak_memory.h"
 
 namespace shine::bench {
 
@@ -16,6 +19,7 @@ struct SubjectOptions {
   at::Device device = at::kCPU;
   bool recompute = false;
   std::uint64_t seed = 1;
+  std::int64_t activation_bytes = 0;  ///< see DecoderOptions
 };
 
 /// A model of random weights; the objective may be the trainer's or a timed one.
@@ -26,14 +30,26 @@ struct StepSubject {
         decoder(size.decoder, {.dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
                                .device = device,
                                .attention = device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded,
-                               .recompute = options.recompute}) {
-    initialise_decoder(decoder, /*gain=*/0.7, options.seed);
+                               .recompute = options.recompute,
+                               .activation_bytes = options.activation_bytes}) {
+    constexpr double gain = 0.7;
+    if (size.weights_on_device) {
+      draw_on_device(decoder, gain, options.seed);
+    } else {
+      initialise_decoder(decoder, gain, options.seed);
+    }
     hypernetwork = std::make_unique<Hypernetwork>(
         decoder, HypernetworkOptions{.config = size.hypernetwork, .recompute = options.recompute});
-    hypernetwork->initialise(options.seed);
+    if (size.weights_on_device) {
+      draw_on_device(*hypernetwork);
+    } else {
+      hypernetwork->initialise(options.seed);
+    }
     size.hypernetwork.m2p = resolve_m2p_config(size.hypernetwork.m2p, hypernetwork->shape());
     config.batch_size = size.batch;
     config.accumulation = size.accumulation;
+    memory.emplace(device);
+    decoder.prepare();
   }
 
   BenchSize size;
@@ -41,6 +57,7 @@ struct StepSubject {
   Decoder decoder;
   std::unique_ptr<Hypernetwork> hypernetwork;
   OptimizerConfig config;
+  std::optional<PeakMemory> memory;  ///< from the loaded weights on, before what the decoder prepares of them
 };
 
 }  // namespace shine::bench
