@@ -57,7 +57,8 @@ void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora>
               " tokens");
 }
 
-/// The node of one sub-layer's call. `Call` has a sub-layer of T (`sublayer`), and forward and backward over it.
+/// The node of one sub-layer's call. `Call` has a sub-layer of T (`sublayer`), and forward, keep (the same without y)
+/// and backward over it.
 template <class Call>
 class SublayerNode : public torch::autograd::Node {
  public:
@@ -78,7 +79,7 @@ class SublayerNode : public torch::autograd::Node {
     const at::Tensor x = x_.unpack().detach();
     if (!kept_) {
       kept_.emplace();
-      call_->forward(x, *kept_);
+      call_->keep(x, *kept_);
     }
     auto found = call_->backward(gradients[0].contiguous(), x, *kept_, should_compute_output(0));
     if (keep_ == Keep::input) kept_.reset();
@@ -114,6 +115,7 @@ struct MlpCall {
   static constexpr const char* name = "MlpSublayer";
 
   at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, spans, &kept); }
+  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, spans, kept); }
   auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) {
     return sublayer.backward(dy, x, kept, spans, need_x);
   }
@@ -130,6 +132,7 @@ struct AttentionCall {
   static constexpr const char* name = "AttentionSublayer";
 
   at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, *batch, chosen.get(), kept); }
+  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, *batch, chosen.get(), kept); }
   auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) {
     return sublayer.backward(dy, x, kept, *batch, chosen.get(), need_x);
   }

@@ -2,18 +2,15 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "shine/common/error.h"
+#include "shine/ops/lora_linear_group.h"
 
 namespace shine {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-using Spans = std::vector<std::int64_t>;
 /// autograd::Function takes a tensor that may be absent in this form only.
 using OptionalTensor = std::optional<at::Tensor>;
 
@@ -44,71 +41,6 @@ void check_lora_linear(const LoraLinearInput& in) {
 }
 
 namespace {
-
-class LoraLinear : public torch::autograd::Function<LoraLinear> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const OptionalTensor& bias, const at::Tensor& a, const at::Tensor& b,
-                            const OptionalTensor& c, const Spans& spans) {
-    const auto type = x.scalar_type();
-    const at::Tensor cast_a = a.to(type), cast_b = b.to(type);
-    const at::Tensor y = at::linear(x, weight, bias);
-    const at::Tensor down = at::empty({x.size(0), a.size(2)}, x.options());  // (N, r) = x A
-    for (std::int64_t i = 0; i < a.size(0); ++i) {
-      const auto [start, length] = span(spans, i);
-      if (length == 0) continue;
-      at::Tensor part = down.narrow(0, start, length);
-      at::mm_out(part, x.narrow(0, start, length), cast_a[i]);
-      at::Tensor out = y.narrow(0, start, length);
-      out.addmm_(part, cast_b[i]);
-      if (c) out.add_((*c)[i].to(type));
-    }
-    context->save_for_backward({x, weight, cast_a, cast_b, down});
-    context->saved_data["spans"] = spans;
-    context->saved_data["has_bias"] = bias.has_value();
-    context->saved_data["has_c"] = c.has_value();
-    context->saved_data["lora_type"] = static_cast<std::int64_t>(a.scalar_type());
-    return y;
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3], &down = saved[4];
-    const Spans spans = context->saved_data["spans"].toIntVector();
-    const auto lora_type = static_cast<at::ScalarType>(context->saved_data["lora_type"].toInt());
-    const at::Tensor dy = gradients[0].contiguous();
-    // Edges count the tensors that were given: x, W, bias if any, A, B, C if any.
-    const std::size_t first = context->saved_data["has_bias"].toBool() ? 3 : 2;
-    const bool need_x = context->needs_input_grad(0), need_a = context->needs_input_grad(first),
-               need_b = context->needs_input_grad(first + 1),
-               need_c = context->saved_data["has_c"].toBool() && context->needs_input_grad(first + 2);
-    at::Tensor dx, da, db, dc;
-    if (need_x) dx = dy.mm(weight);
-    if (need_a) da = at::zeros(a.sizes(), a.options());
-    if (need_b) db = at::zeros(b.sizes(), b.options());
-    if (need_c) dc = at::zeros({a.size(0), weight.size(0)}, x.options());
-    for (std::int64_t i = 0; i < a.size(0); ++i) {
-      const auto [start, length] = span(spans, i);
-      if (length == 0) continue;
-      const at::Tensor dy_part = dy.narrow(0, start, length);
-      if (need_x || need_a) {
-        const at::Tensor up = dy_part.mm(b[i].t());  // (n, r) = dY B^T
-        if (need_x) dx.narrow(0, start, length).addmm_(up, a[i].t());
-        if (need_a) da[i].copy_(x.narrow(0, start, length).t().mm(up));
-      }
-      if (need_b) db[i].copy_(down.narrow(0, start, length).t().mm(dy_part));
-      if (need_c) dc[i].copy_(dy_part.sum(0));
-    }
-    const auto cast = [lora_type](const at::Tensor& t) { return t.defined() ? t.to(lora_type) : t; };
-    return {dx, at::Tensor(), at::Tensor(), cast(da), cast(db), cast(dc), at::Tensor()};
-  }
-
- private:
-  static std::pair<std::int64_t, std::int64_t> span(const Spans& spans, std::int64_t adapter) {
-    const auto i = static_cast<std::size_t>(adapter);
-    return {spans[i], spans[i + 1] - spans[i]};
-  }
-};
 
 /// In inference mode: consecutive adapters that serve equally many tokens are one batched product.
 at::Tensor infer(const LoraLinearInput& in) {
@@ -143,7 +75,8 @@ at::Tensor infer(const LoraLinearInput& in) {
 at::Tensor lora_linear(const LoraLinearInput& in) {
   check_lora_linear(in);
   if (c10::InferenceMode::is_enabled()) return infer(in);
-  return LoraLinear::apply(in.x, in.weight, if_defined(in.bias), in.a, in.b, if_defined(in.c), in.spans);
+  return lora_linear_group({in.x, {{in.weight, in.bias, in.a, in.b, in.c}}, in.spans, {}}, AdapterProducts::per_adapter)
+      .front();
 }
 
 at::Tensor lora_linear_plain(const LoraLinearInput& in) {

@@ -160,6 +160,7 @@ class LoraLinearGroup : public torch::autograd::Function<LoraLinearGroup> {
         return dc.to(saved.lora_type);
       });
     }
+    if (!dx.defined() && !saved.wants(context, kA)) return results;
     const at::Tensor da = at::zeros(saved.a.sizes(), saved.a.options());
     for_groups(saved.groups, [&](std::int64_t group, std::int64_t start, std::int64_t length) {
       const at::Tensor part = up.narrow(0, start, length);
@@ -205,6 +206,13 @@ class LoraLinearGroup : public torch::autograd::Function<LoraLinearGroup> {
         first_columns.push_back(column);
         column += b(m).size(1);
       }
+    }
+    /// Whether any map's operand wants a gradient.
+    bool wants(AutogradContext* context, std::size_t operand) const {
+      for (std::size_t i = operand; i < places.size(); i += kOperands) {
+        if (places[i] >= 0 && context->needs_input_grad(static_cast<std::size_t>(places[i]))) return true;
+      }
+      return false;
     }
     const at::Tensor& b(std::size_t map) const { return tensors[3 + map]; }
     const at::Tensor& weight(std::size_t map) const { return tensors[3 + maps + map]; }

@@ -15,6 +15,7 @@
 #include "bench_size.h"
 #include "decode_floor.h"
 #include "machine.h"
+#include "median.h"
 #include "op_profile.h"
 #include "random_weights.h"
 #include "shine/common/random.h"
@@ -163,11 +164,6 @@ class Subject {
   double copy_rate_ = 0.0;  ///< bytes/s
   std::optional<PeakMemory> memory_;
 };
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 /// One session, so that a CUDA graph is recorded before the clock runs; always prompts that it has not seen.
 Json measure(const Options& options, Subject& subject, std::int64_t rows) {

@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "../command_line.h"
-#include "../fused_option.h"
 #include "machine.h"
 #include "model_flops.h"
+#include "run_options.h"
 #include "shine/common/str.h"
 #include "shine/io/text_file.h"
 #include "shine/tensor/device.h"
@@ -23,11 +23,9 @@ namespace {
 using namespace shine;
 using namespace shine::bench;
 
-struct Options {
+struct Options : RunOptions {
   SizeOptions size;
-  std::string dtype = "float32", device = "cpu", json, trace;
-  int threads = 0, repeats = 9, warmup = 2;
-  std::uint64_t seed = 1;
+  int repeats = 9;
 };
 
 constexpr std::array<const char*, 3> kPartNames{"memory_pass", "m2p", "slicing"};
@@ -145,20 +143,12 @@ nlohmann::ordered_json to_json(const Options& options, const StepSubject& subjec
 int main(int argc, char** argv) {
   CLI::App app{"Measures context -> LoRA without gradients: tokens/s, time of each part, share of the floor, memory."};
   Options options;
+  options.warmup = 2;
   add_size_options(app, options.size, /*conversations=*/false);
-  app.add_option("--dtype", options.dtype, "dtype of the frozen weights")
-      ->check(CLI::IsMember({"float32", "bfloat16"}))
-      ->capture_default_str();
-  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  add_fused_option(app);
-  app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
+  add_run_options(app, options, "batches");
   app.add_option("--repeats", options.repeats, "batches measured; the median counts")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
-  app.add_option("--warmup", options.warmup, "batches before them")->check(CLI::Range(0, 1000))->capture_default_str();
-  app.add_option("--seed", options.seed, "of weights, lengths and tokens")->capture_default_str();
-  app.add_option("--trace", options.trace, "write a Chrome trace of one more batch to this file");
-  app.add_option("--json", options.json, "also write the numbers to this file");
   return run_command_line("bench_generate_lora", app, argc, argv, [&] {
     set_threads(options.threads);
     const StepSubject subject(choose_size(options.size),

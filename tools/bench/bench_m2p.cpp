@@ -10,6 +10,7 @@
 
 #include "../command_line.h"
 #include "machine.h"
+#include "median.h"
 #include "shine/models/shine/memory_to_params.h"
 #include "shine/ops/fused.h"
 
@@ -68,11 +69,6 @@ void run_once(const Options& options, Form& form) {
   form.processor.push_back(processor_seconds() - processor_start);
 }
 
-double median_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 void print(const Options& options, std::vector<Form>& forms) {
   const double rows = static_cast<double>(options.batch * options.layers * options.tokens);
   const double width = static_cast<double>(options.width);
@@ -85,7 +81,7 @@ void print(const Options& options, std::vector<Form>& forms) {
     const double forward = *std::min_element(form.forward.begin(), form.forward.end());
     const double backward = *std::min_element(form.backward.begin(), form.backward.end());
     std::printf("%-16s forward %7.2f (%7.2f) ms  backward %7.2f (%7.2f) ms  %5.0f GFLOP/s  processor %7.2f ms\n",
-                form.name, 1e3 * forward, 1e3 * median_of(form.forward), 1e3 * backward, 1e3 * median_of(form.backward),
+                form.name, 1e3 * forward, 1e3 * median(form.forward), 1e3 * backward, 1e3 * median(form.backward),
                 3 * flops / (forward + backward) / 1e9,
                 1e3 * *std::min_element(form.processor.begin(), form.processor.end()));
   }

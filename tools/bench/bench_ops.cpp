@@ -11,6 +11,7 @@
 
 #include "../command_line.h"
 #include "machine.h"
+#include "median.h"
 #include "ops/cpu/attention_engine.h"
 #include "ops/cpu/block_product.h"
 #include "shine/ops/linear_cross_entropy.h"
@@ -50,10 +51,6 @@ std::pair<double, double> time_pair(const Work& ours, const Work& theirs, const 
     first.push_back(seconds(ours, times));
     second.push_back(seconds(theirs, times));
   }
-  const auto median = [](std::vector<double>& all) {
-    std::ranges::sort(all);
-    return all[all.size() / 2];
-  };
   return {median(first), median(second)};
 }
 

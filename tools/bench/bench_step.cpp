@@ -2,7 +2,6 @@
 #include <nlohmann/json.hpp>
 
 #include "../command_line.h"
-#include "../fused_option.h"
 #include "bench_size.h"
 #include "machine.h"
 #include "shine/common/str.h"
@@ -114,17 +113,10 @@ int main(int argc, char** argv) {
       "Measures one optimizer step: tokens/s, time of each part, peak memory, share of the floor, operations."};
   StepOptions options;
   add_size_options(app, options.size, /*conversations=*/true);
-  app.add_option("--dtype", options.dtype, "dtype of the frozen weights")
-      ->check(CLI::IsMember({"float32", "bfloat16"}))
-      ->capture_default_str();
-  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  add_fused_option(app);
-  app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
+  add_run_options(app, options, "steps");
   app.add_option("--steps", options.steps, "steps measured, each on batches of its own; the median counts")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
-  app.add_option("--warmup", options.warmup, "steps before them")->check(CLI::Range(0, 1000))->capture_default_str();
-  app.add_option("--seed", options.seed, "of weights, lengths and tokens")->capture_default_str();
   app.add_option("--ops", options.ops, "operations listed; 0 = no profile")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
@@ -133,8 +125,6 @@ int main(int argc, char** argv) {
                  "MiB that the layers may keep for the backward, as model.activation_memory; 0 = no limit")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str();
-  app.add_option("--trace", options.trace, "write a Chrome trace of one more step to this file");
-  app.add_option("--json", options.json, "also write the numbers to this file");
   app.add_option("--plan", options.plan,
                  "write the shapes and the lengths of every step to this file, and measure nothing");
   return run_command_line("bench_step", app, argc, argv, [&] {

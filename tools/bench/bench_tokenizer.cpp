@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "../command_line.h"
+#include "median.h"
 #include "shine/common/error.h"
 #include "shine/common/parallel.h"
 #include "shine/io/json_file.h"
@@ -40,11 +41,6 @@ double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 std::vector<Encoding> encode_all(const Tokenizer& tokenizer, const std::vector<std::string>& texts, int threads) {

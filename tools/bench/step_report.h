@@ -7,17 +7,17 @@
 #include "machine.h"
 #include "model_flops.h"
 #include "op_profile.h"
+#include "run_options.h"
 #include "size_options.h"
 #include "step_parts.h"
 
 namespace shine::bench {
 
 /// What the program was asked for.
-struct StepOptions {
+struct StepOptions : RunOptions {
   SizeOptions size;
-  std::string dtype = "float32", device = "cpu", json, plan, trace;
-  int threads = 0, steps = 9, warmup = 3, ops = 20;
-  std::uint64_t seed = 1;
+  std::string plan;
+  int steps = 9, ops = 20;
   bool recompute = false;
   std::int64_t activation_mebibytes = 0;  ///< of two passes together, 0: no limit
 };

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 namespace shine {
 namespace {
 
@@ -36,44 +34,54 @@ PreparedLayers::Layer prepare(const DecoderLayer& layer, const DecoderConfig& co
           std::make_shared<const MlpWeights>(std::move(mlp))};
 }
 
-}  // namespace
-
-PreparedLayers::Stamp PreparedLayers::stamp_of(const std::vector<DecoderLayer>& weights) {
-  Stamp stamp;
-  const auto add = [&stamp](const at::Tensor& tensor) {
-    if (!tensor.defined()) return;
-    stamp.emplace_back(tensor.detach(), tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version()));
-  };
-  for (const DecoderLayer& layer : weights) {
-    for (const auto* norm : {&layer.input_norm, &layer.post_attention_norm, &layer.q_norm, &layer.k_norm}) add(*norm);
-    for (const auto& linear : layer.projections) {
-      add(linear.weight);
-      add(linear.bias);
-    }
-  }
-  return stamp;
+std::uint32_t version_of(const at::Tensor& tensor) {
+  return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
 
-bool PreparedLayers::same(const Stamp& first, const Stamp& second) {
-  return std::ranges::equal(first, second, [](const auto& a, const auto& b) {
-    return a.first.const_data_ptr() == b.first.const_data_ptr() && a.second == b.second;
+/// Calls f with every weight that there is, in a fixed order.
+template <class Function>
+void for_each_weight(const std::vector<DecoderLayer>& weights, const Function& f) {
+  for (const DecoderLayer& layer : weights) {
+    for (const auto* norm : {&layer.input_norm, &layer.post_attention_norm, &layer.q_norm, &layer.k_norm}) {
+      if (norm->defined()) f(*norm);
+    }
+    for (const DecoderLayer::Linear& linear : layer.projections) {
+      f(linear.weight);
+      if (linear.bias.defined()) f(linear.bias);
+    }
+  }
+}
+
+}  // namespace
+
+bool PreparedLayers::is_current(const std::vector<DecoderLayer>& weights) const {
+  auto known = stamp_.begin();
+  bool current = layers_ != nullptr;
+  for_each_weight(weights, [&](const at::Tensor& weight) {
+    current =
+        current && known->first.const_data_ptr() == weight.const_data_ptr() && known->second == version_of(weight);
+    if (current) ++known;
   });
+  return current;
 }
 
 void PreparedLayers::clear() {
   const std::scoped_lock lock(mutex_);
   stamp_.clear();
-  layers_.clear();
+  layers_.reset();
 }
 
-std::vector<PreparedLayers::Layer> PreparedLayers::get(const std::vector<DecoderLayer>& weights,
-                                                       const DecoderConfig& config) {
+std::shared_ptr<const std::vector<PreparedLayers::Layer>> PreparedLayers::get(const std::vector<DecoderLayer>& weights,
+                                                                              const DecoderConfig& config) {
   const std::scoped_lock lock(mutex_);
-  Stamp stamp = stamp_of(weights);
-  if (layers_.empty() || !same(stamp, stamp_)) {
-    layers_.clear();
-    for (const DecoderLayer& layer : weights) layers_.push_back(prepare(layer, config));
-    stamp_ = std::move(stamp);
+  if (!is_current(weights)) {
+    stamp_.clear();
+    for_each_weight(weights,
+                    [&](const at::Tensor& weight) { stamp_.emplace_back(weight.detach(), version_of(weight)); });
+    layers_.reset();
+    std::vector<Layer> layers;
+    for (const DecoderLayer& layer : weights) layers.push_back(prepare(layer, config));
+    layers_ = std::make_shared<const std::vector<Layer>>(std::move(layers));
   }
   return layers_;
 }

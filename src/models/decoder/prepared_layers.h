@@ -21,18 +21,17 @@ class PreparedLayers {
   void clear();
 
   /// The layers, made at the first call and again when a weight has changed since.
-  std::vector<Layer> get(const std::vector<DecoderLayer>& weights, const DecoderConfig& config);
+  std::shared_ptr<const std::vector<Layer>> get(const std::vector<DecoderLayer>& weights, const DecoderConfig& config);
 
  private:
   /// Every weight that was read, held so that its address stays its own, and its version then.
   using Stamp = std::vector<std::pair<at::Tensor, std::uint32_t>>;
 
-  static Stamp stamp_of(const std::vector<DecoderLayer>& weights);
-  static bool same(const Stamp& first, const Stamp& second);
+  bool is_current(const std::vector<DecoderLayer>& weights) const;
 
   std::mutex mutex_;
   Stamp stamp_;
-  std::vector<Layer> layers_;
+  std::shared_ptr<const std::vector<Layer>> layers_;
 };
 
 }  // namespace shine

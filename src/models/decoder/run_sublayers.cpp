@@ -67,7 +67,8 @@ void Decoder::prepare() const {
 
 at::Tensor Decoder::run_sublayers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
                                   const at::Tensor* positions, const LayerVisitor& visitor) const {
-  const auto layers = prepared_->get(layers_, config_);
+  const auto prepared = prepared_->get(layers_, config_);
+  const std::vector<PreparedLayers::Layer>& layers = *prepared;
   const auto batch = make_batch(rows, config_, options_.dtype, lora);
   const auto chosen = positions == nullptr ? nullptr : choose(*positions, rows, lora);
   const std::vector<LayerKeep> keep =

@@ -12,16 +12,10 @@
 namespace shine::cpu {
 namespace {
 
-/// Rows in the form of a right operand: as they are, or in pairs.
+/// Packed rows, an even number of them, as the values of a right operand.
 template <class T>
 const T* as_right(std::int64_t m, std::int64_t n, const T* rows, Scratch& scratch) {
-  if constexpr (std::is_same_v<T, Bf16>) {
-    Bf16* pairs = scratch.take<Bf16>((m + 1) / 2 * 2 * n);
-    pair_rows(m, n, rows, n, pairs);
-    return pairs;
-  } else {
-    return rows;
-  }
+  return rows_as_right(m, n, rows, n, std::is_same_v<T, Bf16> ? scratch.take<T>(m * n) : nullptr).values;
 }
 
 /// Rows of a left operand: themselves, or a copy with zeros behind them up to padded_rows(m).
@@ -163,7 +157,7 @@ void AdaptedGroup<T>::forward(std::int64_t adapter, std::int64_t m, const T* x, 
   Scratch scratch;
   const std::int64_t rows = padded_rows(m);
   x = as_padded(m, in(), x, scratch);
-  for (std::size_t p = 0; p < linear_.size(); ++p) {
+  for (std::size_t p = 0; y != nullptr && p < linear_.size(); ++p) {
     const PreparedLinear& linear = linear_[p];
     product({.m = rows, .n = linear.out, .k = in(), .lda = in(), .ldb = linear.out, .ldc = out()}, x,
             data<T>(linear.forward), y + offsets_[p]);
@@ -177,6 +171,7 @@ void AdaptedGroup<T>::forward(std::int64_t adapter, std::int64_t m, const T* x, 
           wide);
   round_rows<T>(rows, rank(), wide, rank(), inner, rank());
   std::copy_n(inner, m * rank(), down);
+  if (y == nullptr) return;
   for (std::size_t p = 0; p < lora_.size(); ++p) {
     product({.m = rows, .n = width(p), .k = rank_, .lda = rank(), .ldb = width(p), .ldc = out(), .accumulate = true},
             inner + static_cast<std::int64_t>(p) * rank_, data<T>(values.up[p]), y + offsets_[p]);

@@ -62,7 +62,8 @@ class AdaptedGroup {
   std::int64_t out() const { return offsets_.back(); }
   std::int64_t rank() const { return rank_ * static_cast<std::int64_t>(lora_.size()); }
 
-  /// y (m, out) of x (m, in); `down` (m, R) gets x A. There is room for padded_rows(m) rows of y, as of dx below.
+  /// y (m, out), unless null, of x (m, in); `down` (m, R) gets x A. There is room for padded_rows(m) rows of y, as of
+  /// dx below.
   void forward(std::int64_t adapter, std::int64_t m, const T* x, Wide<T>* y, T* down) const;
 
   /// dx (m, in), unless null, and the LoRA's gradients, from dy (m, out), x and x A. Without a LoRA `gradients` is not

@@ -45,23 +45,6 @@ class GradientScratch {
   WorkerScratch<T> narrow_;
 };
 
-template <class T>
-struct RightOperand {
-  const T* values;
-  std::int64_t ld;
-};
-
-/// Rows of d values as a right operand: as they lie, but for bfloat16.
-template <class T>
-RightOperand<T> rows_as_right(std::int64_t count, std::int64_t d, const T* from, std::int64_t ld, T* scratch) {
-  if constexpr (!kPaired<T>) {
-    return {from, ld};
-  } else {
-    pair_rows(count, d, from, ld, scratch);
-    return {scratch, d};
-  }
-}
-
 /// Gradients of the keys and values of one row and kv head, (keys, d) each.
 template <class W>
 struct KeyGradients {

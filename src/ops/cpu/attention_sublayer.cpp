@@ -18,6 +18,11 @@ at::Tensor index_of(const TokenChoice& chosen) {
   return at::tensor(chosen.flat, at::TensorOptions().dtype(at::kLong));
 }
 
+/// Of the tokens whose y is computed.
+const std::vector<std::int64_t>& spans_of(const SublayerBatch& batch, const TokenChoice* chosen) {
+  return chosen == nullptr ? batch.spans : chosen->spans;
+}
+
 AttentionRows rows_of(const SublayerBatch& batch, const TokenChoice* chosen) {
   if (chosen == nullptr) return {batch.rows, batch.rows, {}};
   AttentionRows rows{batch.rows, chosen->rows, {}};
@@ -84,34 +89,49 @@ typename AttentionSublayer<T>::Turned AttentionSublayer<T>::turn(const SublayerB
   return turned;
 }
 
+/// @param y  undefined: not wanted, and `residual` is not read
 template <class T>
-at::Tensor AttentionSublayer<T>::mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans,
-                                     Kept& kept) const {
+void AttentionSublayer<T>::mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Kept& kept,
+                               const at::Tensor& y) const {
   using W = Wide<T>;
-  const std::int64_t tokens = residual.size(0), hidden = residual.size(1);
-  const at::Tensor y = at::empty_like(residual);
+  const at::Tensor& mixed = kept.attention.out;
+  const std::int64_t tokens = mixed.size(0), hidden = out_.out();
   kept.down_out = at::empty({tokens, out_.rank()}, type_);
   const TokenPlan plan(tokens, spans);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
-    W* wide = scratch.take<W>(padded_rows(m) * hidden);
-    out_.forward(plan.segments()[segment].adapter, m, data<T>(kept.attention.out) + first * out_.in(), wide,
+    W* wide = y.defined() ? scratch.take<W>(padded_rows(m) * hidden) : nullptr;
+    out_.forward(plan.segments()[segment].adapter, m, data<T>(mixed) + first * out_.in(), wide,
                  mutable_data<T>(kept.down_out) + first * out_.rank());
-    add_rows(m * hidden, data<T>(residual) + first * hidden, wide, mutable_data<T>(y) + first * hidden);
+    if (y.defined()) {
+      add_rows(m * hidden, data<T>(residual) + first * hidden, wide, mutable_data<T>(y) + first * hidden);
+    }
   });
-  return y;
+}
+
+template <class T>
+void AttentionSublayer<T>::attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                  Kept& kept) const {
+  project(x, batch, kept);
+  const Turned turned = turn(batch, chosen, kept);
+  kept.attention = attention_forward(turned.q, turned.k, kept.v, rows_of(batch, chosen), heads_);
 }
 
 template <class T>
 at::Tensor AttentionSublayer<T>::forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
                                          Kept& kept) const {
-  project(x, batch, kept);
-  {
-    const Turned turned = turn(batch, chosen, kept);
-    kept.attention = attention_forward(turned.q, turned.k, kept.v, rows_of(batch, chosen), heads_);
-  }
+  attend(x, batch, chosen, kept);
   const at::Tensor residual = chosen == nullptr ? x : x.index_select(0, index_of(*chosen));
-  return mix(residual, chosen == nullptr ? batch.spans : chosen->spans, kept);
+  at::Tensor y = at::empty_like(residual);
+  mix(residual, spans_of(batch, chosen), kept, y);
+  return y;
+}
+
+template <class T>
+void AttentionSublayer<T>::keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                Kept& kept) const {
+  attend(x, batch, chosen, kept);
+  mix({}, spans_of(batch, chosen), kept, {});
 }
 
 template <class T>
@@ -124,7 +144,7 @@ typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at
   const std::int64_t hidden = x.size(1), d = heads_.d, mixed = out_.in();
   const std::int64_t q_width = heads_.heads * d, kv_width = heads_.kv_heads * d, all = in_.out();
   const at::Tensor dmixed = at::empty({dy.size(0), mixed}, type_);
-  const TokenPlan out_plan(dy.size(0), chosen == nullptr ? batch.spans : chosen->spans);
+  const TokenPlan out_plan(dy.size(0), spans_of(batch, chosen));
   std::vector<GroupGradients> out_sums = out_.make_gradients(out_plan);
   out_plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;

@@ -27,6 +27,9 @@ class AttentionSublayer {
   /// @param chosen  null: all tokens
   at::Tensor forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
 
+  /// What `forward` keeps, computed again without y.
+  void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
+
   /// Once for each call of forward.
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
                      const TokenChoice* chosen, bool need_x);
@@ -39,7 +42,8 @@ class AttentionSublayer {
 
   void project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const;
   Turned turn(const SublayerBatch& batch, const TokenChoice* chosen, const Kept& kept) const;
-  at::Tensor mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Kept& kept) const;
+  void attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
+  void mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Kept& kept, const at::Tensor& y) const;
 
   const AttentionWeights& weights_;
   at::ScalarType type_;

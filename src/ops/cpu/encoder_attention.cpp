@@ -58,11 +58,6 @@ class HeadAttention {
   }
 
  private:
-  struct Right {
-    const T* values;
-    std::int64_t ld;
-  };
-
   /// weights = softmax(q k^T * scale)
   void weigh(const T* q, const T* k, std::int64_t ld) {
     transpose_right<T>(length_, d_, k, ld, transposed_.data(), length_);
@@ -72,13 +67,8 @@ class HeadAttention {
   }
 
   /// A head's rows as right operand.
-  Right right(const T* rows, std::int64_t ld) const {
-    if constexpr (sizeof(T) == sizeof(W)) {
-      return {rows, ld};
-    } else {
-      pair_rows(length_, d_, rows, ld, operand_.data());
-      return {operand_.data(), d_};
-    }
+  RightOperand<T> right(const T* rows, std::int64_t ld) const {
+    return rows_as_right(length_, d_, rows, ld, operand_.data());
   }
 
   /// Weights (length, length) as left operand (length, padded).
@@ -99,7 +89,7 @@ class HeadAttention {
   }
 
   /// to (length, d) = left (length, padded) right
-  void multiply(const T* left, Right right, T* to, std::int64_t ld_to) const {
+  void multiply(const T* left, RightOperand<T> right, T* to, std::int64_t ld_to) const {
     rounded_product<T>({.m = length_, .n = d_, .k = padded_, .lda = padded_, .ldb = right.ld}, left, right.values, to,
                        ld_to, result_.data());
   }

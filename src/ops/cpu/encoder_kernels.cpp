@@ -1,7 +1,6 @@
 #include "encoder_kernels.h"
 
-#include <utility>
-
+#include "lanes.h"
 #include "vector_math.h"
 
 namespace shine::cpu {
@@ -57,35 +56,14 @@ inline Moments<W> moments_of(std::int64_t width, const W* z, double eps) {
   return {mean, static_cast<W>(1.0 / __builtin_sqrt(variance + eps))};
 }
 
-// Transposition of tiles of 16 x 16 32-bit values in registers.
 constexpr std::int64_t kTile = 16;
 using Unit = std::uint32_t;
-using Row = Unit __attribute__((vector_size(64)));
 using HalfRow = std::uint16_t __attribute__((vector_size(32)));
 
-/// Exchanges the blocks of `Step` values off the diagonal of two rows that are `Step` apart.
-template <int Step, int... I>
-inline void exchange(Row& a, Row& b, std::integer_sequence<int, I...> /*columns*/) {
-  const Row first = __builtin_shufflevector(a, b, ((I & Step) != 0 ? 16 + I - Step : I)...);
-  const Row second = __builtin_shufflevector(a, b, ((I & Step) != 0 ? 16 + I : I + Step)...);
-  a = first;
-  b = second;
-}
-
-template <int Step>
-inline void exchange_rows(Row* rows) {
-  for (int i = 0; i < 16; ++i) {
-    if ((i & Step) == 0) exchange<Step>(rows[i], rows[i + Step], std::make_integer_sequence<int, 16>());
-  }
-}
-
-/// rows = a tile whose rows lie `pitch` bytes apart, transposed.
-inline void load_transposed(const void* from, std::int64_t pitch, Row* rows) {
-  for (int i = 0; i < 16; ++i) __builtin_memcpy(&rows[i], static_cast<const char*>(from) + i * pitch, sizeof(Row));
-  exchange_rows<8>(rows);
-  exchange_rows<4>(rows);
-  exchange_rows<2>(rows);
-  exchange_rows<1>(rows);
+/// rows = a tile of 16 x 16 units whose rows lie `pitch` bytes apart, transposed.
+inline void load_transposed(const void* from, std::int64_t pitch, Words* rows) {
+  for (int i = 0; i < 16; ++i) rows[i] = load<Words>(static_cast<const char*>(from) + i * pitch);
+  transpose(rows);
 }
 
 /// to (n, ld_to) = from (m, n) transposed, values of 32 bits.
@@ -100,10 +78,10 @@ inline void transpose_units(std::int64_t m, std::int64_t n, const void* from, st
   };
   for (std::int64_t row = 0; row < whole_m; row += kTile) {
     for (std::int64_t column = 0; column < whole_n; column += kTile) {
-      Row rows[kTile];
+      Words rows[kTile];
       load_transposed(source + (row * ld_from + column) * size, ld_from * size, rows);
       for (std::int64_t i = 0; i < kTile; ++i) {
-        __builtin_memcpy(target + ((column + i) * ld_to + row) * size, &rows[i], sizeof(Row));
+        __builtin_memcpy(target + ((column + i) * ld_to + row) * size, &rows[i], sizeof(Words));
       }
     }
     for (std::int64_t column = whole_n; column < n; ++column) {
@@ -121,7 +99,7 @@ inline void transpose_halves(std::int64_t m, std::int64_t n, const Bf16* from, s
   const std::int64_t whole_m = m / kTile * kTile, whole_n = n / (2 * kTile) * 2 * kTile;
   for (std::int64_t row = 0; row < whole_m; row += kTile) {
     for (std::int64_t column = 0; column < whole_n; column += 2 * kTile) {
-      Row rows[kTile];
+      Words rows[kTile];
       load_transposed(from + row * ld_from + column, ld_from * static_cast<std::int64_t>(sizeof(Bf16)), rows);
       for (std::int64_t i = 0; i < kTile; ++i) {
         const auto even = __builtin_convertvector(rows[i], HalfRow);

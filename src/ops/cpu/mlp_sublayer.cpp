@@ -23,10 +23,18 @@ MlpSublayer<T>::MlpSublayer(const MlpWeights& weights, std::span<const SublayerL
 
 template <class T>
 at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept) const {
+  at::Tensor y = at::empty_like(x);
+  run(x, spans, kept, y);
+  return y;
+}
+
+/// @param y  undefined: not wanted
+template <class T>
+void MlpSublayer<T>::run(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept,
+                         const at::Tensor& y) const {
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
   const TokenPlan plan(tokens, spans);
-  const at::Tensor y = at::empty_like(x);
   if (kept != nullptr) {
     kept->inverse = at::empty({tokens}, wide_type(type_));
     kept->gate_up = at::empty({tokens, 2 * inner}, type_);
@@ -39,7 +47,7 @@ at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const std::vector<std::i
     return kept == nullptr ? scratch : mutable_data<Value>(kept->*field) + row;
   };
   const T* x_values = data<T>(x);
-  T* y_values = mutable_data<T>(y);
+  T* y_values = y.defined() ? mutable_data<T>(y) : nullptr;
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     const std::int64_t adapter = plan.segments()[segment].adapter;
     Scratch scratch;
@@ -53,10 +61,9 @@ at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const std::vector<std::i
     rms_norm_rows(m, hidden, x_values + first * hidden, data<W>(weights_.norm), weights_.eps, normed, inverse);
     in_.forward(adapter, m, normed, wide, down_in);
     swiglu_rows(m, inner, wide, gate_up, act);
-    out_.forward(adapter, m, act, wide, down_out);
-    add_rows(m * hidden, x_values + first * hidden, wide, y_values + first * hidden);
+    out_.forward(adapter, m, act, y_values == nullptr ? nullptr : wide, down_out);
+    if (y_values != nullptr) add_rows(m * hidden, x_values + first * hidden, wide, y_values + first * hidden);
   });
-  return y;
 }
 
 template <class T>

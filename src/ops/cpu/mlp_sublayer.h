@@ -24,11 +24,16 @@ class MlpSublayer {
   /// @param kept  null: nothing is kept
   at::Tensor forward(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept) const;
 
+  /// What `forward` keeps, computed again without y.
+  void keep(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept& kept) const { run(x, spans, &kept, {}); }
+
   /// Once for each call of forward.
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
                      const std::vector<std::int64_t>& spans, bool need_x);
 
  private:
+  void run(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept, const at::Tensor& y) const;
+
   const MlpWeights& weights_;
   at::ScalarType type_;
   AdaptedGroup<T> in_, out_;

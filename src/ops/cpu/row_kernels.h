@@ -76,4 +76,22 @@ void sum_rows(std::int64_t m, std::int64_t n, const T* x, std::int64_t ldx, Wide
 /// zeros). to: (padded m, n).
 void pair_rows(std::int64_t m, std::int64_t n, const Bf16* from, std::int64_t ld_from, Bf16* to);
 
+/// A right operand of `product`: its values, and ldb.
+template <class T>
+struct RightOperand {
+  const T* values;
+  std::int64_t ld;
+};
+
+/// Rows as a right operand: as they lie, but for Bf16, whose pairs are written to `scratch` (padded m, n).
+template <class T>
+RightOperand<T> rows_as_right(std::int64_t m, std::int64_t n, const T* rows, std::int64_t ld, T* scratch) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    pair_rows(m, n, rows, ld, scratch);
+    return {scratch, n};
+  } else {
+    return {rows, ld};
+  }
+}
+
 }  // namespace shine::cpu
