@@ -257,7 +257,7 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
   for (const ProjectionSpec& p : model.lora_spec().projections)
     projections += layers * static_cast<double>(p.in * p.out);
   const bool engine = pretrain && parse_device(config.run.device).is_cpu() &&
-                      sublayers_run(element == 2 ? at::kBFloat16 : at::kFloat, at::kCPU);
+                      blocks_run(element == 2 ? at::kBFloat16 : at::kFloat, at::kCPU);
   const double copies = engine ? projections * 4.0 : 0.0;  // 1 x 4 or 2 x 2 bytes a value
   double activations = tokens * kept(layers, whole) * element;
   if (config.model.activation_memory > 0) {

@@ -126,6 +126,7 @@ Experiment build_language_model(const ExperimentConfig& config) {
   experiment.config = config;
   set_fused_ops(config.ops.fused);
   set_tf32(config.ops.tf32);
+  avoid_cudnn_attention();
   experiment.device = parse_device(config.run.device);
   log_info(
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
@@ -135,7 +136,7 @@ Experiment build_language_model(const ExperimentConfig& config) {
   experiment.decoder = build_decoder(config, experiment.device);
   Decoder& decoder = *experiment.decoder;
   const at::ScalarType dtype = decoder.options().dtype;
-  if (experiment.device.is_cpu() && dtype == at::kBFloat16 && !sublayers_run(dtype, experiment.device)) {
+  if (experiment.device.is_cpu() && dtype == at::kBFloat16 && !blocks_run(dtype, experiment.device)) {
     log_warning(
         "bfloat16 without this processor's bf16 instructions (or with ops.fused=off) is slow: model.dtype=float32 is "
         "faster");

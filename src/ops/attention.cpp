@@ -50,16 +50,31 @@ at::Tensor padded_index(const RowLayout& rows, at::Device device) {
   return index_tensor(index, device);
 }
 
+/// @param index  (N), see padded_index
 at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
-                         double scale) {
+                         const at::Tensor& index, double scale) {
   const std::int64_t batch = rows.rows(), longest = rows.longest();
-  const at::Tensor index = padded_index(rows, q.device());
   const auto pad = [&](const at::Tensor& x) {  // (N, heads, d) -> (R, longest, heads, d)
     const at::Tensor flat = at::zeros({batch * longest, x.size(1), x.size(2)}, x.options()).index_copy(0, index, x);
     return flat.view({batch, longest, x.size(1), x.size(2)});
   };
   const at::Tensor out = sdpa(pad(q), pad(k), pad(v), scale);
   return out.reshape({batch * longest, q.size(1), q.size(2)}).index_select(0, index);
+}
+
+/// Grouped heads are the kernel's own.
+at::Tensor attend_packed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionRows& rows,
+                         double scale) {
+  const std::int64_t longest = rows.rows.longest();
+  return std::get<0>(at::_flash_attention_forward(q, k, v, rows.offsets, rows.offsets, longest, longest,
+                                                  /*dropout_p=*/0.0, /*is_causal=*/true,
+                                                  /*return_debug_mask=*/false, scale));
+}
+
+/// What LibTorch's flash attention takes (FlashAttention-2: 16-bit values, heads of at most 256 values).
+bool packed_attention_takes(at::Device device, at::ScalarType type, std::int64_t d) {
+  return device.is_cuda() && use_cuda_kernel(CudaKernel::packed_attention) && type == at::kBFloat16 && d % 8 == 0 &&
+         d <= 256;
 }
 
 /// Whether the CPU engine serves: it has no autograd of its own, and in float64 it is for checks.
@@ -86,14 +101,33 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const 
 
 }  // namespace
 
+AttentionRows attention_rows(const RowLayout& rows, AttentionLayout layout, at::Device device, at::ScalarType type,
+                             std::int64_t d) {
+  AttentionRows result{rows, {}, {}};
+  if (layout == AttentionLayout::per_row || rows.tokens() == 0) return result;
+  if (packed_attention_takes(device, type, d)) {
+    result.offsets = index_tensor(rows.starts, device).to(at::kInt);
+  } else if (rows.rows() > 1) {
+    result.places = padded_index(rows, device);
+  }
+  return result;
+}
+
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionRows& rows,
+                            double scale) {
+  check(q, k, v, rows.rows);
+  if (rows.rows.tokens() == 0) return q.clone();
+  if (engine_takes(q, k, v)) return attend_by_engine(q, k, v, rows.rows, scale);
+  if (rows.offsets.defined()) return attend_packed(q, k, v, rows, scale);
+  const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
+  return rows.places.defined() ? attend_padded(q, all_k, all_v, rows.rows, rows.places, scale)
+                               : attend_per_row(q, all_k, all_v, rows.rows, scale);
+}
+
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
                             double scale, AttentionLayout layout) {
   check(q, k, v, rows);
-  if (rows.tokens() == 0) return q.clone();
-  if (engine_takes(q, k, v)) return attend_by_engine(q, k, v, rows, scale);
-  const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
-  if (layout == AttentionLayout::per_row || rows.rows() == 1) return attend_per_row(q, all_k, all_v, rows, scale);
-  return attend_padded(q, all_k, all_v, rows, scale);
+  return causal_attention(q, k, v, attention_rows(rows, layout, q.device(), q.scalar_type(), q.size(2)), scale);
 }
 
 at::Tensor causal_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,

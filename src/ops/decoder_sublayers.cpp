@@ -10,6 +10,8 @@
 
 #include "cpu/attention_sublayer.h"
 #include "cpu/mlp_sublayer.h"
+#include "operations/attention_sublayer.h"
+#include "operations/mlp_sublayer.h"
 #include "shine/common/error.h"
 #include "shine/ops/fused.h"
 
@@ -35,7 +37,7 @@ std::vector<SublayerLora> detached(std::span<const SublayerLora> lora) {
 
 /// The LoRAs of a sub-layer against its weights, and its tokens against the spans of the adapters.
 void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora> lora, const at::Tensor& x,
-           const std::vector<std::int64_t>& spans, std::int64_t tokens) {
+           const TokenAdapters& given, std::int64_t tokens) {
   SHINE_CHECK(x.dim() == 2 && x.size(1) == linear.front().in, ShapeError, "sub-layer: x ", x.sizes(), ": expected (N, ",
               linear.front().in, ")");
   SHINE_CHECK(x.scalar_type() == linear.front().forward.scalar_type(), ShapeError, "sub-layer: x of ",
@@ -51,10 +53,11 @@ void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora>
     SHINE_CHECK(fits, ShapeError, "sub-layer: A ", each.a.sizes(), ", B ", each.b.sizes(), ": expected (", adapters,
                 ", ", linear[p].in, ", ", rank, "), (", adapters, ", ", rank, ", ", linear[p].out, ")");
   }
+  const std::vector<std::int64_t>& spans = given.spans;
   const bool spans_fit = static_cast<std::int64_t>(spans.size()) == adapters + 1 && spans.front() == 0 &&
                          spans.back() == tokens && std::ranges::is_sorted(spans);
-  SHINE_CHECK(spans_fit, ShapeError, "sub-layer: offsets ", join(spans, ", "), " for ", adapters, " LoRAs and ", tokens,
-              " tokens");
+  SHINE_CHECK(given.mask.defined() ? given.mask.sizes() == at::IntArrayRef({tokens, adapters}) : spans_fit, ShapeError,
+              "sub-layer: offsets ", join(spans, ", "), " for ", adapters, " LoRAs and ", tokens, " tokens");
 }
 
 /// The node of one sub-layer's call. `Call` has a sub-layer of T (`sublayer`), and forward, keep (the same without y)
@@ -109,27 +112,30 @@ class SublayerNode : public torch::autograd::Node {
   Keep keep_;
 };
 
-template <class T>
-struct MlpCall {
-  using Kept = typename cpu::MlpSublayer<T>::Kept;
-  static constexpr const char* name = "MlpSublayer";
+constexpr const char* kMlpName = "MlpSublayer";
+constexpr const char* kAttentionName = "AttentionSublayer";
 
-  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, spans, &kept); }
-  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, spans, kept); }
+template <class T>
+struct MlpBlocks {
+  using Kept = typename cpu::MlpSublayer<T>::Kept;
+  static constexpr const char* name = kMlpName;
+
+  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, adapters.spans, &kept); }
+  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, adapters.spans, kept); }
   auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) {
-    return sublayer.backward(dy, x, kept, spans, need_x);
+    return sublayer.backward(dy, x, kept, adapters.spans, need_x);
   }
-  at::Tensor infer(const at::Tensor& x) const { return sublayer.forward(x, spans, nullptr); }
+  at::Tensor infer(const at::Tensor& x) const { return sublayer.forward(x, adapters.spans, nullptr); }
 
   std::shared_ptr<const MlpWeights> weights;
   cpu::MlpSublayer<T> sublayer;
-  std::vector<std::int64_t> spans;
+  TokenAdapters adapters;
 };
 
 template <class T>
-struct AttentionCall {
+struct AttentionBlocks {
   using Kept = typename cpu::AttentionSublayer<T>::Kept;
-  static constexpr const char* name = "AttentionSublayer";
+  static constexpr const char* name = kAttentionName;
 
   at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, *batch, chosen.get(), kept); }
   void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, *batch, chosen.get(), kept); }
@@ -143,6 +149,42 @@ struct AttentionCall {
 
   std::shared_ptr<const AttentionWeights> weights;
   cpu::AttentionSublayer<T> sublayer;
+  std::shared_ptr<const SublayerBatch> batch;
+  std::shared_ptr<const TokenChoice> chosen;
+};
+
+struct MlpOperations {
+  using Kept = operations::MlpSublayer::Kept;
+  static constexpr const char* name = kMlpName;
+
+  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, adapters, kept); }
+  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, adapters, kept); }
+  auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) const {
+    return sublayer.backward(dy, x, kept, adapters, need_x);
+  }
+  at::Tensor infer(const at::Tensor& x) const {
+    Kept kept;
+    return forward(x, kept);
+  }
+
+  std::shared_ptr<const MlpWeights> weights;
+  operations::MlpSublayer sublayer;
+  TokenAdapters adapters;
+};
+
+struct AttentionOperations {
+  using Kept = operations::AttentionSublayer::Kept;
+  static constexpr const char* name = kAttentionName;
+
+  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, *batch, chosen.get(), kept); }
+  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, *batch, chosen.get(), kept); }
+  auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) const {
+    return sublayer.backward(dy, x, kept, *batch, chosen.get(), need_x);
+  }
+  at::Tensor infer(const at::Tensor& x) const { return sublayer.infer(x, *batch, chosen.get()); }
+
+  std::shared_ptr<const AttentionWeights> weights;
+  operations::AttentionSublayer sublayer;
   std::shared_ptr<const SublayerBatch> batch;
   std::shared_ptr<const TokenChoice> chosen;
 };
@@ -165,15 +207,25 @@ at::Tensor run_call(std::unique_ptr<Call> call, const at::Tensor& x, std::span<c
 
 }  // namespace
 
-PreparedLinear prepare_linear(const at::Tensor& weight, const at::Tensor& bias) {
+PreparedLinear prepare_linear(SublayerEngine engine, const at::Tensor& weight, const at::Tensor& bias) {
   const at::NoGradGuard no_gradient;
   const at::ScalarType type = weight.scalar_type();
   const at::Tensor frozen = weight.detach();
-  return {cpu::pack_right(frozen.t(), type), cpu::pack_right(frozen, type),
-          bias.defined() ? bias.detach().to(cpu::wide_type(type)) : bias, weight.size(1), weight.size(0)};
+  PreparedLinear linear{frozen, frozen, bias.defined() ? bias.detach() : bias, weight.size(1), weight.size(0)};
+  if (engine == SublayerEngine::operations) return linear;
+  linear.forward = cpu::pack_right(frozen.t(), type);
+  linear.backward = cpu::pack_right(frozen, type);
+  if (bias.defined()) linear.bias = linear.bias.to(cpu::wide_type(type));
+  return linear;
 }
 
-bool sublayers_run(at::ScalarType type, at::Device device) {
+at::Tensor prepare_norm(SublayerEngine engine, const at::Tensor& weight) {
+  if (!weight.defined()) return weight;
+  const at::Tensor frozen = weight.detach();
+  return engine == SublayerEngine::operations ? frozen : frozen.to(cpu::wide_type(frozen.scalar_type())).contiguous();
+}
+
+bool blocks_run(at::ScalarType type, at::Device device) {
   return device.is_cpu() && use_cpu_engine() && cpu::engine_runs(type);
 }
 
@@ -182,26 +234,39 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
                               const std::shared_ptr<const SublayerBatch>& batch,
                               const std::shared_ptr<const TokenChoice>& chosen, Keep keep) {
   const auto given = lora == nullptr ? std::span<const SublayerLora>() : std::span<const SublayerLora>(*lora);
-  check(weights->linear, given, x, batch->spans, batch->rows.tokens());
+  check(weights->linear, given, x, batch->adapters, batch->rows.tokens());
   const at::Tensor rows = x.contiguous();
+  const auto frozen = detached(given);
+  if (weights->engine == SublayerEngine::operations) {
+    const bool masked = batch->adapters.mask.defined();
+    auto call = std::unique_ptr<AttentionOperations>(new AttentionOperations{
+        weights, operations::AttentionSublayer(*weights, frozen, x.scalar_type(), masked), batch, chosen});
+    return run_call(std::move(call), rows, given, keep);
+  }
   return cpu::with_kernel_type(x.scalar_type(), [&](auto kind) {
     using T = decltype(kind);
-    auto call = std::unique_ptr<AttentionCall<T>>(new AttentionCall<T>{
-        weights, cpu::AttentionSublayer<T>(*weights, detached(given), x.scalar_type()), batch, chosen});
+    auto call = std::unique_ptr<AttentionBlocks<T>>(
+        new AttentionBlocks<T>{weights, cpu::AttentionSublayer<T>(*weights, frozen, x.scalar_type()), batch, chosen});
     return run_call(std::move(call), rows, given, keep);
   });
 }
 
 at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const at::Tensor& x,
-                        const std::array<SublayerLora, 3>* lora, const std::vector<std::int64_t>& spans, Keep keep) {
+                        const std::array<SublayerLora, 3>* lora, const TokenAdapters& adapters, Keep keep) {
   const auto given = lora == nullptr ? std::span<const SublayerLora>() : std::span<const SublayerLora>(*lora);
-  check(weights->linear, given, x, spans, x.size(0));
+  check(weights->linear, given, x, adapters, x.size(0));
   const at::Tensor rows = x.contiguous();
-  const std::vector<std::int64_t> offsets = given.empty() ? std::vector<std::int64_t>{} : spans;
+  const auto frozen = detached(given);
+  const TokenAdapters used = given.empty() ? TokenAdapters{} : adapters;
+  if (weights->engine == SublayerEngine::operations) {
+    auto call = std::unique_ptr<MlpOperations>(new MlpOperations{
+        weights, operations::MlpSublayer(*weights, frozen, x.scalar_type(), used.mask.defined()), used});
+    return run_call(std::move(call), rows, given, keep);
+  }
   return cpu::with_kernel_type(x.scalar_type(), [&](auto kind) {
     using T = decltype(kind);
-    auto call = std::unique_ptr<MlpCall<T>>(
-        new MlpCall<T>{weights, cpu::MlpSublayer<T>(*weights, detached(given), x.scalar_type()), offsets});
+    auto call = std::unique_ptr<MlpBlocks<T>>(
+        new MlpBlocks<T>{weights, cpu::MlpSublayer<T>(*weights, frozen, x.scalar_type()), used});
     return run_call(std::move(call), rows, given, keep);
   });
 }

@@ -2,11 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
+#include "operations/adapted_group.h"
 #include "shine/common/error.h"
-#include "shine/ops/lora_linear_group.h"
 
 namespace shine {
 namespace {
@@ -42,6 +43,54 @@ void check_lora_linear(const LoraLinearInput& in) {
 
 namespace {
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class LoraLinear : public torch::autograd::Function<LoraLinear> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& a, const at::Tensor& b, const OptionalTensor& c,
+                            const OptionalTensor& bias, const std::vector<std::int64_t>& spans) {
+    const std::array maps{linear_of(weight, bias.value_or(at::Tensor()))};
+    const std::array lora{SublayerLora{a, b, c.value_or(at::Tensor())}};
+    const operations::AdaptedGroup group(maps, lora, x.scalar_type(), /*masked=*/false);
+    const TokenAdapters adapters = adapters_of(spans);
+    const at::Tensor reduced = group.reduce(x, adapters);
+    context->save_for_backward({x, weight, a, b, c.value_or(at::Tensor()), reduced});
+    context->saved_data["spans"] = spans;
+    return group.apply(0, x, reduced, adapters, /*residual=*/{});
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const std::array maps{linear_of(saved[1], {})};
+    const std::array lora{SublayerLora{saved[2], saved[3], saved[4]}};
+    const at::Tensor &x = saved[0], dy = gradients[0].contiguous();
+    const operations::AdaptedGroup group(maps, lora, x.scalar_type(), /*masked=*/false);
+    // Edges count the tensors that were given: x, W, A, B, C if any.
+    const bool wants_lora = context->needs_input_grad(2) || context->needs_input_grad(3) ||
+                            (saved[4].defined() && context->needs_input_grad(4));
+    auto found = group.backward({&dy, 1}, x, saved[5], adapters_of(context->saved_data["spans"].toIntVector()),
+                                {.x = context->needs_input_grad(0), .lora = wants_lora});
+    variable_list results(7);
+    results[0] = found.x;
+    if (wants_lora) {
+      results[2] = found.lora[0].a;
+      results[3] = found.lora[0].b;
+      results[4] = found.lora[0].c;
+    }
+    return results;
+  }
+
+ private:
+  static PreparedLinear linear_of(const at::Tensor& weight, const at::Tensor& bias) {
+    return prepare_linear(SublayerEngine::operations, weight, bias);
+  }
+  static TokenAdapters adapters_of(const std::vector<std::int64_t>& spans) {
+    return {static_cast<std::int64_t>(spans.size()) - 1, spans, {}};
+  }
+};
+
 /// In inference mode: consecutive adapters that serve equally many tokens are one batched product.
 at::Tensor infer(const LoraLinearInput& in) {
   const auto type = in.x.scalar_type();
@@ -75,8 +124,7 @@ at::Tensor infer(const LoraLinearInput& in) {
 at::Tensor lora_linear(const LoraLinearInput& in) {
   check_lora_linear(in);
   if (c10::InferenceMode::is_enabled()) return infer(in);
-  return lora_linear_group({in.x, {{in.weight, in.bias, in.a, in.b, in.c}}, in.spans, {}}, AdapterProducts::per_adapter)
-      .front();
+  return LoraLinear::apply(in.x, in.weight, in.a, in.b, if_defined(in.c), if_defined(in.bias), in.spans);
 }
 
 at::Tensor lora_linear_plain(const LoraLinearInput& in) {

@@ -6,6 +6,7 @@
 
 #include "cpu_inference.h"
 #include "cuda_ops.h"
+#include "hand_written.h"
 
 namespace shine {
 namespace {
@@ -24,39 +25,26 @@ bool takes_kernel(const at::Tensor& x, const at::Tensor& weight) {
 class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, double eps) {
-    if (takes_kernel(x, weight)) {
-      const CudaRmsNorm result = cuda_rms_norm(x, /*residual=*/{}, weight, eps);
-      context->save_for_backward({x, weight, result.inverse});
-      return result.y;
-    }
-    const at::Tensor wide = x.to(accumulation_type(x.scalar_type()));
-    const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();  // (.., 1)
+    const auto [y, inverse] = rms_norm_values(x, weight, eps);
     context->save_for_backward({x, weight, inverse});
-    return (wide * inverse).to(x.scalar_type()) * weight;
+    return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &inverse = saved[2];
-    if (takes_kernel(x, weight)) {
-      const auto& dy = gradients[0];
-      return {context->needs_input_grad(0) ? cuda_rms_norm_backward(dy, x, weight, inverse, {}) : at::Tensor(),
-              context->needs_input_grad(1) ? cuda_rms_norm_weight_gradient(dy, x, inverse) : at::Tensor(),
-              at::Tensor()};
-    }
-    const at::Tensor normalised = x.to(inverse.scalar_type()) * inverse;
-    const at::Tensor gradient = gradients[0];
+    const at::Tensor &x = saved[0], &weight = saved[1], &inverse = saved[2], &dy = gradients[0];
     at::Tensor to_x, to_weight;
-    if (context->needs_input_grad(0)) {
-      const at::Tensor inner = (gradient * weight).to(inverse.scalar_type());
-      const at::Tensor along = (inner * normalised).mean(-1, /*keepdim=*/true);
-      to_x = (inner - normalised * along).mul_(inverse).to(x.scalar_type());
-    }
-    if (context->needs_input_grad(1)) {
-      const at::Tensor per_value = gradient * normalised.to(x.scalar_type());
-      to_weight = per_value.reshape({-1, weight.size(0)}).sum(0);
-    }
+    if (context->needs_input_grad(0)) to_x = rms_norm_gradient(dy, x, weight, inverse, {});
+    if (context->needs_input_grad(1)) to_weight = weight_gradient(dy, x, weight, inverse);
     return {to_x, to_weight, at::Tensor()};
+  }
+
+ private:
+  static at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                                    const at::Tensor& inverse) {
+    if (takes_kernel(x, weight)) return cuda_rms_norm_weight_gradient(dy, x, inverse);
+    const at::Tensor normalised = (x.to(inverse.scalar_type()) * inverse).to(x.scalar_type());
+    return (dy * normalised).reshape({-1, weight.size(0)}).sum(0);
   }
 };
 
@@ -85,6 +73,26 @@ class AddRmsNorm : public torch::autograd::Function<AddRmsNorm> {
 };
 
 }  // namespace
+
+NormValues rms_norm_values(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (takes_kernel(x, weight)) {
+    const CudaRmsNorm result = cuda_rms_norm(x, /*residual=*/{}, weight, eps);
+    return {result.y, result.inverse};
+  }
+  const at::Tensor wide = x.to(accumulation_type(x.scalar_type()));
+  const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add_(eps).rsqrt_();  // (.., 1)
+  return {(wide * inverse).to(x.scalar_type()) * weight, inverse};
+}
+
+at::Tensor rms_norm_gradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& inverse, const at::Tensor& residual) {
+  if (takes_kernel(x, weight)) return cuda_rms_norm_backward(dy, x, weight, inverse, residual);
+  const at::Tensor normalised = x.to(inverse.scalar_type()) * inverse;
+  const at::Tensor inner = (dy * weight).to(inverse.scalar_type());
+  const at::Tensor along = (inner * normalised).mean(-1, /*keepdim=*/true);
+  const at::Tensor dx = (inner - normalised * along).mul_(inverse).to(x.scalar_type());
+  return residual.defined() ? dx.add_(residual) : dx;
+}
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (c10::InferenceMode::is_enabled() && takes_kernel(x, weight)) return cuda_rms_norm(x, {}, weight, eps).y;

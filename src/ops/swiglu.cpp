@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "cuda_ops.h"
+#include "hand_written.h"
 
 namespace shine {
 namespace {
@@ -14,33 +15,34 @@ bool takes_kernel(const at::Tensor& gate, const at::Tensor& up) {
          up.sizes() == gate.sizes();
 }
 
-at::Tensor product(const at::Tensor& gate, const at::Tensor& up) {
-  return takes_kernel(gate, up) ? cuda_swiglu(gate, up) : at::silu(gate).mul_(up);
-}
-
 class SwiGlu : public torch::autograd::Function<SwiGlu> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
     context->save_for_backward({gate, up});
-    return product(gate, up);
+    return swiglu_values(gate, up);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &gate = saved[0], &up = saved[1];
-    if (takes_kernel(gate, up)) {
-      auto [to_gate, to_up] = cuda_swiglu_backward(gradients[0], gate, up);
-      return {std::move(to_gate), std::move(to_up)};
-    }
-    return {at::silu_backward(gradients[0] * up, gate), at::silu(gate).mul_(gradients[0])};
+    auto [to_gate, to_up] = swiglu_gradients(gradients[0], saved[0], saved[1]);
+    return {std::move(to_gate), std::move(to_up)};
   }
 };
 
 }  // namespace
 
+at::Tensor swiglu_values(const at::Tensor& gate, const at::Tensor& up) {
+  return takes_kernel(gate, up) ? cuda_swiglu(gate, up) : at::silu(gate).mul_(up);
+}
+
+std::pair<at::Tensor, at::Tensor> swiglu_gradients(const at::Tensor& dy, const at::Tensor& gate, const at::Tensor& up) {
+  if (takes_kernel(gate, up)) return cuda_swiglu_backward(dy, gate, up);
+  return {at::silu_backward(dy * up, gate), at::silu(gate).mul_(dy)};
+}
+
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  if (c10::InferenceMode::is_enabled()) return product(gate, up);
+  if (c10::InferenceMode::is_enabled()) return swiglu_values(gate, up);
   return SwiGlu::apply(gate, up);
 }
 

@@ -78,6 +78,10 @@ void set_tf32(bool on) {
   at::globalContext().setAllowTF32CuBLAS(on);
 }
 
+void avoid_cudnn_attention() {
+  at::globalContext().setSDPUseCuDNN(false);
+}
+
 std::size_t available_memory_bytes(at::Device device) {
   if (device.is_cuda()) return at::accelerator::getMemoryInfo(device.index()).first;
   return std::min(system_memory_bytes(), control_group_bytes());

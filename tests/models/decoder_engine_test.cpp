@@ -1,4 +1,4 @@
-// The layers by sub-layer functions on the CPU engine against the plain layers.
+// The layers by sub-layer functions of each engine against the plain layers.
 #include <gtest/gtest.h>
 
 #include "models/tiny_model.h"
@@ -10,16 +10,30 @@ namespace {
 
 constexpr double kRounding = 2e-5;
 
-class DecoderEngine : public testing::TestWithParam<bool> {
+using Tested = std::tuple<bool, SublayerEngine>;
+
+class DecoderEngine : public testing::TestWithParam<Tested> {
  protected:
   void SetUp() override {
-    if (!sublayers_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
+    if (engine() == SublayerEngine::blocks && !blocks_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
   }
-  DecoderConfig config() const { return GetParam() ? tiny_biased_config() : tiny_config(); }
+  SublayerEngine engine() const { return std::get<1>(GetParam()); }
+  DecoderConfig config() const { return std::get<0>(GetParam()) ? tiny_biased_config() : tiny_config(); }
+  /// Rows are padded for attention, as on a GPU, where operations run.
+  std::unique_ptr<Decoder> decoder(DecoderOptions options = {}) const {
+    options.engine = engine();
+    if (engine() == SublayerEngine::operations) options.attention = AttentionLayout::padded;
+    return tiny_decoder(config(), options);
+  }
 };
-INSTANTIATE_TEST_SUITE_P(Families, DecoderEngine, testing::Bool(), [](const auto& tested) {
-  return tested.param ? std::string("LlamaWithBiases") : std::string("Qwen3");
-});
+INSTANTIATE_TEST_SUITE_P(Families, DecoderEngine,
+                         testing::Combine(testing::Bool(),
+                                          testing::Values(SublayerEngine::blocks, SublayerEngine::operations)),
+                         [](const auto& tested) {
+                           const bool blocks = std::get<1>(tested.param) == SublayerEngine::blocks;
+                           return std::string(std::get<0>(tested.param) ? "LlamaWithBiases" : "Qwen3") +
+                                  (blocks ? "Blocks" : "Operations");
+                         });
 
 /// Values at `positions` (all tokens where undefined) and the gradients of two adapters.
 struct Pass {
@@ -51,14 +65,14 @@ void expect_same(const Pass& found, const Pass& expected) {
 }
 
 TEST_P(DecoderEngine, EqualsThePlainLayers) {
-  const auto decoder = tiny_decoder(config());
+  const auto decoder = this->decoder();
   const Pass fast = run(*decoder);
   const FusedOpsGuard plain(FusedOps::off);
   expect_same(fast, run(*decoder));
 }
 
 TEST_P(DecoderEngine, ChosenTokensAreThoseOfAllTokens) {
-  const auto decoder = tiny_decoder(config());
+  const auto decoder = this->decoder();
   const at::Tensor positions = at::tensor({0, 3, 8, 9, 10, 21, 23}, at::kLong);
   const Pass fast = run(*decoder, positions);
   EXPECT_LT(relative_error(fast.values, run(*decoder).values.index_select(0, positions)), kRounding);
@@ -67,17 +81,17 @@ TEST_P(DecoderEngine, ChosenTokensAreThoseOfAllTokens) {
 }
 
 TEST_P(DecoderEngine, ABudgetChangesNothingButWhatIsKept) {
-  const Pass whole = run(*tiny_decoder(config()));
+  const Pass whole = run(*decoder());
   for (const std::int64_t bytes : {1, 12000, 20000}) {
-    expect_same(run(*tiny_decoder(config(), {.activation_bytes = bytes})), whole);
+    expect_same(run(*decoder({.activation_bytes = bytes})), whole);
     const FusedOpsGuard plain(FusedOps::off);
-    expect_same(run(*tiny_decoder(config(), {.activation_bytes = bytes})), whole);
+    expect_same(run(*decoder({.activation_bytes = bytes})), whole);
   }
-  expect_same(run(*tiny_decoder(config(), {.recompute = true})), whole);
+  expect_same(run(*decoder({.recompute = true})), whole);
 }
 
 TEST_P(DecoderEngine, WeightsThatChangeArePreparedAnew) {
-  const auto decoder = tiny_decoder(config());
+  const auto decoder = this->decoder();
   decoder->prepare();
   const Pass before = run(*decoder);
   for (const ParameterSlot& slot : decoder->parameters().slots()) {

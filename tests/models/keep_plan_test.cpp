@@ -7,6 +7,8 @@
 #include "models/tiny_model.h"
 #include "ops/cpu/attention_sublayer.h"
 #include "ops/cpu/mlp_sublayer.h"
+#include "ops/operations/attention_sublayer.h"
+#include "ops/operations/mlp_sublayer.h"
 
 namespace shine::test {
 namespace {
@@ -19,7 +21,7 @@ std::int64_t again(const std::vector<LayerKeep>& plan, Keep LayerKeep::*part) {
 
 /// What a plan keeps of one pass.
 std::int64_t bytes(const std::vector<LayerKeep>& plan, std::int64_t tokens) {
-  const KeptBytes each = kept_bytes(tiny_config(), at::kFloat, kRank);
+  const KeptBytes each = kept_bytes(SublayerEngine::blocks, tiny_config(), at::kFloat, kRank);
   std::int64_t sum = 0;
   for (const LayerKeep& layer : plan) {
     sum += each.inputs + (layer.attention == Keep::all ? each.attention : 0) + (layer.mlp == Keep::all ? each.mlp : 0);
@@ -42,40 +44,83 @@ std::int64_t size_of(const std::vector<at::Tensor>& tensors) {
   return sum;
 }
 
-TEST(KeepPlan, CountsWhatTheSubLayersKeep) {
-  if (!sublayers_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
-  const DecoderConfig config = tiny_config();
-  const LoraSpec spec = config.lora_spec();
-  const auto prepared = [&](Projection p) { return prepare_linear(at::zeros({spec[p].out, spec[p].in}), {}); };
-  const KeptBytes each = kept_bytes(config, at::kFloat, kRank);
-  constexpr std::int64_t tokens = 9;
-  const at::Tensor x = at::zeros({tokens, config.hidden_size});
+constexpr std::int64_t kTokens = 9;
 
+MlpWeights zero_mlp(SublayerEngine engine, const DecoderConfig& config) {
+  const LoraSpec spec = config.lora_spec();
+  const auto linear = [&](Projection p) { return prepare_linear(engine, at::zeros({spec[p].out, spec[p].in}), {}); };
   MlpWeights mlp;
   mlp.norm = at::ones({config.hidden_size});
-  mlp.linear = {prepared(Projection::gate), prepared(Projection::up), prepared(Projection::down)};
-  const auto mlp_lora = zero_lora(mlp.linear);
-  cpu::MlpSublayer<float>::Kept mlp_kept;
-  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, {0, tokens}, &mlp_kept);
-  EXPECT_EQ(size_of({mlp_kept.inverse, mlp_kept.gate_up, mlp_kept.down_in, mlp_kept.down_out}), tokens * each.mlp);
+  mlp.linear = {linear(Projection::gate), linear(Projection::up), linear(Projection::down)};
+  return mlp;
+}
 
+AttentionWeights zero_attention(SublayerEngine engine, const DecoderConfig& config) {
+  const LoraSpec spec = config.lora_spec();
+  const auto linear = [&](Projection p) { return prepare_linear(engine, at::zeros({spec[p].out, spec[p].in}), {}); };
   AttentionWeights attention;
   attention.norm = at::ones({config.hidden_size});
-  attention.linear = {prepared(Projection::q), prepared(Projection::k), prepared(Projection::v),
-                      prepared(Projection::o)};
+  attention.q_norm = attention.k_norm = at::ones({config.head_dim});
+  attention.linear = {linear(Projection::q), linear(Projection::k), linear(Projection::v), linear(Projection::o)};
   attention.heads = config.heads;
   attention.kv_heads = config.kv_heads;
   attention.head_dim = config.head_dim;
+  return attention;
+}
+
+std::shared_ptr<const SublayerBatch> one_row(SublayerEngine engine, const DecoderConfig& config) {
+  RowLayout rows;
+  rows.push(kTokens);
+  return make_sublayer_batch(engine, rows, 1,
+                             {at::kFloat, at::kCPU, AttentionLayout::per_row, config.head_dim, config.rope_theta});
+}
+
+TEST(KeepPlan, CountsWhatTheSubLayersKeep) {
+  if (!blocks_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
+  constexpr auto engine = SublayerEngine::blocks;
+  const DecoderConfig config = tiny_config();
+  const KeptBytes each = kept_bytes(engine, config, at::kFloat, kRank);
+  const at::Tensor x = at::zeros({kTokens, config.hidden_size});
+
+  const MlpWeights mlp = zero_mlp(engine, config);
+  const auto mlp_lora = zero_lora(mlp.linear);
+  cpu::MlpSublayer<float>::Kept mlp_kept;
+  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, {0, kTokens}, &mlp_kept);
+  EXPECT_EQ(size_of({mlp_kept.inverse, mlp_kept.gate_up, mlp_kept.down_in, mlp_kept.down_out}), kTokens * each.mlp);
+
+  const AttentionWeights attention = zero_attention(engine, config);
   const auto attention_lora = zero_lora(attention.linear);
-  SublayerBatch batch;
-  batch.rows.push(tokens);
-  batch.cos = batch.sin = at::zeros({tokens, config.head_dim / 2});
-  batch.spans = {0, tokens};
   cpu::AttentionSublayer<float>::Kept kept;
-  cpu::AttentionSublayer<float>(attention, attention_lora, at::kFloat).forward(x, batch, nullptr, kept);
+  cpu::AttentionSublayer<float>(attention, attention_lora, at::kFloat)
+      .forward(x, *one_row(engine, config), nullptr, kept);
   EXPECT_EQ(size_of({kept.inverse, kept.q_raw, kept.k_raw, kept.v, kept.attention.out, kept.attention.log_sums,
                      kept.down_in, kept.down_out}),
-            tokens * each.attention);
+            kTokens * each.attention);
+}
+
+TEST(KeepPlan, CountsWhatOperationsKeep) {
+  constexpr auto engine = SublayerEngine::operations;
+  const DecoderConfig config = tiny_config();
+  const KeptBytes each = kept_bytes(engine, config, at::kFloat, kRank);
+  const at::Tensor x = at::zeros({kTokens, config.hidden_size});
+
+  const MlpWeights mlp = zero_mlp(engine, config);
+  const auto mlp_lora = zero_lora(mlp.linear);
+  operations::MlpSublayer::Kept mlp_kept;
+  operations::MlpSublayer(mlp, mlp_lora, at::kFloat, /*masked=*/false)
+      .forward(x, TokenAdapters::of(one_row(engine, config)->rows, 1), mlp_kept);
+  EXPECT_EQ(size_of({mlp_kept.gate, mlp_kept.up, mlp_kept.reduced_in, mlp_kept.reduced_out}), kTokens * each.mlp);
+
+  const AttentionWeights attention = zero_attention(engine, config);
+  const auto attention_lora = zero_lora(attention.linear);
+  operations::AttentionSublayer::Kept kept;
+  operations::AttentionSublayer(attention, attention_lora, at::kFloat, /*masked=*/false)
+      .forward(x, *one_row(engine, config), nullptr, kept);
+  // The attention's graph keeps what is not named here: q and k after norm and rotation, k and v for all heads, the
+  // norms' factors and the heads' sums.
+  const std::int64_t named = size_of({kept.q, kept.k, kept.v, kept.mixed, kept.reduced_in, kept.reduced_out});
+  const std::int64_t graph = (config.heads * 3 * config.head_dim + 2 * config.heads + config.kv_heads) * 4;
+  EXPECT_EQ(named + kTokens * graph, kTokens * each.attention);
 }
 
 TEST(KeepPlan, KeepsWhatTheBudgetAllows) {
@@ -84,9 +129,9 @@ TEST(KeepPlan, KeepsWhatTheBudgetAllows) {
   const std::vector<LayerKeep> all(static_cast<std::size_t>(layers)),
       none(static_cast<std::size_t>(layers), {Keep::input, Keep::input});
   const std::int64_t everything = bytes(all, tokens), least = bytes(none, tokens);
-  const KeptBytes each = kept_bytes(tiny_config(), at::kFloat, kRank);
+  const KeptBytes each = kept_bytes(SublayerEngine::blocks, tiny_config(), at::kFloat, kRank);
   for (std::int64_t budget = least; budget <= everything; budget += 100) {
-    const auto plan = plan_keep(tiny_config(), at::kFloat, kRank, tokens, budget);
+    const auto plan = plan_keep(static_cast<std::size_t>(layers), each, tokens, budget);
     EXPECT_LE(bytes(plan, tokens), budget);
     // One sub-layer more would be too much.
     if (again(plan, &LayerKeep::attention) > 0) {
@@ -96,9 +141,9 @@ TEST(KeepPlan, KeepsWhatTheBudgetAllows) {
       EXPECT_GT(bytes(plan, tokens) + tokens * each.mlp, budget);
     }
   }
-  EXPECT_EQ(bytes(plan_keep(tiny_config(), at::kFloat, kRank, tokens, 0), tokens), everything);
-  EXPECT_EQ(bytes(plan_keep(tiny_config(), at::kFloat, kRank, tokens, 1), tokens), least);
-  const auto plan = plan_keep(tiny_config(), at::kFloat, kRank, tokens, everything - 1);
+  EXPECT_EQ(bytes(plan_keep(static_cast<std::size_t>(layers), each, tokens, 0), tokens), everything);
+  EXPECT_EQ(bytes(plan_keep(static_cast<std::size_t>(layers), each, tokens, 1), tokens), least);
+  const auto plan = plan_keep(static_cast<std::size_t>(layers), each, tokens, everything - 1);
   EXPECT_EQ(plan[0].mlp, Keep::input) << "the first layer is the first to be computed again";
 }
 

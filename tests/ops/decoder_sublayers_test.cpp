@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "shine/common/error.h"
 #include "shine/ops/attention.h"
 #include "shine/ops/lora_linear.h"
 #include "shine/ops/rms_norm.h"
@@ -14,7 +15,7 @@
 namespace shine::test {
 namespace {
 
-constexpr double kEps = 1e-5;
+constexpr double kEps = 1e-5, kTheta = 100.0;
 
 /// A small decoder layer and a batch for it.
 struct Case {
@@ -85,10 +86,6 @@ at::Tensor bias_of(const Case& c, std::int64_t size, std::uint64_t seed, at::Sca
   return c.biases ? random_tensor({size}, type, seed) : at::Tensor();
 }
 
-at::ScalarType wide(at::ScalarType type) {
-  return type == at::kDouble ? at::kDouble : at::kFloat;
-}
-
 template <std::size_t n>
 std::array<SublayerLora, n> lora_of(const std::vector<at::Tensor>& in) {
   std::array<SublayerLora, n> lora;
@@ -110,47 +107,43 @@ at::Tensor index_of(const Case& c) {
   return at::tensor(c.chosen, at::TensorOptions().dtype(at::kLong));
 }
 
-RowLayout chosen_rows(const Case& c) {
-  RowLayout layout;
-  const RowLayout rows = c.rows();
-  for (std::size_t row = 0; row < c.lengths.size(); ++row) {
-    layout.push(std::count_if(c.chosen.begin(), c.chosen.end(), [&](std::int64_t flat) {
-      return flat >= rows.starts[row] && flat < rows.starts[row + 1];
-    }));
-  }
-  return layout;
-}
+/// How the sub-layers are computed.
+struct How {
+  SublayerEngine engine = SublayerEngine::blocks;
+  Keep keep = Keep::all;
+  bool masked = false;  ///< adapters, as on a GPU
+  AttentionLayout attention = AttentionLayout::per_row;
+};
 
-TensorFunction attention_form(const Case& c, Keep keep) {
-  return [c, keep](const std::vector<at::Tensor>& in) {
+TensorFunction attention_form(const Case& c, const How& how) {
+  return [c, how](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
     auto weights = std::make_shared<AttentionWeights>();
-    weights->norm = norm_of(c.hidden, 50, type).to(wide(type));
+    weights->engine = how.engine;
+    weights->norm = prepare_norm(how.engine, norm_of(c.hidden, 50, type));
     if (c.qk_norm) {
-      weights->q_norm = norm_of(c.d, 51, type).to(wide(type));
-      weights->k_norm = norm_of(c.d, 52, type).to(wide(type));
+      weights->q_norm = prepare_norm(how.engine, norm_of(c.d, 51, type));
+      weights->k_norm = prepare_norm(how.engine, norm_of(c.d, 52, type));
     }
     for (std::size_t p = 0; p < 4; ++p) {
       const auto size = c.attention_sizes()[p];
-      weights->linear[p] = prepare_linear(weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+      weights->linear[p] = prepare_linear(how.engine, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
     weights->heads = c.heads;
     weights->kv_heads = c.kv_heads;
     weights->head_dim = c.d;
     weights->eps = kEps;
-    const RotaryTable table = make_rotary_table(c.rows().positions(at::kCPU), c.d, 100.0, wide(type));
-    const auto half = [&](const at::Tensor& both) { return both.squeeze(1).narrow(1, 0, c.d / 2).contiguous(); };
-    const auto batch =
-        std::make_shared<const SublayerBatch>(SublayerBatch{c.rows(), half(table.cos), half(table.sin), c.spans()});
-    std::shared_ptr<const TokenChoice> chosen;
+    auto batch = std::make_shared<SublayerBatch>(
+        *make_sublayer_batch(how.engine, c.rows(), c.adapters, {type, at::kCPU, how.attention, c.d, kTheta}));
+    if (how.masked) batch->adapters = TokenAdapters::masked(c.rows(), c.adapters, at::kCPU, type);
+    std::shared_ptr<TokenChoice> chosen;
     if (!c.chosen.empty()) {
-      const RowLayout rows = chosen_rows(c);
-      chosen = std::make_shared<const TokenChoice>(
-          TokenChoice{rows, c.chosen, c.adapters == 0 ? std::vector<std::int64_t>{} : rows.adapter_spans(c.adapters)});
+      chosen = std::make_shared<TokenChoice>(*choose_tokens(*batch, index_of(c)));
+      if (batch->adapters.mask.defined()) chosen->adapters.mask = batch->adapters.mask.index_select(0, index_of(c));
     }
-    if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, keep);
+    if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.keep);
     const auto lora = lora_of<4>(in);
-    return attention_sublayer(weights, in[0], &lora, batch, chosen, keep);
+    return attention_sublayer(weights, in[0], &lora, batch, chosen, how.keep);
   };
 }
 
@@ -169,7 +162,7 @@ TensorFunction attention_plain(const Case& c) {
       q = rms_norm_plain(q, norm_of(c.d, 51, type), kEps);
       k = rms_norm_plain(k, norm_of(c.d, 52, type), kEps);
     }
-    const RotaryTable table = make_rotary_table(c.rows().positions(at::kCPU), c.d, 100.0, type);
+    const RotaryTable table = make_rotary_table(c.rows().positions(at::kCPU), c.d, kTheta, type);
     const at::Tensor mixed = causal_attention_plain(rotary_plain(q, table), rotary_plain(k, table), v, c.rows(),
                                                     1.0 / std::sqrt(static_cast<double>(c.d)));
     const at::Tensor y = in[0] + of(mixed.reshape({c.tokens(), c.heads * c.d}), 3);
@@ -177,19 +170,22 @@ TensorFunction attention_plain(const Case& c) {
   };
 }
 
-TensorFunction mlp_form(const Case& c, Keep keep) {
-  return [c, keep](const std::vector<at::Tensor>& in) {
+TensorFunction mlp_form(const Case& c, const How& how) {
+  return [c, how](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
     auto weights = std::make_shared<MlpWeights>();
-    weights->norm = norm_of(c.hidden, 50, type).to(wide(type));
+    weights->engine = how.engine;
+    weights->norm = prepare_norm(how.engine, norm_of(c.hidden, 50, type));
     weights->eps = kEps;
     for (std::size_t p = 0; p < 3; ++p) {
       const auto size = c.mlp_sizes()[p];
-      weights->linear[p] = prepare_linear(weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+      weights->linear[p] = prepare_linear(how.engine, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
-    if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, keep);
+    if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, how.keep);
     const auto lora = lora_of<3>(in);
-    return mlp_sublayer(weights, in[0], &lora, c.spans(), keep);
+    const TokenAdapters adapters = how.masked ? TokenAdapters::masked(c.rows(), c.adapters, at::kCPU, type)
+                                              : TokenAdapters::of(c.rows(), c.adapters);
+    return mlp_sublayer(weights, in[0], &lora, adapters, how.keep);
   };
 }
 
@@ -233,58 +229,79 @@ void expect_as_exact_as_plain(const TensorFunction& fused, const TensorFunction&
   }
 }
 
-class DecoderSublayers : public testing::Test {
+/// By each engine.
+class DecoderSublayers : public testing::TestWithParam<SublayerEngine> {
  protected:
-  static bool runs(at::ScalarType type) { return sublayers_run(type, at::kCPU); }
-};
+  bool runs(at::ScalarType type) const {
+    return GetParam() == SublayerEngine::operations || blocks_run(type, at::kCPU);
+  }
 
-TEST_F(DecoderSublayers, FormsAgree) {
+  /// With this engine, in all that it can do otherwise.
+  std::vector<How> ways() const {
+    std::vector<How> all;
+    for (const Keep keep : {Keep::all, Keep::input}) {
+      all.push_back({GetParam(), keep});
+      if (GetParam() == SublayerEngine::blocks) continue;
+      all.push_back({GetParam(), keep, /*masked=*/true, AttentionLayout::padded});
+    }
+    return all;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Engines, DecoderSublayers, testing::Values(SublayerEngine::blocks, SublayerEngine::operations),
+                         [](const auto& tested) {
+                           return std::string(tested.param == SublayerEngine::blocks ? "Blocks" : "Operations");
+                         });
+
+TEST_P(DecoderSublayers, FormsAgree) {
   if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
   for (const Case& c : kCases) {
-    for (const Keep keep : {Keep::all, Keep::input}) {
+    for (const How& how : ways()) {
       const auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
-      EXPECT_TRUE(forms_agree(attention_form(c, keep), attention_plain(c), attention, 1e-11)) << c.name;
+      EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11)) << c.name;
       const auto mlp = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
-      EXPECT_TRUE(forms_agree(mlp_form(c, keep), mlp_plain(c), mlp, 1e-11)) << c.name;
+      EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11)) << c.name;
     }
   }
 }
 
-TEST_F(DecoderSublayers, FormsAgreeInFloat32) {
+TEST_P(DecoderSublayers, FormsAgreeInFloat32) {
   if (!runs(at::kFloat)) GTEST_SKIP() << "no AVX-512";
   for (const Case& c : kCases) {
     const auto attention = inputs_of(c, c.attention_sizes(), at::kFloat, at::kFloat);
-    EXPECT_TRUE(forms_agree(attention_form(c, Keep::all), attention_plain(c), attention, 3e-5)) << c.name;
+    EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_plain(c), attention, 3e-5)) << c.name;
     const auto mlp = inputs_of(c, c.mlp_sizes(), at::kFloat, at::kFloat);
-    EXPECT_TRUE(forms_agree(mlp_form(c, Keep::all), mlp_plain(c), mlp, 3e-5)) << c.name;
+    EXPECT_TRUE(forms_agree(mlp_form(c, {GetParam()}), mlp_plain(c), mlp, 3e-5)) << c.name;
   }
 }
 
-TEST_F(DecoderSublayers, Bfloat16IsAsExactAsThePlainForm) {
+TEST_P(DecoderSublayers, Bfloat16IsAsExactAsThePlainForm) {
   if (!runs(at::kBFloat16)) GTEST_SKIP() << "no bf16 instructions";
   for (const Case& c : kCases) {
-    expect_as_exact_as_plain(attention_form(c, Keep::all), attention_plain(c),
-                             inputs_of(c, c.attention_sizes(), at::kBFloat16, at::kFloat), c.name);
-    expect_as_exact_as_plain(mlp_form(c, Keep::all), mlp_plain(c),
-                             inputs_of(c, c.mlp_sizes(), at::kBFloat16, at::kFloat), c.name);
+    for (const How& how : ways()) {
+      expect_as_exact_as_plain(attention_form(c, how), attention_plain(c),
+                               inputs_of(c, c.attention_sizes(), at::kBFloat16, at::kFloat), c.name);
+      expect_as_exact_as_plain(mlp_form(c, how), mlp_plain(c), inputs_of(c, c.mlp_sizes(), at::kBFloat16, at::kFloat),
+                               c.name);
+    }
   }
 }
 
-TEST_F(DecoderSublayers, GradientsMatchDifferences) {
+TEST_P(DecoderSublayers, GradientsMatchDifferences) {
   if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
   for (const Case& c : kCases) {
     if (c.tokens() > 20) continue;
-    EXPECT_TRUE(gradients_match_differences(attention_form(c, Keep::all),
-                                            inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble)))
-        << c.name;
-    EXPECT_TRUE(
-        gradients_match_differences(mlp_form(c, Keep::all), inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble)))
-        << c.name;
+    for (const How& how : ways()) {
+      EXPECT_TRUE(gradients_match_differences(attention_form(c, how),
+                                              inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble)))
+          << c.name;
+      EXPECT_TRUE(gradients_match_differences(mlp_form(c, how), inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble)))
+          << c.name;
+    }
   }
 }
 
 /// Frozen inputs (the conversation's embeddings) and frozen adapters get no gradient, and change none of the others.
-TEST_F(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
+TEST_P(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
   if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
   const Case& c = kCases[2];
   auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
@@ -293,28 +310,53 @@ TEST_F(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
     (*in)[0] = (*in)[0].detach();
     (*in)[4] = (*in)[4].detach();
   }
-  EXPECT_TRUE(forms_agree(attention_form(c, Keep::all), attention_plain(c), attention, 1e-11));
-  EXPECT_TRUE(forms_agree(mlp_form(c, Keep::all), mlp_plain(c), mlp, 1e-11));
+  const How how{GetParam()};
+  EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11));
+  EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11));
   const at::NoGradGuard no_gradient;
-  EXPECT_TRUE(tensors_match(mlp_form(c, Keep::all)(mlp), mlp_plain(c)(mlp), 1e-11));
-  EXPECT_FALSE(attention_form(c, Keep::all)(attention).requires_grad());
+  EXPECT_TRUE(tensors_match(mlp_form(c, how)(mlp), mlp_plain(c)(mlp), 1e-11));
+  EXPECT_TRUE(tensors_match(attention_form(c, how)(attention), attention_plain(c)(attention), 1e-11));
+  EXPECT_FALSE(attention_form(c, how)(attention).requires_grad());
 }
 
-TEST_F(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
+TEST_P(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
   if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
   const int threads = at::get_num_threads();
   for (const Case& c : kCases) {
     for (const int count : {1, 3}) {
       at::set_num_threads(count);
-      EXPECT_TRUE(forms_agree(mlp_form(c, Keep::all), mlp_plain(c),
+      EXPECT_TRUE(forms_agree(mlp_form(c, {GetParam()}), mlp_plain(c),
                               inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble), 1e-11))
           << c.name;
-      EXPECT_TRUE(forms_agree(attention_form(c, Keep::all), attention_plain(c),
+      EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_plain(c),
                               inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble), 1e-11))
           << c.name;
     }
     at::set_num_threads(threads);
   }
+}
+
+TEST(SublayerAdapters, TheMaskIsThatOfTheSpans) {
+  RowLayout rows;
+  for (const std::int64_t length : {2, 0, 3, 1}) rows.push(length);
+  const TokenAdapters adapters = TokenAdapters::masked(rows, 4, at::kCPU, at::kFloat);
+  EXPECT_EQ(adapters.spans, (std::vector<std::int64_t>{0, 2, 2, 5, 6}));
+  const at::Tensor expected = at::zeros({6, 4});
+  for (const auto& [token, adapter] :
+       std::vector<std::pair<int, int>>{{0, 0}, {1, 0}, {2, 2}, {3, 2}, {4, 2}, {5, 3}}) {
+    expected[token][adapter] = 1.0;
+  }
+  EXPECT_TRUE(at::equal(adapters.mask, expected));
+  EXPECT_FALSE(TokenAdapters::masked(rows, 1, at::kCPU, at::kFloat).mask.defined()) << "one adapter hides nothing";
+}
+
+TEST(SublayerAdapters, ChosenTokensMustRise) {
+  RowLayout rows;
+  rows.push(4);
+  const auto batch = make_sublayer_batch(SublayerEngine::operations, rows, 0,
+                                         {at::kFloat, at::kCPU, AttentionLayout::per_row, 4, kTheta});
+  EXPECT_THROW(choose_tokens(*batch, at::tensor({2, 1}, at::kLong)), ShapeError);
+  EXPECT_THROW(choose_tokens(*batch, at::tensor({1, 4}, at::kLong)), ShapeError);
 }
 
 }  // namespace

@@ -16,5 +16,15 @@ TEST(Device, Tf32IsSetForMatrixProductsOnAGpuAlone) {
   }
 }
 
+TEST(Device, CudnnAttentionCanBeAvoided) {
+  at::Context& context = at::globalContext();
+  const bool before = context.userEnabledCuDNNSDP();
+  context.setSDPUseCuDNN(true);
+  avoid_cudnn_attention();
+  EXPECT_FALSE(context.userEnabledCuDNNSDP());
+  EXPECT_TRUE(context.userEnabledFlashSDP());
+  context.setSDPUseCuDNN(before);
+}
+
 }  // namespace
 }  // namespace shine::test

@@ -96,6 +96,7 @@ class Subject {
  public:
   explicit Subject(const Options& options)
       : options_(options), decoder_(subject_config(options), decoder_options(options)) {
+    avoid_cudnn_attention();
     if (options.size.empty()) {
       load_decoder(decoder_, options.model);
     } else {

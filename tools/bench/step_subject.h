@@ -8,6 +8,7 @@
 #include "random_weights.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/models/shine/hypernetwork.h"
+#include "shine/tensor/device.h"
 #include "shine/tensor/peak_memory.h"
 
 namespace shine::bench {
@@ -32,6 +33,7 @@ struct StepSubject {
                                .attention = device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded,
                                .recompute = options.recompute,
                                .activation_bytes = options.activation_bytes}) {
+    avoid_cudnn_attention();
     constexpr double gain = 0.7;
     if (size.weights_on_device) {
       draw_on_device(decoder, gain, options.seed);

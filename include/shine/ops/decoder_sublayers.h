@@ -7,29 +7,33 @@
 #include <optional>
 #include <vector>
 
-#include "shine/tensor/token_rows.h"
+#include "shine/ops/sublayer_batch.h"
 
 namespace shine {
 
-/// A frozen linear map y = x W^T + bias as the sub-layers' products read it.
+/// A frozen linear map y = x W^T + bias as an engine's products read it.
 struct PreparedLinear {
-  at::Tensor forward;   ///< right operand of x W^T, made of W^T (in, out)
-  at::Tensor backward;  ///< right operand of dy W, made of W (out, in); W itself for float32 and float64
-  at::Tensor bias;      ///< (out), float32 (float64 for float64), undefined: none
+  at::Tensor forward;   ///< blocks: right operand of x W^T, made of W^T (in, out); operations: W (out, in)
+  at::Tensor backward;  ///< blocks: right operand of dy W, made of W; W itself for float32, float64 and operations
+  at::Tensor bias;      ///< (out), for blocks float32 (float64 for float64), undefined: none
   std::int64_t in = 0, out = 0;
 };
 
 /// @param weight  (out, in)
 /// @param bias    (out) or undefined
-PreparedLinear prepare_linear(const at::Tensor& weight, const at::Tensor& bias);
+PreparedLinear prepare_linear(SublayerEngine engine, const at::Tensor& weight, const at::Tensor& bias);
+
+/// A norm's weight: for blocks in float32 (float64 for float64), for operations as it is.
+at::Tensor prepare_norm(SublayerEngine engine, const at::Tensor& weight);
 
 /// One projection's LoRA: a (B_l, in, r), b (B_l, r, out), c (B_l, out) or undefined.
 struct SublayerLora {
   at::Tensor a, b, c;
 };
 
-/// The frozen weights of x + o(attention(q, k, v of norm(x))). Norm weights are float32 (float64 for float64).
+/// The frozen weights of x + o(attention(q, k, v of norm(x))), prepared for one engine.
 struct AttentionWeights {
+  SublayerEngine engine = SublayerEngine::blocks;
   at::Tensor norm;                       ///< (H)
   at::Tensor q_norm, k_norm;             ///< (d), undefined: no norm on q and k
   std::array<PreparedLinear, 4> linear;  ///< q, k, v, o
@@ -39,23 +43,10 @@ struct AttentionWeights {
 
 /// The frozen weights of x + down(silu(gate) * up of norm(x)).
 struct MlpWeights {
+  SublayerEngine engine = SublayerEngine::blocks;
   at::Tensor norm;                       ///< (H)
   std::array<PreparedLinear, 3> linear;  ///< gate, up, down
   double eps = 1e-6;
-};
-
-/// What all layers of a pass share.
-struct SublayerBatch {
-  RowLayout rows;                   ///< R rows, N tokens
-  at::Tensor cos, sin;              ///< (N, d / 2) of each token's place, float32 (float64 for float64)
-  std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets of the tokens of each adapter; empty: no LoRA
-};
-
-/// A choice of tokens, rising.
-struct TokenChoice {
-  RowLayout rows;                   ///< the same R rows, Nq tokens
-  std::vector<std::int64_t> flat;   ///< (Nq) index among all N tokens
-  std::vector<std::int64_t> spans;  ///< as in SublayerBatch, over the chosen tokens; empty: no LoRA
 };
 
 /// What a sub-layer keeps for its backward.
@@ -64,13 +55,14 @@ enum class Keep {
   input,  ///< x alone: the rest is computed again in the backward
 };
 
-/// Whether sub-layers run for activations of `type` on `device`: the CPU engine's processors (AVX-512, for bfloat16
-/// with its bf16 instructions), and not with `ops.fused: off`.
-bool sublayers_run(at::ScalarType type, at::Device device);
+/// Whether the CPU engine computes with `type`: on processors with AVX-512, for bfloat16 with its bf16 instructions,
+/// and not with `ops.fused: off`.
+bool blocks_run(at::ScalarType type, at::Device device);
 
-/// y = x + o(attention(q, k, v of norm(x))) with a LoRA on each projection; all of it in one pass over blocks of
-/// tokens that stay in cache, but for the attention itself. Hand-written backward for x and the LoRAs.
-/// @param x       (N, H), of a type that sublayers_run
+/// y = x + o(attention(q, k, v of norm(x))) with a LoRA on each projection. The CPU engine makes one pass over blocks
+/// of tokens, but for the attention itself. Hand-written backward for x and the LoRAs, that can be run once. The engine
+/// is that of the weights, and the batch's must be the same.
+/// @param x       (N, H), of the weights' type; for blocks one that blocks_run
 /// @param lora    of q, k, v, o; null: none
 /// @param chosen  null, or: only these tokens' y are computed
 /// @return        (N, H), or (Nq, H)
@@ -79,11 +71,11 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
                               const std::shared_ptr<const SublayerBatch>& batch,
                               const std::shared_ptr<const TokenChoice>& chosen, Keep keep);
 
-/// y = x + down(silu(gate) * up of norm(x)) with a LoRA on each projection, in one pass over blocks of tokens.
-/// @param x      (N, H)
-/// @param lora   of gate, up, down; null: none
-/// @param spans  (B_l + 1) offsets of each adapter's tokens; not read without a LoRA
+/// y = x + down(silu(gate) * up of norm(x)) with a LoRA on each projection; engines and backward as above.
+/// @param x         (N, H)
+/// @param lora      of gate, up, down; null: none
+/// @param adapters  of the tokens; not read without a LoRA
 at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const at::Tensor& x,
-                        const std::array<SublayerLora, 3>* lora, const std::vector<std::int64_t>& spans, Keep keep);
+                        const std::array<SublayerLora, 3>* lora, const TokenAdapters& adapters, Keep keep);
 
 }  // namespace shine

@@ -4,7 +4,7 @@
 
 namespace shine {
 
-/// What runs on a GPU in a form of our own. Each has a plain twin, the composition of LibTorch's operations.
+/// What runs on a GPU in a form of its own. Each has a plain twin, the composition of LibTorch's operations.
 enum class CudaKernel {
   rms_norm,
   rotary,
@@ -13,7 +13,8 @@ enum class CudaKernel {
   lora_slices,
   adamw,
   gradient_norm,
-  decoding_graph,  ///< not a kernel but a graph of them: evaluation.decoding.cuda_graph
+  packed_attention,  ///< LibTorch's flash attention over rows end to end, in place of padded ones
+  decoding_graph,    ///< not a kernel but a graph of them: evaluation.decoding.cuda_graph
 };
 
 /// Sets the form of all operations of this process (`ops.fused`); made before any of them runs.

@@ -19,6 +19,9 @@ void set_deterministic();
 /// Whether a GPU's float32 matrix products may use TF32.
 void set_tf32(bool on);
 
+/// Keeps LibTorch from cuDNN's attention on a GPU, which builds a plan for every new shape: rows are of all lengths.
+void avoid_cudnn_attention();
+
 /// Bytes that can still be allocated on the device: free GPU memory, or what the system and the control group give.
 std::size_t available_memory_bytes(at::Device device);
 

@@ -10,10 +10,8 @@
 #include "shine/common/error.h"
 #include "shine/ops/cached_attention.h"
 #include "shine/ops/checkpoint.h"
-#include "shine/ops/fused.h"
 #include "shine/ops/linear_cross_entropy.h"
 #include "shine/ops/lora_linear.h"
-#include "shine/ops/lora_linear_group.h"
 #include "shine/ops/rms_norm.h"
 #include "shine/ops/swiglu.h"
 
@@ -41,13 +39,12 @@ struct Decoder::CachedRows {
 
 /// What every projection of a layer needs beside its input.
 struct Decoder::LayerContext {
-  const RowLayout& rows;
+  const AttentionRows& rows;
   const RotaryTable& rotary;
   const LoraLayer* lora;
   const std::vector<std::int64_t>& spans;
   const CachedRows* cached = nullptr;
-  std::int64_t layer = 0;       ///< in the cache
-  at::Tensor adapter_of_token;  ///< on a GPU with several adapters, else undefined
+  std::int64_t layer = 0;  ///< in the cache
 };
 
 Decoder::Decoder(DecoderConfig config, DecoderOptions options)
@@ -144,47 +141,27 @@ at::Tensor Decoder::attend(const at::Tensor& q, const at::Tensor& k, const at::T
       return context.cached->plan->attend(q, cache.keys(context.layer), cache.values(context.layer), scale);
     }
   }
-  return causal_attention(q, k, v, context.rows, scale, options_.attention);
-}
-
-/// q, k and v, or gate and up: the projections of one x.
-std::vector<at::Tensor> Decoder::project_group(const Layer& layer, std::span<const Projection> projections,
-                                               const at::Tensor& x, const LayerContext& context) const {
-  const bool grouped = context.lora != nullptr && fused_ops() != FusedOps::off && at::GradMode::is_enabled() &&
-                       !x.is_cpu() && !is_trained();
-  if (!grouped) {
-    std::vector<at::Tensor> outputs;
-    for (const Projection p : projections) outputs.push_back(project(layer, p, x, context));
-    return outputs;
-  }
-  LoraLinearGroupInput in{x, {}, context.spans, context.adapter_of_token};
-  for (const Projection p : projections) {
-    const Linear& linear = layer.projections[static_cast<std::size_t>(p)];
-    const LoraWeights& lora = (*context.lora)[p];
-    in.maps.push_back({linear.weight, linear.bias, lora.a, lora.b, lora.c});
-  }
-  return lora_linear_group(in);
+  return causal_attention(q, k, v, context.rows, scale);
 }
 
 at::Tensor Decoder::attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
   const std::int64_t tokens = x.size(0), d = config_.head_dim;
-  constexpr std::array<Projection, 3> qkv{Projection::q, Projection::k, Projection::v};
-  const std::vector<at::Tensor> projected = project_group(layer, qkv, x, context);
-  const auto turned = [&](const at::Tensor& y, std::int64_t heads, const at::Tensor& norm) {
-    const at::Tensor vectors = y.view({tokens, heads, d});
+  const auto heads_of = [&](Projection projection, std::int64_t heads) {
+    return project(layer, projection, x, context).view({tokens, heads, d});
+  };
+  const auto turned = [&](const at::Tensor& vectors, const at::Tensor& norm) {
     return norm.defined() ? norm_rotary(vectors, norm, context.rotary, config_.rms_norm_eps)
                           : rotary(vectors, context.rotary);
   };
-  const at::Tensor mixed =
-      attend(turned(projected[0], config_.heads, layer.q_norm), turned(projected[1], config_.kv_heads, layer.k_norm),
-             projected[2].view({tokens, config_.kv_heads, d}), context);
+  const at::Tensor mixed = attend(turned(heads_of(Projection::q, config_.heads), layer.q_norm),
+                                  turned(heads_of(Projection::k, config_.kv_heads), layer.k_norm),
+                                  heads_of(Projection::v, config_.kv_heads), context);
   return project(layer, Projection::o, mixed.reshape({tokens, config_.heads * d}), context);
 }
 
 at::Tensor Decoder::mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
-  constexpr std::array<Projection, 2> gate_up{Projection::gate, Projection::up};
-  const std::vector<at::Tensor> projected = project_group(layer, gate_up, x, context);
-  return project(layer, Projection::down, swiglu(projected[0], projected[1]), context);
+  const at::Tensor gate = project(layer, Projection::gate, x, context);
+  return project(layer, Projection::down, swiglu(gate, project(layer, Projection::up, x, context)), context);
 }
 
 at::Tensor Decoder::run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const {
@@ -203,8 +180,8 @@ at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor&
     }
   }
   // The backward runs after this call has returned: everything is captured by value.
-  const auto again = [this, rows = context.rows, table = context.rotary, spans = context.spans,
-                      owners = context.adapter_of_token](const std::vector<at::Tensor>& in) {
+  const auto again = [this, rows = context.rows, table = context.rotary,
+                      spans = context.spans](const std::vector<at::Tensor>& in) {
     std::size_t next = 1;
     Layer weights;
     for_each_weight(weights, [&](at::Tensor& weight) { weight = in[next++]; });
@@ -213,8 +190,7 @@ at::Tensor Decoder::run_layer_checkpointed(const Layer& layer, const at::Tensor&
     for (std::size_t p = 0; adapted && p < 7; ++p, next += 3) {
       lora.projections[p] = {in[next], in[next + 1], in[next + 2]};
     }
-    return run_layer(weights, in[0],
-                     {rows, table, adapted ? &lora : nullptr, spans, /*cached=*/nullptr, /*layer=*/0, owners});
+    return run_layer(weights, in[0], {rows, table, adapted ? &lora : nullptr, spans});
   };
   return checkpoint(again, std::move(inputs));
 }
@@ -231,14 +207,13 @@ at::Tensor Decoder::run_plain(at::Tensor hidden, const RowLayout& rows, const Lo
   const RotaryTable table =
       make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type());
   const std::vector<std::int64_t> spans = lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
-  const bool several = spans.size() > 2 && !hidden.is_cpu();
-  const at::Tensor owners = several ? adapter_of_token(spans, hidden.device()) : at::Tensor();
+  const AttentionRows attention =
+      attention_rows(rows, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim);
   const std::int64_t recomputed =
       options_.recompute ? config_.layers
                          : plan_plain_layers(config_, options_.dtype, rows.tokens(), options_.activation_bytes);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const LayerContext context{rows,        table, lora ? &lora->layers[i] : nullptr, spans, /*cached=*/nullptr,
-                               /*layer=*/0, owners};
+    const LayerContext context{attention, table, lora ? &lora->layers[i] : nullptr, spans};
     const bool again = static_cast<std::int64_t>(i) < recomputed;
     hidden = again ? run_layer_checkpointed(layers_[i], hidden, context) : run_layer(layers_[i], hidden, context);
     if (positions != nullptr && i + 1 == layers_.size()) hidden = hidden.index_select(0, *positions);
@@ -250,15 +225,17 @@ at::Tensor Decoder::run_plain(at::Tensor hidden, const RowLayout& rows, const Lo
 at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
                                const LayerVisitor& visitor) const {
   check_input(hidden, rows, lora);
-  return runs_sublayers() ? run_sublayers(std::move(hidden), rows, lora, nullptr, visitor)
-                          : run_plain(std::move(hidden), rows, lora, nullptr, visitor);
+  const auto by = engine();
+  return by ? run_sublayers(*by, std::move(hidden), rows, lora, nullptr, visitor)
+            : run_plain(std::move(hidden), rows, lora, nullptr, visitor);
 }
 
 at::Tensor Decoder::run_layers_at(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
                                   const at::Tensor& positions, const LayerVisitor& visitor) const {
   check_input(hidden, rows, lora);
-  return runs_sublayers() ? run_sublayers(std::move(hidden), rows, lora, &positions, visitor)
-                          : run_plain(std::move(hidden), rows, lora, &positions, visitor);
+  const auto by = engine();
+  return by ? run_sublayers(*by, std::move(hidden), rows, lora, &positions, visitor)
+            : run_plain(std::move(hidden), rows, lora, &positions, visitor);
 }
 
 at::Tensor Decoder::forward(const TokenRows& rows, const LoraTree* lora) const {
@@ -288,10 +265,12 @@ at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCach
   }
   const std::vector<std::int64_t> spans =
       lora ? added.layout.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
+  const AttentionRows attention =
+      attention_rows(added.layout, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     hidden = run_layer(layers_[i], hidden,
-                       {added.layout, cache.added_rotary(), lora ? &lora->layers[i] : nullptr, spans, &cached,
-                        static_cast<std::int64_t>(i), /*adapter_of_token=*/{}});
+                       {attention, cache.added_rotary(), lora ? &lora->layers[i] : nullptr, spans, &cached,
+                        static_cast<std::int64_t>(i)});
   }
   cache.end_append();
   return rms_norm(hidden, final_norm_, config_.rms_norm_eps);

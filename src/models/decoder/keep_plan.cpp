@@ -6,21 +6,28 @@
 
 namespace shine {
 
-KeptBytes kept_bytes(const DecoderConfig& config, at::ScalarType type, std::int64_t rank) {
+KeptBytes kept_bytes(SublayerEngine engine, const DecoderConfig& config, at::ScalarType type, std::int64_t rank) {
   const auto value = static_cast<std::int64_t>(at::elementSize(type));
   const std::int64_t wide = type == at::kDouble ? 8 : 4, kv = config.kv_heads * config.head_dim,
-                     q = config.heads * config.head_dim, padded = type == at::kBFloat16 ? (rank + 1) / 2 * 2 : rank;
-  return {.inputs = 2 * config.hidden_size * value,
+                     q = config.heads * config.head_dim, inputs = 2 * config.hidden_size * value;
+  if (engine == SublayerEngine::operations) {
+    // q, k, v, the first two after norm and rotation, k and v for all heads, mixed; each head's sum; norms' factors.
+    const std::int64_t norms = config.qk_norm ? (q + kv) * value + (config.heads + config.kv_heads) * wide : 0;
+    return {.inputs = inputs,
+            .attention = (2 * q + kv + 2 * q + 4 * rank) * value + config.heads * wide + norms,
+            .mlp = (2 * config.intermediate_size + 3 * rank) * value};
+  }
+  const std::int64_t padded = type == at::kBFloat16 ? (rank + 1) / 2 * 2 : rank;
+  return {.inputs = inputs,
           .attention = (2 * q + 2 * kv + 4 * padded) * value + (1 + config.heads) * wide,  // q, k, v, mixed; x A
           .mlp = (2 * config.intermediate_size + 3 * padded) * value + wide};
 }
 
-std::vector<LayerKeep> plan_keep(const DecoderConfig& config, at::ScalarType type, std::int64_t rank,
-                                 std::int64_t tokens, std::int64_t budget) {
-  std::vector<LayerKeep> layers(static_cast<std::size_t>(config.layers));
+std::vector<LayerKeep> plan_keep(std::size_t count, const KeptBytes& each, std::int64_t tokens, std::int64_t budget) {
+  std::vector<LayerKeep> layers(count);
   if (budget == 0) return layers;
-  const KeptBytes each = kept_bytes(config, type, rank);
-  std::int64_t excess = config.layers * tokens * (each.inputs + each.attention + each.mlp) - budget;
+  const std::int64_t whole = tokens * (each.inputs + each.attention + each.mlp);
+  std::int64_t excess = static_cast<std::int64_t>(count) * whole - budget;
   for (auto layer = layers.begin(); layer != layers.end() && excess > 0; ++layer, excess -= tokens * each.mlp) {
     layer->mlp = Keep::input;
   }

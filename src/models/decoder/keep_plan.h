@@ -19,16 +19,16 @@ struct KeptBytes {
   std::int64_t mlp = 0;        ///< beside its input
 };
 
+/// For operations what LibTorch's attention keeps is counted without the padding of rows.
 /// @param rank  of the LoRA, 0 without
-KeptBytes kept_bytes(const DecoderConfig& config, at::ScalarType type, std::int64_t rank);
+KeptBytes kept_bytes(SublayerEngine engine, const DecoderConfig& config, at::ScalarType type, std::int64_t rank);
 
 /// The layers' choices under which a pass of `tokens` tokens keeps at most `budget` bytes, or as near to it as can be;
 /// 0: no limit. MLPs are the first to be computed again: they free the most bytes for their work; from the first layer
 /// on, whose values are needed last, when the others' memory is free again.
-std::vector<LayerKeep> plan_keep(const DecoderConfig& config, at::ScalarType type, std::int64_t rank,
-                                 std::int64_t tokens, std::int64_t budget);
+std::vector<LayerKeep> plan_keep(std::size_t layers, const KeptBytes& each, std::int64_t tokens, std::int64_t budget);
 
-/// The same where LibTorch's operations run, whose layers are computed again as a whole: how many of the first ones.
+/// The same where the layers run as a whole, and are computed again as a whole: how many of the first ones.
 std::int64_t plan_plain_layers(const DecoderConfig& config, at::ScalarType type, std::int64_t tokens,
                                std::int64_t budget);
 

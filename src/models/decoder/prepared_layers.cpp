@@ -5,30 +5,25 @@
 namespace shine {
 namespace {
 
-at::Tensor wide(const at::Tensor& norm) {
-  if (!norm.defined()) return norm;
-  return norm.detach().to(norm.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).contiguous();
-}
-
-PreparedLinear prepare(const DecoderLayer& layer, Projection projection) {
-  const DecoderLayer::Linear& linear = layer.projections[static_cast<std::size_t>(projection)];
-  return prepare_linear(linear.weight, linear.bias);
-}
-
-PreparedLayers::Layer prepare(const DecoderLayer& layer, const DecoderConfig& config) {
+PreparedLayers::Layer prepare(const DecoderLayer& layer, const DecoderConfig& config, SublayerEngine engine) {
+  const auto linear = [&](Projection projection) {
+    const DecoderLayer::Linear& weights = layer.projections[static_cast<std::size_t>(projection)];
+    return prepare_linear(engine, weights.weight, weights.bias);
+  };
   AttentionWeights attention;
-  attention.norm = wide(layer.input_norm);
-  attention.q_norm = wide(layer.q_norm);
-  attention.k_norm = wide(layer.k_norm);
-  attention.linear = {prepare(layer, Projection::q), prepare(layer, Projection::k), prepare(layer, Projection::v),
-                      prepare(layer, Projection::o)};
+  attention.engine = engine;
+  attention.norm = prepare_norm(engine, layer.input_norm);
+  attention.q_norm = prepare_norm(engine, layer.q_norm);
+  attention.k_norm = prepare_norm(engine, layer.k_norm);
+  attention.linear = {linear(Projection::q), linear(Projection::k), linear(Projection::v), linear(Projection::o)};
   attention.heads = config.heads;
   attention.kv_heads = config.kv_heads;
   attention.head_dim = config.head_dim;
   attention.eps = config.rms_norm_eps;
   MlpWeights mlp;
-  mlp.norm = wide(layer.post_attention_norm);
-  mlp.linear = {prepare(layer, Projection::gate), prepare(layer, Projection::up), prepare(layer, Projection::down)};
+  mlp.engine = engine;
+  mlp.norm = prepare_norm(engine, layer.post_attention_norm);
+  mlp.linear = {linear(Projection::gate), linear(Projection::up), linear(Projection::down)};
   mlp.eps = config.rms_norm_eps;
   return {std::make_shared<const AttentionWeights>(std::move(attention)),
           std::make_shared<const MlpWeights>(std::move(mlp))};
@@ -72,15 +67,17 @@ void PreparedLayers::clear() {
 }
 
 std::shared_ptr<const std::vector<PreparedLayers::Layer>> PreparedLayers::get(const std::vector<DecoderLayer>& weights,
-                                                                              const DecoderConfig& config) {
+                                                                              const DecoderConfig& config,
+                                                                              SublayerEngine engine) {
   const std::scoped_lock lock(mutex_);
-  if (!is_current(weights)) {
+  if (engine != engine_ || !is_current(weights)) {
+    engine_ = engine;
     stamp_.clear();
     for_each_weight(weights,
                     [&](const at::Tensor& weight) { stamp_.emplace_back(weight.detach(), version_of(weight)); });
     layers_.reset();
     std::vector<Layer> layers;
-    for (const DecoderLayer& layer : weights) layers.push_back(prepare(layer, config));
+    for (const DecoderLayer& layer : weights) layers.push_back(prepare(layer, config, engine));
     layers_ = std::make_shared<const std::vector<Layer>>(std::move(layers));
   }
   return layers_;

@@ -21,7 +21,8 @@ class PreparedLayers {
   void clear();
 
   /// The layers, made at the first call and again when a weight has changed since.
-  std::shared_ptr<const std::vector<Layer>> get(const std::vector<DecoderLayer>& weights, const DecoderConfig& config);
+  std::shared_ptr<const std::vector<Layer>> get(const std::vector<DecoderLayer>& weights, const DecoderConfig& config,
+                                                SublayerEngine engine);
 
  private:
   /// Every weight that was read, held so that its address stays its own, and its version then.
@@ -31,6 +32,7 @@ class PreparedLayers {
 
   std::mutex mutex_;
   Stamp stamp_;
+  SublayerEngine engine_ = SublayerEngine::blocks;
   std::shared_ptr<const std::vector<Layer>> layers_;
 };
 

@@ -20,7 +20,7 @@ at::Tensor index_of(const TokenChoice& chosen) {
 
 /// Of the tokens whose y is computed.
 const std::vector<std::int64_t>& spans_of(const SublayerBatch& batch, const TokenChoice* chosen) {
-  return chosen == nullptr ? batch.spans : chosen->spans;
+  return chosen == nullptr ? batch.adapters.spans : chosen->adapters.spans;
 }
 
 AttentionRows rows_of(const SublayerBatch& batch, const TokenChoice* chosen) {
@@ -56,7 +56,7 @@ void AttentionSublayer<T>::project(const at::Tensor& x, const SublayerBatch& bat
   kept.k_raw = at::empty({tokens, kv_width}, type_);
   kept.v = at::empty({tokens, kv_width}, type_);
   kept.down_in = at::empty({tokens, in_.rank()}, type_);
-  const TokenPlan plan(tokens, batch.spans);
+  const TokenPlan plan(tokens, batch.adapters.spans);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
     T* normed = scratch.take<T>(m * hidden);
@@ -76,7 +76,7 @@ typename AttentionSublayer<T>::Turned AttentionSublayer<T>::turn(const SublayerB
   using W = Wide<T>;
   const std::int64_t d = heads_.d, q_width = heads_.heads * d, kv_width = heads_.kv_heads * d;
   Turned turned{at::empty_like(kept.q_raw), at::empty_like(kept.k_raw)};
-  const TokenPlan plan(kept.q_raw.size(0), batch.spans);
+  const TokenPlan plan(kept.q_raw.size(0), batch.adapters.spans);
   plan.for_blocks([&](std::size_t, std::int64_t first, std::int64_t m) {
     const W *cos = data<W>(batch.cos) + first * (d / 2), *sin = data<W>(batch.sin) + first * (d / 2);
     head_norm_rotary({m, heads_.heads, d}, data<T>(kept.q_raw) + first * q_width, values_or_null<W>(weights_.q_norm),
@@ -167,7 +167,7 @@ typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at
   }
   const at::Tensor dx = need_x ? at::empty_like(x) : at::Tensor();
   T* dx_values = need_x ? mutable_data<T>(dx) : nullptr;
-  const TokenPlan plan(x.size(0), batch.spans);
+  const TokenPlan plan(x.size(0), batch.adapters.spans);
   std::vector<GroupGradients> in_sums = in_.make_gradients(plan);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;

@@ -6,15 +6,15 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <span>
+#include <optional>
 #include <vector>
 
 #include "shine/lora/lora_tree.h"
 #include "shine/models/decoder/decoder_config.h"
 #include "shine/models/decoder/kv_cache.h"
 #include "shine/nn/parameter_list.h"
-#include "shine/ops/attention.h"
 #include "shine/ops/rotary.h"
+#include "shine/ops/sublayer_batch.h"
 #include "shine/tensor/token_rows.h"
 
 namespace shine {
@@ -27,6 +27,7 @@ struct DecoderOptions {
   bool recompute = false;             ///< keep only each layer's input for the backward
   std::int64_t activation_bytes = 0;  ///< that the layers of one pass may keep for the backward, 0: no limit; what
                                       ///< does not fit is computed again there
+  std::optional<SublayerEngine> engine = {};  ///< of the layers; none: blocks where they run, else operations
 };
 
 /// The weights of one layer, as loaded.
@@ -84,7 +85,8 @@ class Decoder {
                         const LayerVisitor& visitor = {}) const;
 
   /// The same, but the last layer's output, which the visitor sees too, is that of the tokens at `positions` (n),
-  /// rising, alone: (n, H). Where sub-layers run (see sublayers_run) the last layer computes no others.
+  /// rising, alone: (n, H). Where sub-layers run (frozen weights, `ops.fused` not off) the last layer computes no
+  /// others.
   at::Tensor run_layers_at(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora, const at::Tensor& positions,
                            const LayerVisitor& visitor = {}) const;
 
@@ -110,8 +112,8 @@ class Decoder {
   /// Cross-entropy (n) of `hidden` (n, H) against `targets` (n), in float32.
   at::Tensor losses_at(const at::Tensor& hidden, const at::Tensor& targets) const;
 
-  /// Makes what the layers' fast form reads of the weights, so that no later pass has to: a copy of the layers, two for
-  /// bfloat16. Does nothing where sub-layers do not run, or for trained weights. Weights that change are prepared anew.
+  /// Makes what the layers' fast form reads of the weights, so that no later pass has to: for the CPU engine a copy of
+  /// the layers, two for bfloat16. Does nothing where sub-layers do not run. Weights that change are prepared anew.
   void prepare() const;
 
  private:
@@ -126,20 +128,18 @@ class Decoder {
   void check_input(const at::Tensor& hidden, const RowLayout& rows, const LoraTree* lora) const;
   at::Tensor head_weight() const;
   at::Tensor project(const Layer& layer, Projection projection, const at::Tensor& x, const LayerContext& context) const;
-  std::vector<at::Tensor> project_group(const Layer& layer, std::span<const Projection> projections,
-                                        const at::Tensor& x, const LayerContext& context) const;
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const LayerContext& context) const;
   at::Tensor attention_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor mlp_block(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor run_layer(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   at::Tensor run_layer_checkpointed(const Layer& layer, const at::Tensor& x, const LayerContext& context) const;
   bool is_trained() const { return embedding_.requires_grad(); }
-  /// Whether the layers run by sub-layer functions: frozen weights, a type and sizes that those take.
-  bool runs_sublayers() const;
+  /// By what the layers run as sub-layer functions; nothing for trained weights and with `ops.fused: off`.
+  std::optional<SublayerEngine> engine() const;
   at::Tensor run_plain(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora, const at::Tensor* positions,
                        const LayerVisitor& visitor) const;
-  at::Tensor run_sublayers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora, const at::Tensor* positions,
-                           const LayerVisitor& visitor) const;
+  at::Tensor run_sublayers(SublayerEngine by, at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
+                           const at::Tensor* positions, const LayerVisitor& visitor) const;
 
   DecoderConfig config_;
   DecoderOptions options_;

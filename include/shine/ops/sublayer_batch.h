@@ -1,0 +1,68 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "shine/ops/attention.h"
+#include "shine/ops/rotary.h"
+#include "shine/tensor/token_rows.h"
+
+namespace shine {
+
+/// By what sub-layers compute.
+enum class SublayerEngine {
+  blocks,      ///< the CPU engine: blocks of tokens that stay in cache
+  operations,  ///< LibTorch's operations, on any device
+};
+
+/// Which of B_l adapters serves each of N tokens.
+struct TokenAdapters {
+  std::int64_t count = 0;           ///< B_l; 0: no LoRA
+  std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets of each adapter's tokens; empty: the mask alone knows
+  at::Tensor mask;                  ///< (N, B_l), of the activations' type, 1 where the adapter serves the token: the
+                                    ///< small products of all adapters are one, what is another's set to zero, which
+                                    ///< takes few launches and is best on a GPU; undefined: one product a span
+
+  /// Consecutive rows share an adapter. Throws ShapeError unless `count` divides their number.
+  static TokenAdapters of(const RowLayout& rows, std::int64_t count);
+
+  /// The same with a mask, where there are several adapters.
+  static TokenAdapters masked(const RowLayout& rows, std::int64_t count, at::Device device, at::ScalarType type);
+};
+
+/// What all sub-layers of a pass share; of the members in pairs, each engine reads its own.
+struct SublayerBatch {
+  RowLayout rows;  ///< R rows, N tokens
+  TokenAdapters adapters;
+  at::Tensor cos, sin;      ///< blocks: (N, d / 2) of each token's place, float32 (float64 for float64)
+  RotaryTable rotary;       ///< operations: of the activations' type
+  AttentionRows attention;  ///< operations
+};
+
+/// A choice of tokens, rising.
+struct TokenChoice {
+  RowLayout rows;                  ///< blocks: the same R rows, Nq tokens
+  std::vector<std::int64_t> flat;  ///< blocks: (Nq) index among all N tokens
+  at::Tensor positions;            ///< (Nq), int64: the same, on the activations' device
+  TokenAdapters adapters;
+};
+
+/// What the activations of a pass are.
+struct PassShape {
+  at::ScalarType type = at::kFloat;
+  at::Device device = at::kCPU;
+  AttentionLayout attention = AttentionLayout::per_row;
+  std::int64_t head_dim = 0;
+  double rope_theta = 0.0;
+};
+
+/// @param adapters  B_l, 0: no LoRA
+std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerEngine engine, const RowLayout& rows,
+                                                         std::int64_t adapters, const PassShape& shape);
+
+/// @param positions  (Nq), int64, rising; read by the host on a CPU only. Throws ShapeError there for others.
+std::shared_ptr<const TokenChoice> choose_tokens(const SublayerBatch& batch, const at::Tensor& positions);
+
+}  // namespace shine

@@ -1,0 +1,122 @@
+#include "attention_sublayer.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
+#include "../hand_written.h"
+#include "shine/ops/rotary.h"
+
+namespace shine::operations {
+namespace {
+
+const TokenAdapters& adapters_of(const SublayerBatch& batch, const TokenChoice* chosen) {
+  return chosen == nullptr ? batch.adapters : chosen->adapters;
+}
+
+/// The rows of the chosen tokens.
+at::Tensor pick(const at::Tensor& x, const TokenChoice* chosen) {
+  return chosen == nullptr ? x : x.index_select(0, chosen->positions);
+}
+
+/// Back to (N, ..), zero elsewhere.
+at::Tensor spread(const at::Tensor& x, const TokenChoice* chosen, std::int64_t tokens) {
+  if (chosen == nullptr) return x;
+  return at::zeros({tokens, x.size(1)}, x.options()).index_copy_(0, chosen->positions, x);
+}
+
+/// Of q, k and v, each (N, heads * d).
+std::array<at::Tensor, 3> gradients_of_heads(const AttentionSublayer::Kept& kept, const at::Tensor& d_mixed) {
+  const std::array<at::Tensor, 3> heads{kept.q, kept.k, kept.v};
+  const auto found = torch::autograd::grad({kept.mixed}, {heads.begin(), heads.end()}, {d_mixed},
+                                           /*retain_graph=*/std::nullopt, /*create_graph=*/false,
+                                           /*allow_unused=*/true);  // no tokens, no attention
+  std::array<at::Tensor, 3> flat;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const at::Tensor& each = heads[i];
+    flat[i] =
+        (found[i].defined() ? found[i] : at::zeros_like(each)).reshape({each.size(0), each.size(1) * each.size(2)});
+  }
+  return flat;
+}
+
+}  // namespace
+
+AttentionSublayer::AttentionSublayer(const AttentionWeights& weights, std::span<const SublayerLora> lora,
+                                     at::ScalarType type, bool masked)
+    : weights_(weights),
+      in_(std::span(weights.linear).first(3), lora.first(std::min<std::size_t>(lora.size(), 3)), type, masked),
+      out_(std::span(weights.linear).subspan(3), lora.subspan(std::min<std::size_t>(lora.size(), 3)), type, masked) {}
+
+void AttentionSublayer::project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const {
+  const at::Tensor normed = rms_norm_values(x, weights_.norm, weights_.eps).y;
+  kept.reduced_in = in_.reduce(normed, batch.adapters);
+  const auto heads = [&](std::size_t map, std::int64_t count) {
+    return in_.apply(map, normed, kept.reduced_in, batch.adapters, /*residual=*/{})
+        .view({x.size(0), count, weights_.head_dim});
+  };
+  kept.q = heads(0, weights_.heads);
+  kept.k = heads(1, weights_.kv_heads);
+  kept.v = heads(2, weights_.kv_heads);
+}
+
+at::Tensor AttentionSublayer::attend(const SublayerBatch& batch, const Kept& kept) const {
+  const auto turned = [&](const at::Tensor& y, const at::Tensor& norm) {
+    return norm.defined() ? norm_rotary(y, norm, batch.rotary, weights_.eps) : rotary(y, batch.rotary);
+  };
+  const double scale = 1.0 / std::sqrt(static_cast<double>(weights_.head_dim));
+  return causal_attention(turned(kept.q, weights_.q_norm), turned(kept.k, weights_.k_norm), kept.v, batch.attention,
+                          scale)
+      .reshape({kept.q.size(0), weights_.heads * weights_.head_dim});
+}
+
+void AttentionSublayer::attend_recorded(const SublayerBatch& batch, Kept& kept) const {
+  const at::AutoGradMode recorded(true);
+  for (at::Tensor* each : {&kept.q, &kept.k, &kept.v}) *each = each->detach().requires_grad_(true);
+  kept.mixed = attend(batch, kept);
+}
+
+at::Tensor AttentionSublayer::finish(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                     Kept& kept) const {
+  const at::Tensor mixed = pick(kept.mixed.detach(), chosen);
+  kept.reduced_out = out_.reduce(mixed, adapters_of(batch, chosen));
+  return out_.apply(0, mixed, kept.reduced_out, adapters_of(batch, chosen), pick(x, chosen));
+}
+
+at::Tensor AttentionSublayer::forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                      Kept& kept) const {
+  project(x, batch, kept);
+  attend_recorded(batch, kept);
+  return finish(x, batch, chosen, kept);
+}
+
+at::Tensor AttentionSublayer::infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const {
+  Kept kept;
+  project(x, batch, kept);
+  kept.mixed = attend(batch, kept);
+  return finish(x, batch, chosen, kept);
+}
+
+void AttentionSublayer::keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                             Kept& kept) const {
+  project(x, batch, kept);
+  attend_recorded(batch, kept);
+  kept.reduced_out = out_.reduce(pick(kept.mixed.detach(), chosen), adapters_of(batch, chosen));
+}
+
+AttentionSublayer::Gradients AttentionSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                                                         const SublayerBatch& batch, const TokenChoice* chosen,
+                                                         bool need_x) const {
+  const std::int64_t tokens = x.size(0);
+  Gradients out =
+      out_.backward({&dy, 1}, pick(kept.mixed.detach(), chosen), kept.reduced_out, adapters_of(batch, chosen), {});
+  const std::array<at::Tensor, 3> inner = gradients_of_heads(kept, spread(out.x, chosen, tokens));
+  const auto [normed, inverse] = rms_norm_values(x, weights_.norm, weights_.eps);
+  Gradients found = in_.backward(inner, normed, kept.reduced_in, batch.adapters, {.x = need_x});
+  found.lora.insert(found.lora.end(), out.lora.begin(), out.lora.end());
+  if (need_x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, spread(dy, chosen, tokens));
+  return found;
+}
+
+}  // namespace shine::operations
