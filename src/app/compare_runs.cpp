@@ -197,26 +197,52 @@ void add_validation_rows(const Run& a, const Run& b, Table& table) {
   }
 }
 
-/// Losses are written with all their digits: equal text is an equal number.
-std::string compare_losses(const Run& a, const Run& b) {
+struct LossPair {
+  std::int64_t step;
+  double a, b;
+
+  /// Losses are written with all their digits: equal text is an equal number.
+  bool equal() const { return a == b || (std::isnan(a) && std::isnan(b)); }
+  /// |B - A| / |A|; not a number where a loss is none.
+  double difference() const { return std::abs(b - a) / std::abs(a); }
+};
+
+/// The training losses of the steps that both have logged.
+std::vector<LossPair> common_losses(const Run& a, const Run& b) {
   const std::map<std::int64_t, double> others(b.losses.begin(), b.losses.end());
-  std::size_t equal = 0;
+  std::vector<LossPair> pairs;
   for (const auto& [step, loss] : a.losses) {
     const auto other = others.find(step);
-    if (other == others.end()) continue;
-    if (loss == other->second || (std::isnan(loss) && std::isnan(other->second))) {
-      ++equal;
-      continue;
-    }
-    return str("training losses: ",
-               equal == 0
-                   ? "different"
-                   : str("identical for ", equal, equal == 1 ? " logged step, different" : " logged steps, different"),
-               " from step ", step,
-               " on: ", format("%.9g and %.9g, B - A %+.3g", loss, other->second, other->second - loss), "\n");
+    if (other != others.end()) pairs.push_back({step, loss, other->second});
   }
-  if (equal == 0) return "training losses: no step in common\n";
-  return str("training losses: identical for all ", equal, " logged steps in common\n");
+  return pairs;
+}
+
+std::string describe_differences(std::vector<LossPair> pairs) {
+  std::erase_if(pairs, [](const LossPair& pair) { return !std::isfinite(pair.difference()); });
+  if (pairs.empty()) return "";
+  const LossPair& largest = *std::ranges::max_element(pairs, {}, &LossPair::difference);
+  double sum = 0.0;
+  for (const LossPair& pair : pairs) sum += pair.difference();
+  return str("|B - A| / |A| of the training losses: largest ",
+             format("%.3f %% (step %lld), mean %.3f %%, last %.3f %% of ", 100 * largest.difference(),
+                    static_cast<long long>(largest.step), 100 * sum / static_cast<double>(pairs.size()),
+                    100 * pairs.back().difference()),
+             pairs.size(), pairs.size() == 1 ? " logged step\n" : " logged steps\n");
+}
+
+std::string compare_losses(const std::vector<LossPair>& pairs) {
+  if (pairs.empty()) return "training losses: no step in common\n";
+  const auto first = std::ranges::find_if(pairs, [](const LossPair& pair) { return !pair.equal(); });
+  const auto equal = first - pairs.begin();
+  if (first == pairs.end()) return str("training losses: identical for all ", equal, " logged steps in common\n");
+  return str("training losses: ",
+             equal == 0
+                 ? "different"
+                 : str("identical for ", equal, equal == 1 ? " logged step, different" : " logged steps, different"),
+             " from step ", first->step,
+             " on: ", format("%.9g and %.9g, B - A %+.3g\n", first->a, first->b, first->b - first->a),
+             describe_differences(pairs));
 }
 
 }  // namespace
@@ -228,9 +254,9 @@ std::string compare_runs(const std::filesystem::path& a, const std::filesystem::
   Table runs, validation;
   add_run_rows(left, right, runs);
   add_validation_rows(left, right, validation);
-  std::string text =
-      str("A: ", a.string(), "\nB: ", b.string(), "\n\n", list("configuration", keys),
-          compare_provenance(left.made_by, right.made_by), compare_losses(left, right), "\n", runs.text());
+  std::string text = str("A: ", a.string(), "\nB: ", b.string(), "\n\n", list("configuration", keys),
+                         compare_provenance(left.made_by, right.made_by), compare_losses(common_losses(left, right)),
+                         "\n", runs.text());
   if (!validation.text().empty()) text += "\nvalidation loss\n" + validation.text();
   return text;
 }

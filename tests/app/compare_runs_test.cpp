@@ -77,6 +77,7 @@ configuration: 2 differences (A -> B)
   optimizer.learning_rate: 0.001 -> 5e-04
 program: unknown, no readable checkpoint
 training losses: identical for 1 logged step, different from step 2 on: 4.5 and 4.625, B - A +0.125
+|B - A| / |A| of the training losses: largest 2.778 % (step 2), mean 1.389 %, last 2.778 % of 2 logged steps
 
                                                         A                B        B - A
 state                                            finished     not finished
@@ -103,6 +104,18 @@ TEST_F(CompareRuns, ARunThatRepeatsAnotherIsIdentical) {
                       "training losses: identical for all 2 logged steps in common\n"),
             std::string::npos)
       << text;
+}
+
+TEST_F(CompareRuns, DifferencesAreSharesOfTheFirstRunsLosses) {
+  const auto a = make_run("a", "", train(1, "4.0", 1) + train(2, "2.0", 1) + train(3, "null", 1) + train(4, "1.0", 1));
+  const auto b = make_run(
+      "b", "", train(1, "3.0", 1) + train(2, "2.0", 1) + train(3, "2.0", 1) + train(4, "1.02", 1) + train(5, "9.0", 1));
+  const std::string text = compare(a, b);
+  EXPECT_NE(text.find("training losses: different from step 1 on: 4 and 3, B - A -1\n|B - A| / |A| of the training "
+                      "losses: largest 25.000 % (step 1), mean 9.000 %, last 2.000 % of 3 logged steps\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(compare(a, a).find("|B - A|"), std::string::npos);
 }
 
 TEST_F(CompareRuns, ProgramsAreThoseOfTheNewestReadableCheckpoint) {

@@ -21,6 +21,14 @@ class GpuDecoding : public GpuTest {
     initialise_decoder(*made, /*gain=*/1.0, /*seed=*/1);
     return made;
   }
+  /// Of four prompts, the last one given.
+  std::vector<std::size_t> prompt_lengths(std::int64_t last) {
+    std::vector<std::size_t> lengths;
+    for (const std::int64_t length : {draw().odd(3, 33), std::int64_t{1}, draw().any(1, 59), last}) {
+      lengths.push_back(static_cast<std::size_t>(length));
+    }
+    return lengths;
+  }
   static LoraTree tree(std::int64_t adapters) {
     LoraTree made = random_tree(tiny_config().lora_spec(), adapters, 7);
     for_each_tensor(made, [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(gpu()); });
@@ -32,11 +40,12 @@ TEST_F(GpuDecoding, AGraphGivesTheBitsOfSingleLaunches) {
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     const auto model = decoder(type);
     const LoraTree lora = tree(2);
+    const auto lengths = prompt_lengths(254);
     std::vector<at::Tensor> logits;
     for (const bool record : {true, false}) {
       KvCache cache = model->make_cache(4);
       cache.reserve(300);
-      model->forward(TokenRows::pack(random_rows({3, 1, 17, 254}, 1), gpu()), &lora, cache);
+      model->forward(TokenRows::pack(random_rows(lengths, 1), gpu()), &lora, cache);
       DecodingStep step(*model, &lora, cache, record);
       std::vector<at::Tensor> steps;
       for (std::uint64_t token = 0; token < 6; ++token) {  // over the end of the first window: recorded twice
@@ -55,8 +64,9 @@ TEST_F(GpuDecoding, FixedStepsGiveTheLogitsOfTheCachedForward) {
     const LoraTree lora = tree(4);
     KvCache fixed = model->make_cache(4), plain = model->make_cache(4);
     fixed.reserve(64);
+    const auto lengths = prompt_lengths(draw().odd(3, 59));
     for (KvCache* cache : {&fixed, &plain}) {
-      model->forward(TokenRows::pack(random_rows({3, 1, 17, 5}, 1), gpu()), &lora, *cache);
+      model->forward(TokenRows::pack(random_rows(lengths, 1), gpu()), &lora, *cache);
     }
     DecodingStep step(*model, &lora, fixed, /*record=*/true);
     for (std::uint64_t token = 0; token < 4; ++token) {
@@ -72,7 +82,7 @@ TEST_F(GpuDecoding, FixedStepsGiveTheLogitsOfTheCachedForward) {
 TEST_F(GpuDecoding, AnswersAreTheSameWithAndWithoutAGraph) {
   const auto model = decoder(at::kFloat);
   const LoraTree lora = tree(2);
-  const auto prompts = random_rows({7, 1, 12, 250}, 1);
+  const auto prompts = random_rows(prompt_lengths(250), 1);
   std::vector<GenerationSession::Rows> answers;
   for (const CudaGraph graph : {CudaGraph::on, CudaGraph::off}) {
     GenerationOptions options;

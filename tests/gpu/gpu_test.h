@@ -9,11 +9,12 @@
 #include <optional>
 
 #include "ops/cuda_ops.h"
+#include "support/random_sizes.h"
 #include "support/tensor_match.h"
 
 namespace shine::test {
 
-/// Tests of what runs on a GPU; skipped where there is none. All kernels are on.
+/// Tests of what runs on a GPU; skipped where there is none. All kernels are on, and sizes are drawn.
 class GpuTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -36,6 +37,9 @@ class GpuTest : public testing::Test {
     worst_ = std::max(worst_.value_or(0.0), difference.nan_to_num(INFINITY).max().item<double>());
   }
 
+  /// Sizes to draw; a failure says their seed.
+  RandomSizes& draw() { return sizes_; }
+
   static at::Device gpu() { return {at::kCUDA, 0}; }
 
   /// The same function on the GPU, of inputs and with outputs on the CPU.
@@ -56,6 +60,8 @@ class GpuTest : public testing::Test {
   }
 
  private:
+  RandomSizes sizes_;
+  testing::ScopedTrace trace_{__FILE__, __LINE__, sizes_.hint()};
   FusedOpsGuard kernels_{FusedOps::on};
   std::optional<double> worst_;
 };

@@ -2,7 +2,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include "gpu/gpu_test.h"
-#include "lora/small_spec.h"
 #include "shine/lora/lora_layout.h"
 #include "shine/ops/linear_cross_entropy.h"
 #include "shine/ops/rms_norm.h"
@@ -23,6 +22,16 @@ class GpuKernels : public GpuTest, public testing::WithParamInterface<at::Scalar
   /// bfloat16 keeps 8 bits, and the forms round in different places.
   double tolerance() const { return type() == at::kFloat ? 2e-5 : 4e-2; }
   at::Tensor random(const Sizes& sizes, std::uint64_t seed) const { return random_leaf(sizes, type(), seed); }
+  std::vector<Sizes> row_sizes() {
+    std::vector<Sizes> all{{draw().any(1, 5), draw().any(1, 5), draw().odd(3, 63)}};
+    for (const auto& [rows, width] : rows_of_every_kind(draw())) all.push_back({rows, width});
+    return all;
+  }
+  std::vector<Sizes> head_sizes() {
+    std::vector<Sizes> all;
+    for (const auto& [tokens, heads, d] : heads_of_every_kind(draw())) all.push_back({tokens, heads, d});
+    return all;
+  }
   void expect_taken(CudaKernel kernel) const {
     EXPECT_TRUE(takes_cuda_kernel(kernel, at::empty({1}, at::TensorOptions().dtype(type()).device(gpu()))));
   }
@@ -30,13 +39,9 @@ class GpuKernels : public GpuTest, public testing::WithParamInterface<at::Scalar
 INSTANTIATE_TEST_SUITE_P(Types, GpuKernels, testing::Values(at::kFloat, at::kBFloat16),
                          [](const auto& tested) { return std::string(c10::toString(tested.param)); });
 
-/// Short rows share a warp, long ones take a block; odd widths are read value by value.
-const std::vector<Sizes> kRows{{5, 7},   {3, 2, 33}, {1, 1},      {0, 8},    {9, 16},
-                               {4, 128}, {3, 1000},  {130, 1024}, {3, 4096}, {2, 5121}};
-
 TEST_P(GpuKernels, RmsNorm) {
   expect_taken(CudaKernel::rms_norm);
-  for (const Sizes& sizes : kRows) {
+  for (const Sizes& sizes : row_sizes()) {
     const at::Tensor x = random(sizes, 1), weight = random({sizes.back()}, 2), frozen = weight.detach();
     EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return rms_norm(in[0], in[1], kEps); },
                              [](const Tensors& in) { return rms_norm_plain(in[0], in[1], kEps); }, {x, weight},
@@ -50,15 +55,17 @@ TEST_P(GpuKernels, RmsNorm) {
 }
 
 TEST_P(GpuKernels, RmsNormOfATransposedTensor) {
-  const at::Tensor x = random({32, 6}, 1), weight = random({32}, 2);
+  const std::int64_t rows = draw().any(1, 9), width = draw().any(1, 64);
+  const at::Tensor x = random({width, rows}, 1), weight = random({width}, 2);
   EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return rms_norm(in[0].t(), in[1], kEps); },
                            [](const Tensors& in) { return rms_norm_plain(in[0].t(), in[1], kEps); }, {x, weight},
-                           tolerance()));
+                           tolerance()))
+      << x.sizes();
 }
 
 TEST_P(GpuKernels, AddRmsNorm) {
   const auto joined = [](const at::Tensor& sum, const at::Tensor& normed) { return at::cat({sum, normed}, -1); };
-  for (const Sizes& sizes : kRows) {
+  for (const Sizes& sizes : row_sizes()) {
     const at::Tensor x = random(sizes, 1), residual = random(sizes, 3), weight = random({sizes.back()}, 2);
     const auto fused = [&](const Tensors& in) {
       const AddedNorm both = add_rms_norm(in[0], in[1], in[2], kEps);
@@ -80,9 +87,10 @@ TEST_P(GpuKernels, AddRmsNorm) {
 }
 
 TEST_P(GpuKernels, WeightGradientsHaveTheSameBitsEveryTime) {
-  const at::Tensor x = random({3000, 65}, 1), weight = random({65}, 2);
+  const std::int64_t rows = draw().any(2000, 4000), width = draw().odd(33, 99);
+  const at::Tensor x = random({rows, width}, 1), weight = random({width}, 2);
   const auto norm = on_gpu([](const Tensors& in) { return rms_norm(in[0], in[1], kEps); });
-  EXPECT_TRUE(at::equal(gradients_of(norm, {x, weight})[1], gradients_of(norm, {x, weight})[1]));
+  EXPECT_TRUE(at::equal(gradients_of(norm, {x, weight})[1], gradients_of(norm, {x, weight})[1])) << x.sizes();
 }
 
 RotaryTable table_of(std::int64_t tokens, std::int64_t d, const at::Tensor& like) {
@@ -92,18 +100,17 @@ RotaryTable table_of(std::int64_t tokens, std::int64_t d, const at::Tensor& like
 
 TEST_P(GpuKernels, Rotary) {
   expect_taken(CudaKernel::rotary);
-  for (const Sizes& sizes : {Sizes{5, 3, 2}, {5, 3, 6}, {7, 2, 34}, {33, 4, 64}, {17, 8, 128}, {0, 2, 8}}) {
+  for (const Sizes& sizes : head_sizes()) {
     EXPECT_TRUE(
         agree_on_gpu([&](const Tensors& in) { return rotary(in[0], table_of(sizes[0], sizes[2], in[0])); },
                      [&](const Tensors& in) { return rotary_plain(in[0], table_of(sizes[0], sizes[2], in[0])); },
                      {random(sizes, 1)}, tolerance()))
-        << sizes[0] << " " << sizes[2];
+        << at::IntArrayRef(sizes);
   }
 }
 
 TEST_P(GpuKernels, NormRotary) {
-  for (const Sizes& sizes :
-       {Sizes{5, 3, 2}, {5, 3, 6}, {7, 2, 34}, {33, 4, 64}, {17, 8, 128}, {3, 2, 514}, {0, 2, 8}}) {
+  for (const Sizes& sizes : head_sizes()) {
     for (const bool trained : {false, true}) {  // a trained weight goes the plain way
       const at::Tensor leaf_weight = random({sizes[2]}, 2), weight = trained ? leaf_weight : leaf_weight.detach();
       const auto plain = [&](const Tensors& in) {
@@ -112,18 +119,24 @@ TEST_P(GpuKernels, NormRotary) {
       const auto fused = [&](const Tensors& in) {
         return norm_rotary(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
       };
-      EXPECT_TRUE(agree_on_gpu(fused, plain, {random(sizes, 1), weight}, tolerance())) << sizes[0] << " " << sizes[2];
+      EXPECT_TRUE(agree_on_gpu(fused, plain, {random(sizes, 1), weight}, tolerance())) << at::IntArrayRef(sizes);
     }
   }
 }
 
 TEST_P(GpuKernels, SwiGlu) {
   expect_taken(CudaKernel::swiglu);
-  for (const Sizes& sizes : {Sizes{3, 7}, {1}, {2, 5, 9}, {0, 4}, {65, 1024}}) {
+  const std::vector<Sizes> all{{draw().odd(3, 9), draw().odd(3, 99)},
+                               {draw().any(1, 9), draw().multiple_of(8, 8, 1024)},
+                               {draw().any(33, 99), draw().odd(257, 1023)},
+                               {draw().any(1, 5), draw().any(1, 5), draw().any(1, 33)},
+                               {1},
+                               {0, draw().any(1, 9)}};
+  for (const Sizes& sizes : all) {
     EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return swiglu(in[0] * 4, in[1]); },
                              [](const Tensors& in) { return swiglu_plain(in[0] * 4, in[1]); },
                              {random(sizes, 1), random(sizes, 2)}, tolerance()))
-        << sizes[0];
+        << at::IntArrayRef(sizes);
   }
 }
 
@@ -132,8 +145,10 @@ TEST_P(GpuKernels, InferenceMode) {
   const auto on_device = [&](const Sizes& sizes, std::uint64_t seed) {
     return random_tensor(sizes, type(), seed).to(gpu());
   };
-  const at::Tensor x = on_device({9, 4, 64}, 1), weight = on_device({64}, 2);
-  const RotaryTable table = table_of(9, 64, x);
+  const std::int64_t tokens = draw().any(1, 33), d = 2 * draw().any(1, 64);
+  const at::Tensor x = on_device({tokens, draw().any(1, 8), d}, 1), weight = on_device({d}, 2);
+  SCOPED_TRACE(testing::Message() << x.sizes());
+  const RotaryTable table = table_of(tokens, d, x);
   EXPECT_TRUE(tensors_match(rms_norm(x, weight, kEps), rms_norm_plain(x, weight, kEps), tolerance()));
   EXPECT_TRUE(tensors_match(rotary(x, table), rotary_plain(x, table), tolerance()));
   EXPECT_TRUE(tensors_match(norm_rotary(x, weight, table, kEps), rotary_plain(rms_norm_plain(x, weight, kEps), table),
@@ -143,32 +158,53 @@ TEST_P(GpuKernels, InferenceMode) {
 
 TEST_P(GpuKernels, LinearCrossEntropy) {
   expect_taken(CudaKernel::cross_entropy);
-  for (const std::int64_t vocabulary : {5, 40, 1000, 4099, 151936}) {
-    const std::int64_t rows = vocabulary > 100000 ? 130 : 11;  // more than one chunk
-    const at::Tensor hidden = random({rows, 24}, 1), weight = random_tensor({vocabulary, 24}, type(), 2);
+  for (const std::int64_t vocabulary : {draw().odd(3, 99), draw().multiple_of(8, 8, 1024), draw().odd(1025, 8191),
+                                        draw().multiple_of(8, 2048, 16384), std::int64_t{151936}}) {
+    const bool chunks = vocabulary > 100000;  // more than one
+    const std::int64_t rows = chunks ? 130 : draw().any(1, 19), width = chunks ? 24 : draw().multiple_of(8, 8, 24);
+    const at::Tensor hidden = leaf(0.3 * random({rows, width}, 1)),
+                     weight = random_tensor({vocabulary, width}, type(), 2);
     const at::Tensor targets = at::arange(rows, at::TensorOptions().dtype(at::kLong)) * 7 % vocabulary;
     EXPECT_TRUE(
         agree_on_gpu([&](const Tensors& in) { return linear_cross_entropy(in[0], in[1], targets.to(gpu())); },
                      [&](const Tensors& in) { return linear_cross_entropy_plain(in[0], in[1], targets.to(gpu())); },
                      {hidden, weight}, tolerance()))
-        << vocabulary;
+        << hidden.sizes() << " to " << vocabulary;
   }
 }
 
 TEST_P(GpuKernels, ALogitThatIsNotANumberSpoilsItsRowAlone) {
-  at::Tensor logits = random_tensor({3, 700}, type(), 1);
-  logits[1][650] = std::numeric_limits<double>::quiet_NaN();
+  const std::int64_t vocabulary = draw().any(3, 5000), place = draw().any(1, vocabulary) - 1;
+  SCOPED_TRACE(testing::Message() << vocabulary << " logits, not a number: " << place);
+  at::Tensor logits = random_tensor({3, vocabulary}, type(), 1);
+  logits[1][place] = std::numeric_limits<double>::quiet_NaN();
   const at::Tensor targets = at::tensor({0, 1, 2}, at::kLong);
   const at::Tensor losses = cuda_cross_entropy_(logits.to(gpu()), targets.to(gpu()), true).to(at::kCPU);
   EXPECT_TRUE(at::equal(losses.isfinite(), at::tensor({1, 0, 1}).to(at::kBool)));
+}
+
+LoraSpec random_spec(RandomSizes& draw, bool biases) {
+  const std::int64_t hidden = draw.any(1, 9), q = draw.any(1, 9), kv = draw.any(1, 5), inner = draw.any(1, 13);
+  LoraSpec spec;
+  spec.layers = draw.any(1, 3);
+  spec.projections = {{{hidden, q, biases},
+                       {hidden, kv},
+                       {hidden, kv, biases},
+                       {q, hidden},
+                       {hidden, inner},
+                       {hidden, inner},
+                       {inner, hidden}}};
+  return spec;
 }
 
 TEST_P(GpuKernels, LoraFromVector) {
   expect_taken(CudaKernel::lora_slices);
   for (const LoraMethod method : {LoraMethod::rl, LoraMethod::rr, LoraMethod::lr, LoraMethod::ll}) {
     for (const bool biases : {false, true}) {
-      const LoraLayout layout{small_spec(biases), 3, method, 0.25};
-      const std::int64_t width = layout.spec.layers * (layout.spec.numel_per_layer(3) + 5);
+      const std::int64_t rank = draw().any(1, 4), rest = draw().any(1, 7) - 1;
+      const LoraLayout layout{random_spec(draw(), biases), rank, method, 0.25};
+      const std::int64_t rows = draw().any(1, 4),
+                         width = layout.spec.layers * (layout.spec.numel_per_layer(rank) + rest);
       const auto values = [&](const auto& slice, bool all) {
         return [&slice, &layout, all](const Tensors& in) {
           LoraTree tree = slice(in[0], layout);
@@ -182,7 +218,8 @@ TEST_P(GpuKernels, LoraFromVector) {
       };
       for (const bool all : {true, false}) {
         EXPECT_TRUE(agree_on_gpu(values(lora_from_vector, all), values(lora_from_vector_plain, all),
-                                 {random({3, width}, 1)}, tolerance()));
+                                 {random({rows, width}, 1)}, tolerance()))
+            << rows << " " << width << " rank " << rank;
       }
     }
   }

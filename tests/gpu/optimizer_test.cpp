@@ -8,10 +8,14 @@
 namespace shine::test {
 namespace {
 
-/// A tensor of more than one chunk, one of odd size, one of one value.
-const std::vector<std::vector<std::int64_t>> kShapes{{300, 70}, {7, 3}, {1}, {129}};
+/// A tensor of more than one chunk, ones of odd sizes, one of one value; the same every time.
+std::vector<std::vector<std::int64_t>> draw_shapes() {
+  RandomSizes draw;
+  return {{draw.odd(257, 400), draw.odd(65, 99)}, {draw.odd(3, 9), draw.odd(3, 9)}, {1}, {draw.odd(65, 999)}};
+}
 
 struct Training {
+  const std::vector<std::vector<std::int64_t>> shapes = draw_shapes();
   std::vector<at::Tensor> parameters;
   std::unique_ptr<AdamW> optimizer;
 
@@ -20,8 +24,8 @@ struct Training {
     config.clip = clip;
     config.clip_norm = 0.5;
     ParamGroup decayed{"decayed", 0.3, {}, {}}, undecayed{"undecayed", 0.0, {}, {}};
-    for (std::size_t i = 0; i < kShapes.size(); ++i) {
-      parameters.push_back(leaf(random_tensor(kShapes[i], at::kFloat, i).to(at::Device(at::kCUDA, 0))));
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      parameters.push_back(leaf(random_tensor(shapes[i], at::kFloat, i).to(at::Device(at::kCUDA, 0))));
       ParamGroup& group = i % 2 == 0 ? decayed : undecayed;
       group.names.push_back(std::string(1, static_cast<char>('a' + i)));
       group.tensors.push_back(parameters.back());
@@ -32,7 +36,7 @@ struct Training {
   StepNorms step(std::uint64_t seed, double factor = 1.0) {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       parameters[i].mutable_grad() =
-          random_tensor(kShapes[i], at::kFloat, seed * 100 + i).to(parameters[i].device()) * factor;
+          random_tensor(shapes[i], at::kFloat, seed * 100 + i).to(parameters[i].device()) * factor;
     }
     return optimizer->step(/*learning_rate=*/0.02, /*gradient_scale=*/0.25);
   }

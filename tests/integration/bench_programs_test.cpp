@@ -86,15 +86,17 @@ TEST_F(BenchPrograms, GenerateLoraWritesItsFiguresAndATrace) {
 }
 
 TEST_F(BenchPrograms, DecodeRunsOnRandomWeights) {
-  const Outcome outcome = run_program(
-      "bench_decode", {"--size", "tiny", "--batch", "2", "--prompt-tokens", "5", "--new-tokens", "4", "--lora-rank",
-                       "2", "--repeats", "1", "--cuda-graph", "on", "--json", file("decode.json")});
+  const Outcome outcome =
+      run_program("bench_decode", {"--size", "tiny", "--batch", "2", "--prompt-tokens", "5", "--new-tokens", "4",
+                                   "--lora-rank", "2", "--repeats", "1", "--cuda-graph", "on", "--json",
+                                   file("decode.json"), "--trace", file("trace.json")});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const json found = written("decode.json");
   EXPECT_GT(found.at("runs").at(0).at("floor_tokens_per_second").get<double>(), 0);
   EXPECT_EQ(found.at("cuda_graph"), "on");
   EXPECT_EQ(found.at("tokens_per_second"), found.at("runs").at(0).at("tokens_per_second"));
   EXPECT_GT(found.at("peak_memory_bytes").get<double>(), 0);
+  EXPECT_GT(written("trace.json").at("traceEvents").size(), 50U);
   EXPECT_NE(run_program("bench_decode", {"--size", "tiny", "--model", "x"}).status, 0);
 }
 

@@ -24,6 +24,7 @@
 #include "shine/io/text_file.h"
 #include "shine/tensor/device.h"
 #include "shine/tensor/peak_memory.h"
+#include "step_trace.h"
 
 namespace {
 
@@ -33,7 +34,7 @@ using Json = nlohmann::ordered_json;
 using Rows = GenerationSession::Rows;
 
 struct Options {
-  std::string model, size, device = "cpu", dtype = "float32", json_file;
+  std::string model, size, device = "cpu", dtype = "float32", json_file, trace_file;
   std::vector<std::int64_t> batches{1, 8};
   std::int64_t prompt_tokens = 64, new_tokens = 64, lora_rank = 0;
   int threads = 0, repeats = 5, ops = 0;
@@ -108,6 +109,7 @@ class Subject {
   }
 
   const DecoderConfig& config() const { return decoder_.config(); }
+  at::Device device() const { return decoder_.options().device; }
   double copy_rate() const { return copy_rate_; }
   /// Above the loaded model; none where the system does not tell.
   std::optional<std::size_t> peak_bytes() const {
@@ -210,6 +212,18 @@ void print_operations(const Options& options, Subject& subject, std::int64_t row
   }
 }
 
+/// In a session that has answered once, so that a CUDA graph is there.
+void trace_generation(const Options& options, Subject& subject, std::int64_t rows) {
+  GenerationSession session = subject.make_session(rows, options.lora_rank);
+  const auto prompts = [&](std::uint64_t number) {
+    return random_prompts(options, subject.config().vocab_size, rows, number);
+  };
+  subject.generate(session, prompts(0), options.new_tokens);
+  StepTrace trace(subject.device());
+  subject.generate(session, prompts(1), options.new_tokens);
+  trace.save(options.trace_file);
+}
+
 void run_benchmark(const Options& options) {
   SHINE_CHECK(options.new_tokens > 1, ConfigError, "--new-tokens: at least 2 are needed to tell prompts from decoding");
   Subject subject(options);
@@ -237,6 +251,7 @@ void run_benchmark(const Options& options) {
   }
   report["tokens_per_second"] = report["runs"].front()["tokens_per_second"];
   if (const auto peak = subject.peak_bytes()) report["peak_memory_bytes"] = *peak;
+  if (!options.trace_file.empty()) trace_generation(options, subject, options.batches.front());
   if (!options.json_file.empty()) write_file_atomically(options.json_file, report.dump(2) + "\n");
 }
 
@@ -293,6 +308,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--ops", options.ops, "operations listed; 0 = no profile")->check(CLI::Range(0, 1000));
   app.add_option("--seed", options.seed, "of prompts and LoRAs")->capture_default_str();
+  app.add_option("--trace", options.trace_file,
+                 "write a Chrome trace of prompts and tokens of one more generation of the first batch to this file");
   app.add_option("--json", options.json_file,
                  "also write the figures to this file; tokens_per_second is of the first batch");
   app.add_flag("--no-cache", options.no_cache, "compute every token's keys and values anew");

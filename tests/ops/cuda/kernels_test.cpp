@@ -1,19 +1,20 @@
-// The GPU kernels on an emulated device against formulas in float64: short and long rows, odd sizes, pointers that are
-// not aligned.
+// The GPU kernels on an emulated device against formulas in float64: drawn sizes of short and long rows, odd ones too,
+// pointers that are not aligned.
 #include "ops/cuda/emulated_device.h"
 //
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <random>
 
 #include "ops/cuda/kernels.h"
+#include "support/random_sizes.h"
 
 namespace shine::cuda {
 namespace {
 
 using bfloat16 = __nv_bfloat16;
+using test::RandomSizes;
 
 float to_float(float value) {
   return value;
@@ -51,6 +52,9 @@ class EmulatedKernels : public testing::Test {
   static constexpr ValueType kType = kWide ? ValueType::float32 : ValueType::bfloat16;
   static constexpr double kTolerance = kWide ? 5e-6 : 3e-2;
 
+  RandomSizes draw_;
+  testing::ScopedTrace trace_{__FILE__, __LINE__, draw_.hint()};
+
   void expect_near(double found, double expected, double tolerance, const char* what, std::int64_t index) {
     ASSERT_LE(std::abs(found - expected), tolerance * (1.0 + std::abs(expected))) << what << " " << index;
   }
@@ -62,9 +66,8 @@ constexpr float kEps = 1e-6F;
 
 TYPED_TEST(EmulatedKernels, RmsNorm) {
   using T = TypeParam;
-  constexpr std::array<std::array<std::int64_t, 2>, 9> sizes{
-      {{5, 7}, {6, 33}, {1, 1}, {0, 8}, {9, 16}, {3, 1000}, {3, 1024}, {2, 4096}, {40, 24}}};
-  for (const auto& [rows, width] : sizes) {
+  for (const auto& [rows, width] : test::rows_of_every_kind(this->draw_)) {
+    SCOPED_TRACE(testing::Message() << rows << " rows of " << width);
     for (const int shift : {0, 1}) {
       for (const bool added : {false, true}) {
         const std::int64_t count = rows * width, parts = 3;
@@ -110,9 +113,8 @@ TYPED_TEST(EmulatedKernels, RmsNorm) {
 
 TYPED_TEST(EmulatedKernels, NormAndRotary) {
   using T = TypeParam;
-  constexpr std::array<std::array<std::int64_t, 3>, 6> sizes{
-      {{5, 3, 2}, {7, 2, 34}, {9, 4, 64}, {5, 8, 128}, {2, 2, 514}, {0, 2, 8}}};
-  for (const auto& [tokens, heads, d] : sizes) {
+  for (const auto& [tokens, heads, d] : test::heads_of_every_kind(this->draw_)) {
+    SCOPED_TRACE(testing::Message() << tokens << " tokens, " << heads << " heads of " << d);
     for (const int shift : {0, 1}) {
       const std::int64_t count = tokens * heads * d, half = d / 2;
       Values<T> x(count, shift, 1), weight(d, shift, 2), cos(tokens * d, shift, 3), sin(tokens * d, shift, 4),
@@ -166,7 +168,10 @@ TYPED_TEST(EmulatedKernels, NormAndRotary) {
 
 TYPED_TEST(EmulatedKernels, SwiGlu) {
   using T = TypeParam;
-  for (const std::int64_t count : {0, 1, 21, 2048, 3007}) {
+  RandomSizes& draw = this->draw_;
+  for (const std::int64_t count :
+       {std::int64_t{0}, std::int64_t{1}, draw.odd(3, 99), draw.multiple_of(8, 8, 4096), draw.odd(2049, 9001)}) {
+    SCOPED_TRACE(count);
     Values<T> gate(count, 0, 1, 4.0F), up(count, 0, 2), y(count, 0, 3), dy(count, 0, 4), dgate(count, 0, 5),
         dup(count, 0, 6);
     swiglu_forward({this->kType, count, gate.data(), up.data(), y.data()}, nullptr);
@@ -183,7 +188,10 @@ TYPED_TEST(EmulatedKernels, SwiGlu) {
 TYPED_TEST(EmulatedKernels, CrossEntropy) {
   using T = TypeParam;
   constexpr std::int64_t rows = 3;
-  for (const std::int64_t width : {1, 5, 1000, 4099, 8192}) {
+  RandomSizes& draw = this->draw_;
+  for (const std::int64_t width : {std::int64_t{1}, draw.odd(3, 99), draw.multiple_of(8, 8, 1024), draw.odd(1025, 5001),
+                                   draw.multiple_of(8, 4104, 9000)}) {
+    SCOPED_TRACE(width);
     for (const bool gradient : {true, false}) {
       Values<T> logits(rows * width, 0, 1, 3.0F), before(rows * width, 0, 1, 3.0F);
       Values<float> losses(rows, 0, 2);
@@ -206,24 +214,28 @@ TYPED_TEST(EmulatedKernels, CrossEntropy) {
 
 TYPED_TEST(EmulatedKernels, LoraSlices) {
   using T = TypeParam;
+  RandomSizes& draw = this->draw_;
   SliceTable table;
-  table.batch = 3;
-  table.layers = 2;
-  table.block = 60;
-  table.used = 55;
+  table.batch = draw.any(1, 5);
+  table.layers = draw.any(2, 4);
   table.count = 4;
-  const LoraSlice slices[]{{0, 5, 3, false, false, 0.5F},
-                           {15, 3, 7, true, false, 0.5F},
-                           {36, 1, 7, false, true, 0.25F},
-                           {43, 4, 3, true, false, 0.5F}};
-  std::copy(std::begin(slices), std::end(slices), table.slices);
+  for (int number = 0; number < table.count; ++number) {
+    const bool is_vector = number == 2;
+    LoraSlice slice{table.used, is_vector ? 1 : draw.any(1, 9), draw.any(1, 9), !is_vector && draw.yes(), is_vector,
+                    0.5F};
+    if (is_vector) slice.factor = 0.25F;
+    table.slices[number] = slice;
+    table.used += slice.numel();
+  }
+  table.block = table.used + draw.any(1, 8) - 1;
   Values<T> vector(table.vector_values(), 0, 1), tensors(table.tensor_values(), 0, 2),
       back(table.vector_values(), 0, 3);
   lora_slices_forward({this->kType, table, vector.data(), tensors.data()}, nullptr);
   std::vector<const void*> gradients;
   std::int64_t at = 0;
   for (std::int64_t layer = 0; layer < table.layers; ++layer) {
-    for (const LoraSlice& slice : slices) {
+    for (int number = 0; number < table.count; ++number) {
+      const LoraSlice& slice = table.slices[number];
       gradients.push_back(gradients.size() == 5 ? nullptr : tensors.data() + at);  // one tensor was not used
       for (std::int64_t i = 0; i < table.batch * slice.numel(); ++i, ++at) {
         const std::int64_t place = i % slice.numel(), row = place / slice.columns, column = place % slice.columns;
@@ -244,18 +256,24 @@ TYPED_TEST(EmulatedKernels, LoraSlices) {
   }
 }
 
-class EmulatedOptimizer : public testing::TestWithParam<ClipFactors::Form> {};
+class EmulatedOptimizer : public testing::TestWithParam<ClipFactors::Form> {
+ protected:
+  RandomSizes draw_;
+  testing::ScopedTrace trace_{__FILE__, __LINE__, draw_.hint()};
+};
 INSTANTIATE_TEST_SUITE_P(Forms, EmulatedOptimizer,
                          testing::Values(ClipFactors::Form::none, ClipFactors::Form::global,
                                          ClipFactors::Form::per_group));
 
 TEST_P(EmulatedOptimizer, OneStep) {
-  const std::vector<FlatRange> ranges{{0, 0, 40000, 0, 0}, {40000, 40000, 21, 1, 2}, {40032, 40021, 1, 0, 1}};
+  const std::int64_t large = draw_.any(2 * flat_chunk_values + 1, 3 * flat_chunk_values), small = draw_.odd(3, 99),
+                     between = large + small, third = between + draw_.any(1, 16);
+  const std::vector<FlatRange> ranges{{0, 0, large, 0, 0}, {large, large, small, 1, 2}, {third, between, 1, 0, 1}};
   const FlatTables tables = cut_into_chunks(ranges);
   const auto chunks = static_cast<std::int64_t>(tables.chunks.size());
   const std::vector<std::int64_t> place_groups{0, 0, 1};
   const std::vector<float> decay{0.3F, 0.0F};
-  constexpr std::int64_t count = 40040;
+  const std::int64_t count = third + 8;
   Values<float> value(count, 0, 1), start(count, 0, 1), gradient(count, 0, 2), first(count, 0, 3), second(count, 0, 4);
   for (std::int64_t i = 0; i < count; ++i) second.set(i, std::abs(second[i]));
   std::vector<double> partial(tables.chunks.size()), squares(3), expected(3);
@@ -320,7 +338,7 @@ TEST_P(EmulatedOptimizer, OneStep) {
       ASSERT_NEAR(value[at], w, 5e-6 * (1.0 + std::abs(w))) << at;
     }
   }
-  EXPECT_EQ(value[40025], start[40025]) << "between two tensors";
+  EXPECT_EQ(value[between], start[between]) << "between two tensors";
 }
 
 }  // namespace
