@@ -228,14 +228,19 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
   const double element = config.model.dtype == WeightDtype::bfloat16 ? 2 : 4;
   const auto hidden = static_cast<double>(model.hidden_size);
   const auto layers = static_cast<double>(model.layers);
-  const auto batch = static_cast<double>(config.optimizer.batch_size);
   const bool pretrain = config.stage.name != StageName::backbone;
   const double memory =
       pretrain ? static_cast<double>(model.lora_spec().memory_tokens(config.hypernetwork.lora_rank, model.hidden_size) *
                                      config.hypernetwork.m2p.mean_pool_size)
                : 0;
-  const double tokens = batch * ((pretrain ? static_cast<double>(config.text.context_max_length) + memory : 0) +
-                                 static_cast<double>(config.text.conversation_max_length));
+  const double sample = (pretrain ? static_cast<double>(config.text.context_max_length) : 0) +
+                        static_cast<double>(config.text.conversation_max_length);
+  // Of one pass: a micro-batch, or as many as optimizer.pass_tokens lets into it.
+  const auto micro_batch = static_cast<double>(config.optimizer.batch_size);
+  const double samples =
+      std::max(micro_batch, std::min(static_cast<double>(config.optimizer.pass_tokens) / sample,
+                                     micro_batch * static_cast<double>(config.optimizer.accumulation)));
+  const double tokens = samples * (sample + memory);
   // Kept per token and layer: inputs of norms and projections (8 H), q, k, v and their rotations, gate, up and product.
   const double attention = 3.0 * static_cast<double>(model.head_dim * (model.heads + 2 * model.kv_heads));
   const double whole = 8 * hidden + attention + 4.0 * static_cast<double>(model.intermediate_size);
@@ -244,12 +249,12 @@ MemoryEstimate estimate_memory(const ExperimentConfig& config, const DecoderConf
     return (config.model.recompute ? depth * hidden : depth * layer_values) + 2 * layer_values;
   };
   // M2P, float32, per memory token and layer and encoder layer: about 14 H.
-  const double m2p = pretrain ? 4.0 * batch * memory * layers *
+  const double m2p = pretrain ? 4.0 * samples * memory * layers *
                                     kept(static_cast<double>(config.hypernetwork.m2p.num_layers), 14 * hidden)
                               : 0;
   // Logits of one chunk of rows, and their gradient, float32.
   const double logits =
-      batch * static_cast<double>(config.text.conversation_max_length) * static_cast<double>(model.vocab_size);
+      samples * static_cast<double>(config.text.conversation_max_length) * static_cast<double>(model.vocab_size);
   const double head = 2 * 4.0 * std::min(logits, static_cast<double>(cross_entropy_chunk_values));
   // A snapshot holds weights and both moments.
   // The CPU engine reads prepared copies of the layers: one in float32, two in bfloat16.

@@ -13,7 +13,7 @@ namespace shine {
 namespace {
 
 /// Groups and keys that may change between two parts of one run.
-constexpr std::array<std::string_view, 17> kFreeKeys{"run.dir:",
+constexpr std::array<std::string_view, 18> kFreeKeys{"run.dir:",
                                                      "run.device:",
                                                      "run.threads:",
                                                      "run.max_steps:",
@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 17> kFreeKeys{"run.dir:",
                                                      "run.check_every:",
                                                      "run.rank_timeout:",
                                                      "optimizer.shard:",
+                                                     "optimizer.pass_tokens:",
                                                      "logging.",
                                                      "checkpoint.",
                                                      "evaluation.",
@@ -32,8 +33,9 @@ constexpr std::array<std::string_view, 17> kFreeKeys{"run.dir:",
                                                      "model.activation_memory:"};
 
 /// Of those, what changes the last bits all the same.
-constexpr std::array<std::string_view, 5> kInexactKeys{
-    "model.attention:", "model.recompute:", "model.activation_memory:", "optimizer.shard:", "ops."};
+constexpr std::array<std::string_view, 6> kInexactKeys{
+    "model.attention:", "model.recompute:",       "model.activation_memory:",
+    "optimizer.shard:", "optimizer.pass_tokens:", "ops."};
 
 bool is_free(const std::string& difference, bool deterministic) {
   const auto named = [&](std::string_view key) { return difference.starts_with(key); };

@@ -11,6 +11,13 @@ namespace {
 
 constexpr std::int64_t kNoLabel = -100;
 
+/// Of those that are defined; undefined where none is.
+at::Tensor concatenate_defined(std::vector<at::Tensor> tensors) {
+  std::erase_if(tensors, [](const at::Tensor& tensor) { return !tensor.defined(); });
+  if (tensors.empty()) return {};
+  return tensors.size() == 1 ? tensors.front() : at::cat(tensors);
+}
+
 }  // namespace
 
 /// For a GPU by way of pinned memory.
@@ -72,6 +79,29 @@ TokenRows TokenRows::from_padded(const at::Tensor& ids, const at::Tensor& mask) 
   return packed;
 }
 
+TokenRows TokenRows::concatenate(const std::vector<TokenRows>& parts) {
+  TokenRows all;
+  std::vector<at::Tensor> ids;
+  bool range_known = true;
+  for (const TokenRows& part : parts) {
+    ids.push_back(part.ids);
+    const bool any = part.layout.tokens() > 0;
+    range_known = range_known && (!any || part.lowest <= part.highest);
+    if (any && range_known) {
+      const bool first = all.highest < all.lowest;
+      all.lowest = first ? part.lowest : std::min(all.lowest, part.lowest);
+      all.highest = first ? part.highest : std::max(all.highest, part.highest);
+    }
+    for (std::int64_t row = 0; row < part.layout.rows(); ++row) all.layout.push(part.layout.length(row));
+  }
+  if (!range_known) {
+    all.lowest = 0;
+    all.highest = -1;
+  }
+  all.ids = concatenate_defined(std::move(ids));
+  return all;
+}
+
 LabelledTokens LabelledTokens::of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device,
                                   std::int64_t softmax_size) {
   std::vector<std::int64_t> positions, targets;
@@ -85,6 +115,20 @@ LabelledTokens LabelledTokens::of(const std::vector<std::vector<std::int64_t>>& 
     start += static_cast<std::int64_t>(row.size());
   }
   return {index_tensor(positions, device), index_tensor(targets, device)};
+}
+
+LabelledTokens LabelledTokens::concatenate(const std::vector<LabelledTokens>& parts,
+                                           const std::vector<std::int64_t>& tokens) {
+  std::vector<at::Tensor> positions, targets;
+  std::int64_t start = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].count() > 0) {
+      positions.push_back(start == 0 ? parts[i].positions : parts[i].positions + start);
+      targets.push_back(parts[i].targets);
+    }
+    start += tokens[i];
+  }
+  return {concatenate_defined(std::move(positions)), concatenate_defined(std::move(targets))};
 }
 
 }  // namespace shine

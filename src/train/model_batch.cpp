@@ -13,4 +13,19 @@ ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device devic
           LabelledTokens::of(labels, device, softmax_size)};
 }
 
+ModelBatch merge_batches(const std::vector<ModelBatch>& parts) {
+  if (parts.size() == 1) return parts.front();
+  std::vector<TokenRows> contexts, conversations;
+  std::vector<LabelledTokens> labelled;
+  std::vector<std::int64_t> tokens;
+  for (const ModelBatch& part : parts) {
+    contexts.push_back(part.contexts);
+    conversations.push_back(part.conversations);
+    labelled.push_back(part.labelled);
+    tokens.push_back(part.conversations.layout.tokens());
+  }
+  return {TokenRows::concatenate(contexts), TokenRows::concatenate(conversations),
+          LabelledTokens::concatenate(labelled, tokens)};
+}
+
 }  // namespace shine

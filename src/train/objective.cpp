@@ -11,8 +11,8 @@ ObjectiveValue ShineObjective::forward(const ModelBatch& batch) const {
   const GeneratedLora lora = hypernetwork_.generate(batch.contexts);
   const Decoder& decoder = hypernetwork_.decoder();
   const at::Tensor hidden = decoder.forward_at(batch.conversations, &lora.tree, batch.labelled.positions);
-  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets).sum(), {}};
-  if (with_penalty_) value.penalty_sum = hypernetwork_.used_values(lora.vector).abs().sum();
+  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets), {}};
+  if (with_penalty_) value.penalties = hypernetwork_.used_values(lora.vector).abs().sum(1);
   return value;
 }
 
@@ -24,7 +24,7 @@ std::vector<TrainedTensor> ShineObjective::trained() const {
 
 ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
   const at::Tensor hidden = decoder_.forward_at(batch.conversations, /*lora=*/nullptr, batch.labelled.positions);
-  return {decoder_.losses_at(hidden, batch.labelled.targets).sum(), {}};
+  return {decoder_.losses_at(hidden, batch.labelled.targets), {}};
 }
 
 std::vector<TrainedTensor> LanguageModelObjective::trained() const {

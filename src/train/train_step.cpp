@@ -21,12 +21,26 @@ struct TrainStep::Counts {
   }
 };
 
-/// Sums over micro-batches: first this rank's, then, after the exchange, those of all.
-struct TrainStep::Pass {
+/// What a micro-batch's forward gave, on the device until the end of the step.
+struct TrainStep::MicroValue {
+  std::size_t index = 0;
+  at::Tensor total, loss_sum, penalty_sum;  ///< scalars; the last undefined without a penalty
+};
+
+/// All passes of a step, done once. Sums over micro-batches: first this rank's, then, after the exchange, those of all.
+struct TrainStep::Attempt {
+  Attempt(const std::vector<ModelBatch>& batches, std::vector<bool>& to_run) : micro_batches(batches), usable(to_run) {
+    micro_losses.assign(batches.size(), std::numeric_limits<double>::quiet_NaN());
+  }
+
+  const std::vector<ModelBatch>& micro_batches;
+  std::vector<bool>& usable;  ///< loses those that are dropped
+  Counts planned;             ///< of all ranks, known before the first pass; with a penalty alone
+  std::vector<MicroValue> values;
   Counts counted;
   double loss = 0, penalty = 0;  ///< weighted
   double tokens = 0, dropped = 0;
-  double not_finite = 0;  ///< of the dropped ones, those found in this pass
+  double not_finite = 0;  ///< of the dropped ones, those found in this attempt
   std::vector<double> micro_losses, tallies;
   double communication_seconds = 0;
 
@@ -36,12 +50,6 @@ struct TrainStep::Pass {
     for (double& tally : tallies) all.push_back(&tally);
     return all;
   }
-};
-
-/// What a micro-batch's forward gave, on the device until the end of the step.
-struct TrainStep::MicroValue {
-  std::size_t index = 0;
-  at::Tensor total, loss_sum, penalty_sum;  ///< scalars; the last undefined without a penalty
 };
 
 namespace {
@@ -54,19 +62,42 @@ void all_reduce(ProcessGroup& ranks, const std::vector<double*>& values) {
   for (std::size_t i = 0; i < values.size(); ++i) *values[i] = sum[i];
 }
 
+/// The sum of each of the consecutive parts of `values` (n), whose lengths are `sizes`.
+std::vector<at::Tensor> part_sums(const at::Tensor& values, const std::vector<std::int64_t>& sizes) {
+  if (sizes.size() == 1) return {values.sum()};
+  std::vector<at::Tensor> sums;
+  for (const at::Tensor& part : values.split_with_sizes(sizes)) sums.push_back(part.sum());
+  return sums;
+}
+
 }  // namespace
 
 TrainStep::TrainStep(const Objective& objective, AdamW& optimizer, const OptimizerConfig& config,
                      const PenaltyConfig& penalty)
     : objective_(objective), optimizer_(optimizer), config_(config), penalty_(penalty) {}
 
-TrainStep::Counts TrainStep::plan(const std::vector<ModelBatch>& micro_batches, const std::vector<bool>& usable) const {
+TrainStep::Counts TrainStep::count_all(const Attempt& attempt) const {
   Counts planned;
-  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
-    if (usable[i]) planned.add(micro_batches[i]);
+  for (std::size_t i = 0; i < attempt.micro_batches.size(); ++i) {
+    if (attempt.usable[i]) planned.add(attempt.micro_batches[i]);
   }
   all_reduce(optimizer_.ranks(), {&planned.labels, &planned.samples, &planned.micro_batches});
   return planned;
+}
+
+/// Which usable micro-batches share a pass.
+std::vector<TrainStep::Indices> TrainStep::plan_passes(const Attempt& attempt) const {
+  std::vector<Indices> passes;
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < attempt.micro_batches.size(); ++i) {
+    if (!attempt.usable[i]) continue;
+    const std::int64_t more = attempt.micro_batches[i].tokens();
+    const bool joins = !passes.empty() && tokens + more <= config_.pass_tokens;
+    if (!joins) passes.emplace_back();
+    passes.back().push_back(i);
+    tokens = (joins ? tokens : 0) + more;
+  }
+  return passes;
 }
 
 /// Without a penalty the denominator is the same for all terms, and divides their sum at the end.
@@ -81,48 +112,65 @@ TrainStep::Weights TrainStep::weights_of(const ModelBatch& batch, const Counts& 
   return weights;
 }
 
-TrainStep::Pass TrainStep::run_pass(const std::vector<ModelBatch>& micro_batches, std::vector<bool>& usable,
-                                    const std::function<std::vector<double>()>& tallies) {
-  Pass pass;
-  pass.micro_losses.assign(micro_batches.size(), std::numeric_limits<double>::quiet_NaN());
-  const Counts planned = penalised() ? plan(micro_batches, usable) : Counts{};
-  std::vector<MicroValue> values;
-  const auto last = std::find(usable.rbegin(), usable.rend(), true);
+void TrainStep::run_all(Attempt& attempt, const std::function<std::vector<double>()>& tallies) {
+  for (const ModelBatch& batch : attempt.micro_batches) attempt.tokens += static_cast<double>(batch.tokens());
+  attempt.dropped = static_cast<double>(std::count(attempt.usable.begin(), attempt.usable.end(), false));
+  if (penalised()) attempt.planned = count_all(attempt);
   optimizer_.zero_gradients();
-  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
-    const ModelBatch& batch = micro_batches[i];
-    pass.tokens += static_cast<double>(batch.tokens());
-    if (!usable[i]) {
-      ++pass.dropped;
-      continue;
-    }
-    const Weights weights = weights_of(batch, planned);
-    const ObjectiveValue value = objective_.forward(batch);
-    at::Tensor total = value.loss_sum * weights.loss;
-    if (penalised()) total = total + value.penalty_sum * weights.penalty;
-    if (!by_step() && !std::isfinite(total.item<double>())) {
-      usable[i] = false;
-      ++pass.dropped;
-      ++pass.not_finite;
-      continue;
-    }
-    if (static_cast<std::ptrdiff_t>(i) + 1 == usable.rend() - last) optimizer_.begin_last_backward();
-    total.backward();
-    values.push_back(
-        {i, total.detach(), value.loss_sum.detach(), penalised() ? value.penalty_sum.detach() : at::Tensor()});
+  const std::vector<Indices> passes = plan_passes(attempt);
+  for (const Indices& members : passes) run_or_drop(attempt, members, /*last=*/&members == &passes.back());
+  read_values(attempt);
+  if (tallies) attempt.tallies = tallies();
+  exchange(attempt);
+}
+
+/// @param last  of the passes of this rank
+void TrainStep::run_or_drop(Attempt& attempt, const Indices& members, bool last) {
+  if (run_pass(attempt, members, last)) return;
+  if (members.size() == 1) {
+    attempt.usable[members.front()] = false;
+    ++attempt.dropped;
+    ++attempt.not_finite;
+    return;
   }
-  read_values(pass, values, micro_batches, planned);
-  if (tallies) pass.tallies = tallies();
-  exchange(pass);
-  return pass;
+  for (const std::size_t i : members) run_or_drop(attempt, {i}, last && i == members.back());
+}
+
+/// Forward and backward. False, and nothing has come of it, where the loss is looked at and is not finite.
+bool TrainStep::run_pass(Attempt& attempt, const Indices& members, bool last) {
+  std::vector<ModelBatch> batches;
+  std::vector<std::int64_t> labels, samples;
+  for (const std::size_t i : members) {
+    batches.push_back(attempt.micro_batches[i]);
+    labels.push_back(batches.back().labelled.count());
+    samples.push_back(batches.back().samples());
+  }
+  const ObjectiveValue value = objective_.forward(merge_batches(batches));
+  const std::vector<at::Tensor> losses = part_sums(value.losses, labels);
+  const std::vector<at::Tensor> penalties =
+      penalised() ? part_sums(value.penalties, samples) : std::vector<at::Tensor>(members.size());
+  at::Tensor total;
+  std::vector<MicroValue> values;
+  for (std::size_t k = 0; k < members.size(); ++k) {
+    const Weights weights = weights_of(batches[k], attempt.planned);
+    at::Tensor part = losses[k] * weights.loss;
+    if (penalised()) part = part + penalties[k] * weights.penalty;
+    total = k == 0 ? part : total + part;
+    values.push_back(
+        {members[k], part.detach(), losses[k].detach(), penalised() ? penalties[k].detach() : at::Tensor()});
+  }
+  if (!by_step() && !std::isfinite(total.item<double>())) return false;
+  if (last) optimizer_.begin_last_backward();
+  total.backward();
+  attempt.values.insert(attempt.values.end(), values.begin(), values.end());
+  return true;
 }
 
 /// One transfer from the device for all micro-batches.
-void TrainStep::read_values(Pass& pass, const std::vector<MicroValue>& values,
-                            const std::vector<ModelBatch>& micro_batches, const Counts& planned) const {
-  if (values.empty()) return;
+void TrainStep::read_values(Attempt& attempt) const {
+  if (attempt.values.empty()) return;
   std::vector<at::Tensor> scalars;
-  for (const MicroValue& value : values) {
+  for (const MicroValue& value : attempt.values) {
     for (const at::Tensor& scalar : {value.total, value.loss_sum, value.penalty_sum}) {
       scalars.push_back(scalar.defined() ? scalar.to(at::kDouble)
                                          : at::zeros({}, value.total.options().dtype(at::kDouble)));
@@ -130,54 +178,60 @@ void TrainStep::read_values(Pass& pass, const std::vector<MicroValue>& values,
   }
   const at::Tensor read = at::stack(scalars).to(at::kCPU);
   const auto* number = read.const_data_ptr<double>();
-  for (std::size_t i = 0; i < values.size(); ++i, number += 3) {
-    const ModelBatch& batch = micro_batches[values[i].index];
-    if (!std::isfinite(number[0])) {
-      ++pass.dropped;
-      ++pass.not_finite;
+  for (const MicroValue& value : attempt.values) {
+    const double total = number[0], loss = number[1], penalty = number[2];
+    number += 3;
+    if (!std::isfinite(total)) {
+      ++attempt.dropped;
+      ++attempt.not_finite;
       continue;
     }
-    const Weights weights = weights_of(batch, planned);
-    pass.counted.add(batch);
-    pass.micro_losses[values[i].index] = number[1] / static_cast<double>(batch.labelled.count());
-    pass.loss += number[1] * weights.loss;
-    if (penalised()) pass.penalty += number[2] * weights.penalty;
+    const ModelBatch& batch = attempt.micro_batches[value.index];
+    const Weights weights = weights_of(batch, attempt.planned);
+    attempt.counted.add(batch);
+    attempt.micro_losses[value.index] = loss / static_cast<double>(batch.labelled.count());
+    attempt.loss += loss * weights.loss;
+    if (penalised()) attempt.penalty += penalty * weights.penalty;
   }
 }
 
-void TrainStep::exchange(Pass& pass) {
+void TrainStep::exchange(Attempt& attempt) {
   const Timer timer;
   optimizer_.reduce_gradients();
-  all_reduce(optimizer_.ranks(), pass.summed());
-  pass.communication_seconds = timer.seconds();
+  all_reduce(optimizer_.ranks(), attempt.summed());
+  attempt.communication_seconds = timer.seconds();
 }
 
 StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double learning_rate,
                           const std::function<std::vector<double>()>& tallies) {
   std::vector<bool> usable;
   for (const ModelBatch& batch : micro_batches) usable.push_back(batch.labelled.count() > 0);
-  Pass pass = run_pass(micro_batches, usable, tallies);
-  while (penalised() && !by_step() && pass.not_finite > 0) {
-    const double waited = pass.communication_seconds;
-    pass = run_pass(micro_batches, usable, tallies);
-    pass.communication_seconds += waited;
+  for (double waited = 0;;) {
+    Attempt attempt(micro_batches, usable);
+    run_all(attempt, tallies);
+    waited = attempt.communication_seconds += waited;
+    const bool again = penalised() && !by_step() && attempt.not_finite > 0;
+    if (!again) return update(attempt, learning_rate);
   }
+}
+
+StepResult TrainStep::update(Attempt& attempt, double learning_rate) {
   StepResult result;
-  result.micro_losses = std::move(pass.micro_losses);
-  result.tallies = std::move(pass.tallies);
-  result.labels = static_cast<std::int64_t>(pass.counted.labels);
-  result.tokens = static_cast<std::int64_t>(pass.tokens);
-  result.dropped = static_cast<std::int64_t>(pass.dropped);
-  result.communication_seconds = pass.communication_seconds;
-  result.skipped = pass.counted.micro_batches == 0 || (by_step() && pass.not_finite > 0);
+  result.micro_losses = std::move(attempt.micro_losses);
+  result.tallies = std::move(attempt.tallies);
+  result.labels = static_cast<std::int64_t>(attempt.counted.labels);
+  result.tokens = static_cast<std::int64_t>(attempt.tokens);
+  result.dropped = static_cast<std::int64_t>(attempt.dropped);
+  result.communication_seconds = attempt.communication_seconds;
+  result.skipped = attempt.counted.micro_batches == 0 || (by_step() && attempt.not_finite > 0);
   if (result.skipped) {
     result.loss = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
   const bool by_token = config_.loss_average == LossAverage::tokens;
-  const double scale = penalised() ? 1.0 : 1.0 / (by_token ? pass.counted.labels : pass.counted.micro_batches);
-  result.loss = pass.loss * scale;
-  result.penalty = pass.penalty;
+  const double scale = penalised() ? 1.0 : 1.0 / (by_token ? attempt.counted.labels : attempt.counted.micro_batches);
+  result.loss = attempt.loss * scale;
+  result.penalty = attempt.penalty;
   result.norms = optimizer_.step(learning_rate, scale);
   result.communication_seconds += optimizer_.waited_seconds();
   result.skipped = !result.norms.finite;

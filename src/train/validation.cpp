@@ -20,7 +20,7 @@ bool score_share(const ValidationSet& set, const ValidationOptions& options, con
     for (std::size_t i = start; i < end; ++i) samples.push_back(set.dataset->sample(/*epoch=*/0, i));
     const ModelBatch batch = make_model_batch(samples, options.device, set.objective->softmax_size());
     if (batch.labelled.count() == 0) continue;
-    scores[b][0] = set.objective->forward(batch).loss_sum.item<double>();
+    scores[b][0] = set.objective->forward(batch).losses.sum().item<double>();
     scores[b][1] = static_cast<double>(batch.labelled.count());
   }
   return true;

@@ -72,6 +72,15 @@ TEST_F(BenchPrograms, StepTakesALimitOfActivations) {
   EXPECT_NE(run_program("bench_step", {"--size", "tiny", "--activation-memory", "-1"}).status, 0);
 }
 
+TEST_F(BenchPrograms, StepTakesALimitOfTokensInAPass) {
+  const Outcome outcome = run_program("bench_step", {"--size", "tiny", "--steps", "1", "--warmup", "0", "--ops", "0",
+                                                     "--pass-tokens", "5000", "--json", file("step.json")});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("passes of up to 5000 tokens"), std::string::npos) << outcome.out;
+  EXPECT_EQ(written("step.json").at("pass_tokens"), 5000);
+  EXPECT_NE(run_program("bench_step", {"--size", "tiny", "--pass-tokens", "-1"}).status, 0);
+}
+
 TEST_F(BenchPrograms, GenerateLoraWritesItsFiguresAndATrace) {
   const Outcome outcome =
       run_program("bench_generate_lora", {"--size", "tiny", "--batch", "3", "--context", "30", "--repeats", "2",

@@ -73,6 +73,32 @@ TEST(TokenRows, RefusesAMaskOfAnotherShape) {
   EXPECT_THROW(TokenRows::from_padded(ids[0], at::ones({3}, at::kLong)), ShapeError);
 }
 
+TEST(TokenRows, ConcatenatedRowsAreThoseOfOneBatch) {
+  const TokenRows all =
+      TokenRows::concatenate({TokenRows::pack({{5, 6}, {}}, at::kCPU), TokenRows::pack({}, at::kCPU),
+                              TokenRows::pack({{}}, at::kCPU), TokenRows::pack({{3}, {4, 9}}, at::kCPU)});
+  const TokenRows expected = TokenRows::pack({{5, 6}, {}, {}, {3}, {4, 9}}, at::kCPU);
+  EXPECT_EQ(values(all.ids), values(expected.ids));
+  EXPECT_EQ(all.layout.starts, expected.layout.starts);
+  EXPECT_EQ(all.lowest, 3);
+  EXPECT_EQ(all.highest, 9);
+  const TokenRows none = TokenRows::concatenate({TokenRows{}, TokenRows{}});
+  EXPECT_EQ(none.layout.rows(), 0);
+  EXPECT_FALSE(none.ids.defined());
+}
+
+TEST(TokenRows, ConcatenatedRowsHaveNoKnownRangeWhereAPartHasNone) {
+  const TokenRows known = TokenRows::pack({{5, 6}}, at::kCPU);
+  const at::Tensor ids = at::tensor({7L, 8L}).view({1, 2}), mask = at::tensor({1L, 0L}).view({1, 2});
+  const TokenRows unknown = TokenRows::from_padded(ids, mask);
+  for (const auto& parts :
+       {std::vector{known, unknown}, std::vector{unknown, known}, std::vector{known, unknown, known}}) {
+    const TokenRows all = TokenRows::concatenate(parts);
+    EXPECT_LT(all.highest, all.lowest);
+    EXPECT_EQ(all.layout.rows(), static_cast<std::int64_t>(parts.size()));
+  }
+}
+
 TEST(LabelledTokens, PredictTheTokenAfterEachPosition) {
   const LabelledTokens labelled =
       LabelledTokens::of({{-100, 11, -100, 12}, {}, {21, -100}, {31, 32}, {-100}, {-100, 0}}, at::kCPU);
@@ -87,6 +113,16 @@ TEST(LabelledTokens, TokensOutsideTheSoftmaxAreNoLabels) {
   EXPECT_EQ(labelled.count(), 2);
   EXPECT_TRUE(labelled.positions.equal(at::tensor({0L, 2L})));
   EXPECT_TRUE(labelled.targets.equal(at::tensor({4L, 5L})));
+}
+
+TEST(LabelledTokens, ConcatenatedAreThoseOfAllRows) {
+  const auto of = [](const std::vector<Ids>& labels) { return LabelledTokens::of(labels, at::kCPU); };
+  const LabelledTokens all =
+      LabelledTokens::concatenate({of({{-100, 11}, {1, 2, -100}}), of({{-100}}), {}, of({{5, 31, 32}})}, {5, 1, 0, 3});
+  const LabelledTokens expected = of({{-100, 11}, {1, 2, -100}, {-100}, {5, 31, 32}});
+  EXPECT_EQ(values(all.positions), values(expected.positions));
+  EXPECT_EQ(values(all.targets), values(expected.targets));
+  EXPECT_EQ(LabelledTokens::concatenate({{}, {}}, {0, 0}).count(), 0);
 }
 
 TEST(LabelledTokens, MayBeNone) {

@@ -19,6 +19,7 @@ struct StepForm {
   PenaltyConfig penalty;
   bool shard = false;
   NonfiniteScope nonfinite = NonfiniteScope::micro_batch;
+  std::int64_t pass_tokens = 0;
 };
 
 inline std::vector<StepForm> all_step_forms() {
@@ -26,9 +27,11 @@ inline std::vector<StepForm> all_step_forms() {
   for (const LossAverage average : {LossAverage::tokens, LossAverage::micro_batch}) {
     for (const bool shard : {false, true}) {
       for (const NonfiniteScope nonfinite : {NonfiniteScope::micro_batch, NonfiniteScope::step}) {
-        forms.push_back({average, {}, shard, nonfinite});
-        for (const RegularizerForm form : {RegularizerForm::mean, RegularizerForm::sum}) {
-          forms.push_back({average, {0.3, form}, shard, nonfinite});
+        for (const std::int64_t pass_tokens : {0, 12}) {
+          forms.push_back({average, {}, shard, nonfinite, pass_tokens});
+          for (const RegularizerForm form : {RegularizerForm::mean, RegularizerForm::sum}) {
+            forms.push_back({average, {0.3, form}, shard, nonfinite, pass_tokens});
+          }
         }
       }
     }
@@ -51,12 +54,14 @@ inline std::vector<std::vector<Rows>> rank_step_cases() {
           {unlabelled, nan_loss, third},
           {unlabelled, nan_loss},
           {},
-          {first, second, nan_gradient, fourth}};
+          {first, second, nan_gradient, fourth},
+          {first, second, nan_loss, third, third, first, second, nan_loss}};
 }
 
 struct StepOutcome {
   StepResult result;
   double weight = 0.0;
+  std::vector<std::int64_t> passes;  ///< samples of each pass of this rank
 };
 
 /// One step of the quadratic objective over this rank's micro-batches: number i is that of rank i % size.
@@ -67,6 +72,7 @@ inline StepOutcome run_rank_step(const std::shared_ptr<ProcessGroup>& ranks, con
   config.clip = ClipKind::none;
   config.shard = form.shard;
   config.nonfinite = form.nonfinite;
+  config.pass_tokens = form.pass_tokens;
   const QuadraticObjective objective(0.5, form.penalty.weight > 0);
   std::vector<ModelBatch> mine;
   for (auto i = static_cast<std::size_t>(ranks->rank()); i < micro_batches.size();
@@ -78,14 +84,18 @@ inline StepOutcome run_rank_step(const std::shared_ptr<ProcessGroup>& ranks, con
   StepOutcome outcome;
   outcome.result = step.run(mine, 0.01, [&] { return std::vector<double>{1.0, static_cast<double>(ranks->rank())}; });
   outcome.weight = objective.weight();
+  outcome.passes = objective.batches();
   return outcome;
 }
 
-/// What a step over the ranks does otherwise than the same step in one process; empty: nothing.
+/// What a step over the ranks does otherwise than the same step in one process, a pass for each micro-batch; empty:
+/// nothing.
 inline std::string difference_to_one_process(const std::shared_ptr<ProcessGroup>& ranks, const StepForm& form,
                                              const std::vector<Rows>& micro_batches) {
   const StepOutcome found = run_rank_step(ranks, form, micro_batches);
-  const StepOutcome expected = run_rank_step(single_process(), form, micro_batches);
+  StepForm plain = form;
+  plain.pass_tokens = 0;
+  const StepOutcome expected = run_rank_step(single_process(), plain, micro_batches);
   std::string text;
   const auto compare = [&](const char* what, double value, double wanted) {
     if (std::abs(value - wanted) > 1e-12) text += str(what, " ", value, ", expected ", wanted, "; ");

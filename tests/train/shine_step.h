@@ -11,21 +11,20 @@ namespace shine::test {
 /// A tiny SHINE model and its optimizer: gradients come from real backward passes, in buckets of which several are
 /// filled by one.
 struct ShineStep {
-  explicit ShineStep(double penalty, bool shard = false, std::shared_ptr<ProcessGroup> ranks = single_process(),
-                     NonfiniteScope nonfinite = NonfiniteScope::micro_batch)
+  explicit ShineStep(double penalty, const OptimizerConfig& config = config_of(),
+                     std::shared_ptr<ProcessGroup> ranks = single_process())
       : decoder(tiny_decoder()),
         hypernetwork(tiny_hypernetwork(*decoder)),
         objective(*hypernetwork, penalty > 0),
-        optimizer(make_param_groups(objective.trained(), config(shard, nonfinite)), config(shard, nonfinite),
-                  std::move(ranks),
+        optimizer(make_param_groups(objective.trained(), config), config, std::move(ranks),
                   /*bucket_values=*/2000),
-        step(objective, optimizer, config(shard, nonfinite), {penalty, RegularizerForm::mean}) {}
+        step(objective, optimizer, config, {penalty, RegularizerForm::mean}) {}
 
-  static OptimizerConfig config(bool shard, NonfiniteScope nonfinite = NonfiniteScope::micro_batch) {
+  static OptimizerConfig config_of(bool shard = false, std::int64_t pass_tokens = 0) {
     OptimizerConfig config;
     config.epsilon = 1e-2;  // keeps AdamW smooth where a gradient is all rounding
     config.shard = shard;
-    config.nonfinite = nonfinite;
+    config.pass_tokens = pass_tokens;
     return config;
   }
 

@@ -27,11 +27,13 @@ inline ModelBatch batch_of(const std::vector<std::vector<std::int64_t>>& rows) {
   return make_model_batch(samples, at::kCPU);
 }
 
-/// Every label t costs (w - t / 10)^2, every row has the penalty w^2. The labels below have another effect.
+/// Every label t costs (w - t / 10)^2, every row has the penalty w^2. The labels below have another effect. It notes
+/// the batches that it was given.
 class QuadraticObjective : public Objective {
  public:
   static constexpr std::int64_t kNaNLoss = 77;      ///< its loss is NaN
   static constexpr std::int64_t kNaNGradient = 78;  ///< its loss is finite, the gradient is not
+  static constexpr std::int64_t kNaNBatch = 79;     ///< the losses of all its batch are NaN
 
   explicit QuadraticObjective(double start, bool with_penalty = false)
       : weight_(at::full({1}, start, at::TensorOptions().dtype(at::kDouble)).requires_grad_(true)),
@@ -39,21 +41,28 @@ class QuadraticObjective : public Objective {
 
   ObjectiveValue forward(const ModelBatch& batch) const override {
     const at::Tensor& targets = batch.labelled.targets;
-    at::Tensor loss = (weight_ - targets.to(at::kDouble) / 10).square().sum();
-    if (targets.eq(kNaNLoss).any().item<bool>()) loss = loss * std::numeric_limits<double>::quiet_NaN();
-    if (targets.eq(kNaNGradient).any().item<bool>()) loss = loss + (weight_ - weight_.detach()).sqrt().sum();
-    ObjectiveValue value{loss, {}};
-    if (with_penalty_) value.penalty_sum = weight_.square().sum() * static_cast<double>(batch.samples());
+    const auto has = [&](std::int64_t label) { return targets.eq(label).any().item<bool>(); };
+    batches_.push_back(batch.samples());
+    at::Tensor losses = (weight_ - targets.to(at::kDouble) / 10).square();
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    if (has(kNaNLoss)) losses = at::where(targets.eq(kNaNLoss), weight_ * nan, losses);
+    if (has(kNaNBatch)) losses = losses * nan;
+    if (has(kNaNGradient)) losses = losses + (weight_ - weight_.detach()).sqrt();
+    ObjectiveValue value{losses, {}};
+    if (with_penalty_) value.penalties = weight_.square().expand({batch.samples()});
     return value;
   }
 
   std::vector<TrainedTensor> trained() const override { return {{"w", weight_}}; }
   double weight() const { return weight_.item<double>(); }
   double gradient() const { return weight_.grad().item<double>(); }
+  /// Samples of each batch so far.
+  const std::vector<std::int64_t>& batches() const { return batches_; }
 
  private:
   at::Tensor weight_;
   bool with_penalty_;
+  mutable std::vector<std::int64_t> batches_;
 };
 
 }  // namespace shine::test

@@ -176,8 +176,10 @@ TEST_P(DroppedMicroBatches, ByStepTheNumbersOfFiniteStepsAreTheSame) {
 }
 
 /// Numbers read on the host during a step of so many micro-batches.
-int host_reads(NonfiniteScope nonfinite, std::size_t micro_batches) {
-  ShineStep step(/*penalty=*/0.01, /*shard=*/false, single_process(), nonfinite);
+int host_reads(NonfiniteScope nonfinite, std::size_t micro_batches, std::int64_t pass_tokens = 0) {
+  OptimizerConfig config = ShineStep::config_of(/*shard=*/false, pass_tokens);
+  config.nonfinite = nonfinite;
+  ShineStep step(/*penalty=*/0.01, config);
   Sample sample;
   sample.context_ids = random_ids(5, 1);
   sample.conversation_ids = random_ids(6, 2);
@@ -201,6 +203,12 @@ TEST(TrainStep, ByStepNoLossIsReadBetweenMicroBatches) {
   const int by_step = host_reads(NonfiniteScope::step, 4) - host_reads(NonfiniteScope::step, 1);
   EXPECT_EQ(by_batch, 3) << "one in each more micro-batch";
   EXPECT_EQ(by_step, 0);
+}
+
+TEST(TrainStep, OneLossIsReadInAPassOfSeveralMicroBatches) {
+  for (const NonfiniteScope scope : {NonfiniteScope::micro_batch, NonfiniteScope::step}) {
+    EXPECT_EQ(host_reads(scope, 4, /*pass_tokens=*/1000), host_reads(scope, 1));
+  }
 }
 
 TEST(TrainStep, PenaltyIsTheMeanOverSamplesOrThePublishedSum) {

@@ -317,7 +317,7 @@ TEST(Validation, DoesNotDependOnTheBatchSize) {
   std::int64_t labels = 0;
   for (std::size_t i = 0; i < 7; ++i) {
     const ModelBatch batch = make_model_batch({set.dataset->sample(0, i)}, at::kCPU);
-    sum += run->stage.objective->forward(batch).loss_sum.item<double>();
+    sum += run->stage.objective->forward(batch).losses.sum().item<double>();
     labels += batch.labelled.count();
   }
   EXPECT_NEAR(single.loss, sum / static_cast<double>(labels), 1e-9);

@@ -40,7 +40,7 @@ class UnevenObjective : public QuadraticObjective {
  public:
   UnevenObjective() : QuadraticObjective(0.1) {}
   ObjectiveValue forward(const ModelBatch& batch) const override {
-    return {QuadraticObjective::forward(batch).loss_sum.sqrt() * (1.0 / 3), {}};
+    return {QuadraticObjective::forward(batch).losses.sqrt() * (1.0 / 3), {}};
   }
 };
 

@@ -94,9 +94,10 @@ StepReport run_benchmark(const StepOptions& options) {
   report.options = options;
   report.load_before = load_average();
   report.threads = set_threads(options.threads);
-  const StepSubject subject(choose_size(options.size),
-                            {options.dtype, parse_device(options.device), options.recompute, options.seed,
-                             options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
+  StepSubject subject(choose_size(options.size),
+                      {options.dtype, parse_device(options.device), options.recompute, options.seed,
+                       options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
+  subject.config.pass_tokens = options.pass_tokens;
   report.size = subject.size;
   report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
   report.frozen = subject.decoder.parameters().numel();
@@ -123,6 +124,11 @@ int main(int argc, char** argv) {
   app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
   app.add_option("--activation-memory", options.activation_mebibytes,
                  "MiB that the layers may keep for the backward, as model.activation_memory; 0 = no limit")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--pass-tokens", options.pass_tokens,
+                 "micro-batches run in one pass while they have at most so many tokens, as optimizer.pass_tokens; "
+                 "0 = each by itself")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str();
   app.add_option("--plan", options.plan,

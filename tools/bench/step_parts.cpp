@@ -76,7 +76,7 @@ ObjectiveValue TimedObjective::forward(const ModelBatch& batch) const {
   const at::Tensor hidden = decoder.forward_at(batch.conversations, &tree, batch.labelled.positions);
   backward_ends(hidden, Part::head_backward);
   clock_.end_of(Part::conversation);
-  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets).sum(), {}};
+  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets), {}};
   clock_.end_of(Part::head);
   return value;
 }

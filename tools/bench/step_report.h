@@ -20,6 +20,7 @@ struct StepOptions : RunOptions {
   int steps = 9, ops = 20;
   bool recompute = false;
   std::int64_t activation_mebibytes = 0;  ///< of two passes together, 0: no limit
+  std::int64_t pass_tokens = 0;           ///< see OptimizerConfig
 };
 
 /// One optimizer step.

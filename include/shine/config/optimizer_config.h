@@ -52,6 +52,7 @@ struct OptimizerConfig {
   NonfiniteScope nonfinite = NonfiniteScope::micro_batch;
   int64_t batch_size = 1;
   int64_t accumulation = 4;
+  int64_t pass_tokens = 0;
   bool shard = false;
 
   bool operator==(const OptimizerConfig&) const = default;
@@ -71,6 +72,9 @@ struct OptimizerConfig {
       "a loss that is not finite drops its micro-batch, or the whole step: then no loss is read before the step's end");
     v("batch_size", batch_size, "groups of texts in one micro-batch", at_least(1));
     v("accumulation", accumulation, "micro-batches in one optimizer step, all ranks together", at_least(1));
+    v("pass_tokens", pass_tokens,
+      "consecutive micro-batches run in one pass while they have at most so many tokens; 0 = each by itself",
+      at_least(0));
     v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)");
   }
 };

@@ -86,8 +86,7 @@ struct BackboneConfig {
     v("attention", attention, "attention over rows of different lengths");
     v("recompute", recompute, "activation checkpointing: less memory, one more forward pass");
     v("activation_memory", activation_memory,
-      "MiB that the layers may keep of a micro-batch for its backward, 0 = no limit; the rest is computed again",
-      at_least(0));
+      "MiB that the layers may keep of a pass for its backward, 0 = no limit; the rest is computed again", at_least(0));
     v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0));
   }
 };

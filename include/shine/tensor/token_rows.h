@@ -39,6 +39,9 @@ struct TokenRows {
   /// From a padded batch (B, T) and its mask (1 = a real token, on either side); keeps the real tokens in order. Throws
   /// ShapeError unless both have one shape (B, T).
   static TokenRows from_padded(const at::Tensor& ids, const at::Tensor& mask);
+
+  /// The rows of all `parts`, in order; on their device, without a transfer.
+  static TokenRows concatenate(const std::vector<TokenRows>& parts);
 };
 
 /// The values as a tensor (n), int64. On the way to a GPU neither side waits for the other.
@@ -55,6 +58,10 @@ struct LabelledTokens {
   /// used: nothing comes before it. Labels from `softmax_size` on, tokens that are an input only, are left out.
   static LabelledTokens of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device,
                            std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
+
+  /// Those of all `parts`, for TokenRows::concatenate of the rows that they are of.
+  /// @param tokens  of each part's rows
+  static LabelledTokens concatenate(const std::vector<LabelledTokens>& parts, const std::vector<std::int64_t>& tokens);
 };
 
 }  // namespace shine

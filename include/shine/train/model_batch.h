@@ -8,7 +8,7 @@
 
 namespace shine {
 
-/// A micro-batch as the model takes it: B rows each, packed, on its device.
+/// One or several micro-batches as the model takes them: B rows each, packed, on its device.
 struct ModelBatch {
   TokenRows contexts;       ///< what the LoRAs are generated from
   TokenRows conversations;  ///< what is answered with them
@@ -22,5 +22,8 @@ struct ModelBatch {
 /// Labels from `softmax_size` on are left out: tokens that a model reads but cannot write.
 ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device device,
                             std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
+
+/// The samples of all `parts`, in order, as one batch; on their device, without a transfer.
+ModelBatch merge_batches(const std::vector<ModelBatch>& parts);
 
 }  // namespace shine

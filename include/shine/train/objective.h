@@ -10,10 +10,11 @@
 
 namespace shine {
 
-/// What a micro-batch contributes; sums, so that any average can be made of them.
+/// What a batch contributes; nothing is added up, so that any average can be made of it, and of any part of its
+/// samples.
 struct ObjectiveValue {
-  at::Tensor loss_sum;     ///< scalar, sum of the cross-entropy over labelled tokens
-  at::Tensor penalty_sum;  ///< scalar, sum over rows of the L1 norm of the generated vector; undefined: none asked
+  at::Tensor losses;     ///< (n), cross-entropy of each labelled token
+  at::Tensor penalties;  ///< (B), L1 norm of each sample's generated vector; undefined: none asked
 };
 
 /// What is minimised. Labels count by ModelBatch::labelled.

@@ -35,6 +35,10 @@ struct PenaltyConfig {
 /// (SPEC section 7). The loss is the mean over all labelled tokens of the step, or the mean of the micro-batches' means
 /// (published), whatever rank computed them.
 ///
+/// Consecutive micro-batches of a rank share a pass, one forward and backward, while they have at most
+/// optimizer.pass_tokens tokens together; a larger one is a pass by itself. The step is the same up to rounding. Where
+/// the loss of such a pass is not finite, its micro-batches are run one by one, and only those at fault are dropped.
+///
 /// A micro-batch that is dropped is dropped on its own rank; the ranks meet once, after their last backward. With a
 /// penalty they meet once more before the first, since loss and penalty have denominators of their own: how many
 /// labels and samples there are must be known before they are added up. Then a loss that is not finite makes all ranks
@@ -52,8 +56,9 @@ class TrainStep {
                  const std::function<std::vector<double>()>& tallies = {});
 
  private:
+  using Indices = std::vector<std::size_t>;
   struct Counts;
-  struct Pass;
+  struct Attempt;
   struct MicroValue;
   struct Weights {
     double loss = 1.0, penalty = 0.0;
@@ -62,12 +67,14 @@ class TrainStep {
   bool by_step() const { return config_.nonfinite == NonfiniteScope::step; }
   bool penalised() const { return penalty_.weight > 0; }
   Weights weights_of(const ModelBatch& batch, const Counts& planned) const;
-  Counts plan(const std::vector<ModelBatch>& micro_batches, const std::vector<bool>& usable) const;
-  Pass run_pass(const std::vector<ModelBatch>& micro_batches, std::vector<bool>& usable,
-                const std::function<std::vector<double>()>& tallies);
-  void read_values(Pass& pass, const std::vector<MicroValue>& values, const std::vector<ModelBatch>& micro_batches,
-                   const Counts& planned) const;
-  void exchange(Pass& pass);
+  Counts count_all(const Attempt& attempt) const;
+  std::vector<Indices> plan_passes(const Attempt& attempt) const;
+  void run_all(Attempt& attempt, const std::function<std::vector<double>()>& tallies);
+  void run_or_drop(Attempt& attempt, const Indices& members, bool last);
+  bool run_pass(Attempt& attempt, const Indices& members, bool last);
+  void read_values(Attempt& attempt) const;
+  void exchange(Attempt& attempt);
+  StepResult update(Attempt& attempt, double learning_rate);
 
   const Objective& objective_;
   AdamW& optimizer_;
