@@ -164,7 +164,7 @@ TEST(MergedPasses, TheHypernetworkTrainsAlike) {
   for (const LossAverage average : {LossAverage::tokens, LossAverage::micro_batch}) {
     for (const double penalty : {0.0, 0.01}) {
       for (const std::int64_t limit : {two, kNoLimit}) {
-        OptimizerConfig config = ShineStep::config_of();
+        OptimizerConfig config = shine_step_config();
         config.loss_average = average;
         ShineStep plain(penalty, config);
         config.pass_tokens = limit;
@@ -173,7 +173,9 @@ TEST(MergedPasses, TheHypernetworkTrainsAlike) {
           const StepResult expected = plain.step.run(batches, 0.01), found = merged.step.run(batches, 0.01);
           EXPECT_NEAR(found.loss / expected.loss, 1.0, 1e-6);
           EXPECT_NEAR(found.norms.global_norm / expected.norms.global_norm, 1.0, 1e-5);
-          if (penalty > 0) EXPECT_NEAR(found.penalty / expected.penalty, 1.0, 1e-6);
+          if (penalty > 0) {
+            EXPECT_NEAR(found.penalty / expected.penalty, 1.0, 1e-6);
+          }
           for (std::size_t i = 0; i < batches.size(); ++i) {
             EXPECT_NEAR(found.micro_losses[i] / expected.micro_losses[i], 1.0, 1e-6);
           }

@@ -41,13 +41,13 @@ std::vector<ModelBatch> samples_of(int rank, int ranks) {
 TEST(TrainStepRanks, TheHypernetworkTrainsAlikeOnAnyNumberOfRanks) {
   for (const bool shard : {false, true}) {
     for (const double penalty : {0.0, 0.01}) {
-      ShineStep single(penalty, ShineStep::config_of(shard));
+      ShineStep single(penalty, shine_step_config(shard));
       std::vector<StepResult> expected;
       for (int i = 0; i < 3; ++i) expected.push_back(single.step.run(samples_of(0, 1), 0.01));
       for (const auto& [ranks, pass_tokens] : {std::pair{2, 0}, {2, 1000}, {4, 0}}) {
         std::mutex mutex;
         run_ranks(ranks, [&](ProcessGroup& group) {
-          ShineStep mine(penalty, ShineStep::config_of(shard, pass_tokens), shared(group));
+          ShineStep mine(penalty, shine_step_config(shard, pass_tokens), shared(group));
           std::vector<StepResult> found;
           for (int i = 0; i < 3; ++i) found.push_back(mine.step.run(samples_of(group.rank(), ranks), 0.01));
           const std::lock_guard lock(mutex);

@@ -177,7 +177,7 @@ TEST_P(DroppedMicroBatches, ByStepTheNumbersOfFiniteStepsAreTheSame) {
 
 /// Numbers read on the host during a step of so many micro-batches.
 int host_reads(NonfiniteScope nonfinite, std::size_t micro_batches, std::int64_t pass_tokens = 0) {
-  OptimizerConfig config = ShineStep::config_of(/*shard=*/false, pass_tokens);
+  OptimizerConfig config = shine_step_config(/*shard=*/false, pass_tokens);
   config.nonfinite = nonfinite;
   ShineStep step(/*penalty=*/0.01, config);
   Sample sample;
