@@ -65,6 +65,10 @@ int main(int argc, char** argv) {
   shine::add_fused_option(app);
   app.add_option("--threads", arguments.threads, "CPU threads; 0 = as the system gives");
   app.add_flag("--shard", arguments.options.shard, "each rank keeps its share of the moments alone (optimizer.shard)");
+  app.add_option("--pass-tokens", arguments.options.pass_tokens,
+                 "micro-batches run in one pass while they have at most so many tokens (optimizer.pass_tokens)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str();
   app.add_flag("--quiet", arguments.quiet, "print only what fails, and a line for each folder");
   return shine::run_command_line("shine_verify", app, argc, argv, [&] {
     const auto settings = [&] { return shine::RankSettings{arguments.device, arguments.threads}; };

@@ -53,6 +53,7 @@ class ParityCheck {
         on_row_(on_row),
         ranks_(std::move(ranks)),
         shard_(options.shard),
+        pass_tokens_(options.pass_tokens),
         device_(options.device),
         tolerances_(options.dtype == "bfloat16" ? kBFloat16 : kFloat32),
         decoder_(read_decoder_config(fixture.folder / "backbone" / "config.json"),
@@ -181,6 +182,7 @@ class ParityCheck {
     }
     OptimizerConfig config = training.optimizer;
     config.shard = shard_;
+    config.pass_tokens = pass_tokens_;
     AdamW optimizer(make_param_groups(trained, config), config, ranks_);
     TrainStep step(objective, optimizer, config, {fixture_.adapter_reg, RegularizerForm::sum});
     for (std::size_t i = 0; i < training.steps.size(); ++i) {
@@ -234,6 +236,7 @@ class ParityCheck {
   const std::function<void(const ParityRow&)>& on_row_;
   std::shared_ptr<ProcessGroup> ranks_;
   bool shard_;
+  std::int64_t pass_tokens_;
   at::Device device_;
   Tolerances tolerances_;
   Decoder decoder_;

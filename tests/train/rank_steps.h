@@ -42,7 +42,7 @@ inline std::vector<StepForm> all_step_forms() {
 /// Micro-batches of steps: plain ones, fewer than ranks, and such as lose some or all of them on one rank or on all.
 inline std::vector<std::vector<Rows>> rank_step_cases() {
   const Rows first{{1, 2, 3}}, second{{4}, {9}}, third{{5, 5}}, fourth{{6}, {7, 8}, {1}};
-  const Rows unlabelled{{-100, -100}, {-100}};
+  const Rows unlabelled{{-100, -100}, {-100}}, small{{3}}, small_nan{{QuadraticObjective::kNaNLoss}};
   const Rows nan_loss{{QuadraticObjective::kNaNLoss, 5, 6, 7}}, nan_gradient{{QuadraticObjective::kNaNGradient}};
   return {{first, second, third, fourth},
           {first, second, third},
@@ -55,7 +55,8 @@ inline std::vector<std::vector<Rows>> rank_step_cases() {
           {unlabelled, nan_loss},
           {},
           {first, second, nan_gradient, fourth},
-          {first, second, nan_loss, third, third, first, second, nan_loss}};
+          {first, second, nan_loss, third, third, first, second, nan_loss},
+          {small, third, small_nan, small_nan, third, small}};
 }
 
 struct StepOutcome {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@ struct ParityOptions {
   at::Device device = at::kCPU;
   std::string dtype = "float32";  ///< or "bfloat16": of the frozen weights and activations, with wider tolerances
   bool shard = false;             ///< of the optimizer, over the ranks
+  std::int64_t pass_tokens = 0;   ///< of the training steps, see OptimizerConfig
 };
 
 /// One compared quantity.
