@@ -3,21 +3,21 @@
 #
 #   ./run.sh [--device cuda|cpu] [--output FOLDER]        PYTHON=python3 by default: one that has torch
 #
-# Tests of GPU code, the parity fixtures in float32 and bfloat16, NCCL with one rank, decoding by CUDA graphs; then
-# training steps, LoRA generation and decoding, and the same step in eager PyTorch, with transformers where it is
-# installed; in the time that is left, the eager step and decoding of the largest size, and memcheck of a few kernels
-# where compute-sanitizer is installed. Each part has a time limit, and all together eight minutes; a part that fails
-# does not stop the others. One table comes last; the exit status is 1 if a part failed or found no time, except for
-# those last three, which may be cut off. With --device cpu, everything but the GPU: small sizes, to see that the folder
-# is complete.
+# Tests of GPU code, the parity fixtures in float32 and bfloat16, NCCL with one rank, CUDA graphs of decoding and of the
+# M2P; then training steps, LoRA generation and decoding, and the same step in eager PyTorch, with transformers where it is
+# installed; in the time that is left, steps with the M2P's CUDA graphs, the eager step and decoding of the largest size,
+# and memcheck of a few kernels where compute-sanitizer is installed. Each part has a time limit, and all together eight
+# minutes; a part that fails does not stop the others. One table comes last; the exit status is 1 if a part failed or found
+# no time, except for those last ones, which may be cut off. With --device cpu, everything but the GPU: small sizes, to see
+# that the folder is complete.
 # shellcheck disable=SC2317  # summaries and exported functions are called by name
 set -uo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
 
 # The tests (GoogleTest filters): all that need a GPU but those of CUDA graphs, these, and those that memcheck repeats.
-readonly GPU_TESTS='*Cuda*:*Gpu*-*GpuDecoding*'
-readonly GRAPH_TESTS='*GpuDecoding*'
+readonly GPU_TESTS='*Cuda*:*Gpu*-*GpuDecoding*:*GpuM2pGraph*'
+readonly GRAPH_TESTS='*GpuDecoding*:*GpuM2pGraph*'
 readonly MEMCHECK_TESTS='*GpuKernels.RmsNormOfATransposedTensor/*:*GpuKernels.SwiGlu/*:*GpuAdamW.HasTheSameBitsEveryTime/*'
 readonly CPU_TESTS='LoraLinear*:LinearCrossEntropy*:Parity*'
 readonly TOTAL_SECONDS=465
@@ -201,6 +201,7 @@ BESIDE=("$PYTHON" scripts/bench_step.py --program "$HERE/bin/bench_step" --devic
 "$PYTHON" -c 'import transformers' 2>/dev/null || BESIDE+=(--decoder torch)
 part "beside eager PyTorch" 90 figures_of "${BESIDE[@]}" "${PAIRS[@]}" --json "$OUTPUT/beside-eager-PyTorch.json"
 if [[ $DEVICE == cuda ]]; then
+  MAY_BE_CUT=1 bench "step 0.6b, M2P graph on" 25 bench_step --size 0.6b --fused on --m2p-graph on "${STEP[@]}"
   MAY_BE_CUT=1 part "beside eager PyTorch, 8b" 75 figures_of "${BESIDE[@]}" --size 8b --cases bfloat16 --pairs 1 --steps 3 \
     --warmup 1 --program-options "--fused on" --json "$OUTPUT/beside-eager-PyTorch--8b.json"
   MAY_BE_CUT=1 bench "decode 8b, graph on" 30 bench_decode --size 8b --fused on --cuda-graph on "${DECODE[@]}"

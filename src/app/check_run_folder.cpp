@@ -13,29 +13,16 @@ namespace shine {
 namespace {
 
 /// Groups and keys that may change between two parts of one run.
-constexpr std::array<std::string_view, 18> kFreeKeys{"run.dir:",
-                                                     "run.device:",
-                                                     "run.threads:",
-                                                     "run.max_steps:",
-                                                     "run.max_minutes:",
-                                                     "run.deterministic:",
-                                                     "run.check_every:",
-                                                     "run.rank_timeout:",
-                                                     "optimizer.shard:",
-                                                     "optimizer.pass_tokens:",
-                                                     "logging.",
-                                                     "checkpoint.",
-                                                     "evaluation.",
-                                                     "model.attention:",
-                                                     "stage.allow_unfinished:",
-                                                     "model.recompute:",
-                                                     "ops.",
-                                                     "model.activation_memory:"};
+constexpr auto kFreeKeys = std::to_array<std::string_view>(
+    {"run.dir:", "run.device:", "run.threads:", "run.max_steps:", "run.max_minutes:", "run.deterministic:",
+     "run.check_every:", "run.rank_timeout:", "optimizer.shard:", "optimizer.pass_tokens:", "logging.", "checkpoint.",
+     "evaluation.", "model.attention:", "stage.allow_unfinished:", "model.recompute:", "ops.",
+     "model.activation_memory:", "hypernetwork.cuda_graph:"});
 
 /// Of those, what changes the last bits all the same.
-constexpr std::array<std::string_view, 6> kInexactKeys{
-    "model.attention:", "model.recompute:",       "model.activation_memory:",
-    "optimizer.shard:", "optimizer.pass_tokens:", "ops."};
+constexpr auto kInexactKeys =
+    std::to_array<std::string_view>({"model.attention:", "model.recompute:", "model.activation_memory:",
+                                     "optimizer.shard:", "optimizer.pass_tokens:", "ops.", "hypernetwork.cuda_graph:"});
 
 bool is_free(const std::string& difference, bool deterministic) {
   const auto named = [&](std::string_view key) { return difference.starts_with(key); };

@@ -16,10 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Groups and keys that shape no answer.
-constexpr std::array<std::string_view, 17> kFreeKeys{"data.",
+constexpr std::array<std::string_view, 18> kFreeKeys{"data.",
                                                      "optimizer.",
                                                      "schedule.",
                                                      "checkpoint.",
+                                                     "hypernetwork.cuda_graph:",
                                                      "logging.",
                                                      "run.check_every:",
                                                      "run.rank_timeout:",

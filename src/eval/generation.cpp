@@ -29,13 +29,6 @@ std::int64_t position_limit(const Decoder& decoder) {
   return limit > 0 ? limit : std::numeric_limits<std::int64_t>::max();
 }
 
-/// Whether the tokens behind a prompt are decoded by DecodingStep.
-bool in_fixed_steps(const DecodingConfig& decoding) {
-  if (fused_ops() == FusedOps::off) return false;
-  return decoding.cuda_graph == CudaGraph::on ||
-         (decoding.cuda_graph == CudaGraph::automatic && is_checked_kernel(CudaKernel::decoding_graph));
-}
-
 /// @param highest  logit of the row; NaN if any of its logits is
 void check_finite(float highest, std::size_t row) {
   if (std::isfinite(highest)) return;
@@ -149,7 +142,7 @@ std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, cons
     active[row] = !prompts[row].empty();
     if (active[row] && options.decoding.cache) keep_prefix(row, prompts[row]);
   }
-  const bool fixed = options.decoding.cache && in_fixed_steps(options.decoding);
+  const bool fixed = options.decoding.cache && use_cuda_graph(options.decoding.cuda_graph, CudaKernel::decoding_graph);
   if (fixed) {  // rows that have ended write to a place behind their last one too
     const std::size_t prompt = std::ranges::max(prompts, {}, &std::vector<std::int64_t>::size).size();
     const auto needed = static_cast<std::int64_t>(std::min(prompt + longest, limit));

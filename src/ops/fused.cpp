@@ -29,6 +29,11 @@ bool use_cuda_kernel(CudaKernel kernel) {
   return mode == FusedOps::on || (mode == FusedOps::automatic && is_checked_kernel(kernel));
 }
 
+bool use_cuda_graph(CudaGraph key, CudaKernel kernel) {
+  if (fused_ops() == FusedOps::off) return false;
+  return key == CudaGraph::on || (key == CudaGraph::automatic && is_checked_kernel(kernel));
+}
+
 bool use_cpu_engine() {
   return fused_ops() != FusedOps::off;
 }

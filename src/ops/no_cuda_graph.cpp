@@ -2,15 +2,15 @@
 
 namespace shine {
 
-struct RecordedWork::Graph {};
+struct RecordedWork::Graphs {};
 
-RecordedWork::RecordedWork(std::function<void()> work, c10::Device device, bool record)
-    : work_(std::move(work)), device_(device), record_(record && device.is_cuda()) {}
+RecordedWork::RecordedWork(std::vector<Part> parts, c10::Device device, bool /*record*/)
+    : parts_(std::move(parts)), device_(device), record_(false) {}
 
 RecordedWork::~RecordedWork() = default;
 
-void RecordedWork::run() {
-  work_();
+void RecordedWork::run(std::size_t part) {
+  parts_.at(part)();
 }
 
 }  // namespace shine

@@ -4,30 +4,41 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace shine {
 
 /// Work on tensors that stay where they are, with fixed sizes and without host reads: a GPU can record its launches
-/// once, as a CUDA graph, and replay them at the cost of one.
+/// once, as CUDA graphs, and replay them at the cost of one. Tensors that the work makes and leaves behind (in what it
+/// captures) stay those of the recording.
 class RecordedWork {
  public:
-  /// @param record  where the device is a GPU; else, and on a CPU, every run calls `work`
-  RecordedWork(std::function<void()> work, c10::Device device, bool record);
-  ~RecordedWork();
+  using Part = std::function<void()>;
+
+  /// @param parts   one graph each, sharing memory: to be run in this order, and to be broken off behind any of them;
+  ///                what a part leaves behind, later parts may read
+  /// @param record  where the device is a GPU; else, and on a CPU, every run calls the part
+  RecordedWork(std::vector<Part> parts, c10::Device device, bool record);
+  virtual ~RecordedWork();
   RecordedWork(const RecordedWork&) = delete;
   RecordedWork& operator=(const RecordedWork&) = delete;
 
-  /// Does the work once, on the device's current stream. The first run records: it does the work three times before
-  /// (which must change nothing but what it writes anew each time) and waits for the device.
-  void run();
+  /// Does part `part` once, on the device's current stream. The first run records all parts: it does them three times
+  /// before (which must change nothing but what they write anew each time) and waits for the device.
+  virtual void run(std::size_t part = 0);
+
+  /// False where every run calls the part.
+  virtual bool records() const { return record_; }
 
  private:
-  struct Graph;
+  struct Graphs;
 
-  std::function<void()> work_;
+  void record();
+
+  std::vector<Part> parts_;
   [[maybe_unused]] c10::Device device_;
-  [[maybe_unused]] bool record_;
-  std::unique_ptr<Graph> graph_;
+  bool record_;
+  std::unique_ptr<Graphs> graphs_;
 };
 
 }  // namespace shine

@@ -206,10 +206,12 @@ StepResult TrainStep::run(const std::vector<ModelBatch>& micro_batches, double l
                           const std::function<std::vector<double>()>& tallies) {
   std::vector<bool> usable;
   for (const ModelBatch& batch : micro_batches) usable.push_back(batch.labelled.count() > 0);
-  for (double waited = 0;;) {
+  double waited = 0;
+  while (true) {
     Attempt attempt(micro_batches, usable);
     run_all(attempt, tallies);
-    waited = attempt.communication_seconds += waited;
+    attempt.communication_seconds += waited;
+    waited = attempt.communication_seconds;
     const bool again = penalised() && !by_step() && attempt.not_finite > 0;
     if (!again) return update(attempt, learning_rate);
   }

@@ -81,6 +81,19 @@ TEST_F(BenchPrograms, StepTakesALimitOfTokensInAPass) {
   EXPECT_NE(run_program("bench_step", {"--size", "tiny", "--pass-tokens", "-1"}).status, 0);
 }
 
+TEST_F(BenchPrograms, StepTakesTheFormOfTheM2p) {
+  const auto run = [&](const std::string& form, const char* name) {
+    return run_program("bench_step", {"--size", "tiny", "--steps", "2", "--warmup", "0", "--ops", "0", "--m2p-graph",
+                                      form, "--json", file(name)});
+  };
+  for (const std::string form : {"on", "off"}) {
+    const Outcome outcome = run(form, "step.json");
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(written("step.json").at("m2p_graph"), form);
+  }
+  EXPECT_NE(run("maybe", "none.json").status, 0);
+}
+
 TEST_F(BenchPrograms, GenerateLoraWritesItsFiguresAndATrace) {
   const Outcome outcome =
       run_program("bench_generate_lora", {"--size", "tiny", "--batch", "3", "--context", "30", "--repeats", "2",

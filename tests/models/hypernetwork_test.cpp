@@ -84,6 +84,27 @@ TEST_P(HypernetworkKinds, RecomputationDoesNotChangeGradients) {
   expect_same_gradients(gradients_of(*saving, batch), gradients_of(*plain, batch), 1e-6);
 }
 
+TEST_P(HypernetworkKinds, TheRecordedFormOfTheM2pChangesNothing) {
+  const auto decoder = tiny_decoder(config());
+  HypernetworkOptions options = tiny_options();
+  const auto plain = tiny_hypernetwork(*decoder, options);
+  options.config.cuda_graph = CudaGraph::on;
+  const auto recorded = tiny_hypernetwork(*decoder, options);
+  for (const Hypernetwork* each : {plain.get(), recorded.get()})
+    EXPECT_EQ(each->tensors().size(), plain->tensors().size());
+  for (const auto& lengths : {std::vector<std::size_t>{5, 11, 1}, {7, 3, 9}, {4}}) {
+    const Batch batch = make_batch(lengths, lengths[0]);
+    EXPECT_TRUE(at::equal(loss_of(*recorded, batch), loss_of(*plain, batch)));
+    const TensorMap found = gradients_of(*recorded, batch), expected = gradients_of(*plain, batch);
+    for (const auto& [name, gradient] : expected) EXPECT_TRUE(at::equal(found.at(name), gradient)) << name;
+    for (const Hypernetwork* each : {plain.get(), recorded.get()}) {
+      const at::NoGradGuard no_grad;
+      EXPECT_FALSE(each->generate(batch.contexts).vector.requires_grad());
+      for (const NamedTensor& named : each->trained()) named.tensor.mul_(0.95);
+    }
+  }
+}
+
 TEST_P(HypernetworkKinds, ContextsAloneEqualContextsInABatch) {
   const auto decoder = tiny_decoder(config());
   const auto hypernetwork = tiny_hypernetwork(*decoder);

@@ -1,8 +1,11 @@
 #include "shine/models/shine/memory_to_params.h"
 
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include "models/shine/recorded_m2p.h"
 #include "models/tiny_model.h"
+#include "ops/replayed_work.h"
 #include "shine/common/error.h"
 #include "shine/ops/fused.h"
 
@@ -29,6 +32,25 @@ std::unique_ptr<MemoryToParams> make(const M2pConfig& config, const M2pShape& sh
     slot.tensor->copy_(random_tensor(slot.shape, ++seed) * 0.3);
   }
   return network;
+}
+
+/// The same values, in the form that a GPU records.
+std::unique_ptr<MemoryToParams> make_recorded(const M2pConfig& config, const M2pShape& shape, bool recompute,
+                                              at::ScalarType compute, const RecordedFunction::Recorder& recorder) {
+  return std::make_unique<RecordedM2p>(make(config, shape, compute),
+                                       make_memory_to_params(config, shape, recompute, compute), recorder);
+}
+
+/// One training pass: the vector, then the gradients of the states and of all parameters.
+std::vector<at::Tensor> train_once(const MemoryToParams& network, const at::Tensor& states) {
+  std::vector<at::Tensor> wanted{states.detach().clone().requires_grad_(true)};
+  for (const ParameterSlot& slot : network.parameters().slots()) wanted.push_back(slot.tensor->requires_grad_(true));
+  const at::Tensor vector = network.forward(wanted[0]);
+  std::vector<at::Tensor> found{vector.detach().clone()};
+  for (const at::Tensor& gradient : torch::autograd::grad({vector.square().sum()}, wanted)) {
+    found.push_back(gradient.clone());
+  }
+  return found;
 }
 
 class M2pKinds : public testing::TestWithParam<M2pKind> {};
@@ -90,6 +112,63 @@ TEST(M2pTransformer, TheFusedLayersAreThePlainOnes) {
     const FusedOpsGuard plain(FusedOps::off);
     EXPECT_LT(relative_error(found, network->forward(states)), 2e-6);
   }
+}
+
+/// Training steps of two numbers of contexts by turns, the parameters changed and the network evaluated between them.
+/// Replayed: LibTorch's operations, as on a GPU; called: the CPU engine too.
+void expect_recorded_bits(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute, bool recompute,
+                          bool replayed) {
+  const FusedOpsGuard mode(replayed ? FusedOps::off : FusedOps::automatic);
+  const RecordedFunction::Recorder recorder = replayed ? replay_on_cpu : RecordedFunction::record_on_gpu;
+  const auto plain = make(config, shape, compute);
+  const auto recorded = make_recorded(config, shape, recompute, compute, recorder);
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    const std::int64_t contexts = step % 2 == 0 ? 2 : 1;
+    const at::Tensor states = random_tensor({contexts, 2, shape.memory_tokens * config.mean_pool_size, 16}, step + 1);
+    const auto found = train_once(*recorded, states), expected = train_once(*plain, states);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_TRUE(at::equal(found[i], expected[i])) << "step " << step << ", tensor " << i;
+    }
+    EXPECT_GT(expected[1].abs().max().item<double>(), 0.0);
+    const at::NoGradGuard no_grad;
+    for (const MemoryToParams* network : {plain.get(), recorded.get()}) {
+      for (const ParameterSlot& slot : network->parameters().slots()) slot.tensor->mul_(0.95);
+    }
+    EXPECT_TRUE(at::equal(recorded->forward(states), plain->forward(states)));
+  }
+}
+
+TEST_P(M2pKinds, RecordedPassesHaveTheBitsOfCalledOnes) {
+  M2pConfig config = config_of(GetParam());
+  config.mean_pool_size = 2;
+  config.linear_bias = true;
+  for (const bool replayed : {true, false}) {
+    for (const bool recompute : {false, true}) {
+      for (const auto compute : {at::kFloat, at::kBFloat16}) {
+        expect_recorded_bits(config, tiny_shape(), compute, recompute, replayed);
+      }
+    }
+  }
+}
+
+TEST(M2pTransformer, RecordedPassesOfCoupleLayersToo) {
+  M2pConfig config = config_of(M2pKind::transformer);
+  config.num_layers = 1;
+  config.couple_layers = 1;
+  M2pShape shape = tiny_shape();
+  shape.rank = 16;  // couple layers need whole tokens of 16
+  shape.memory_tokens = 232;
+  expect_recorded_bits(config, shape, at::kFloat, /*recompute=*/true, /*replayed=*/true);
+}
+
+/// What is recorded would draw the same numbers every time.
+TEST_P(M2pKinds, DrawsNoRandomNumbers) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const at::Tensor before = generator.get_state();
+  for (const auto compute : {at::kFloat, at::kBFloat16}) {
+    train_once(*make(config_of(GetParam()), tiny_shape(), compute), random_tensor({2, 2, 29, 16}, 1));
+  }
+  EXPECT_TRUE(at::equal(generator.get_state(), before));
 }
 
 TEST_P(M2pKinds, StatesOfAnotherShapeAreRefused) {

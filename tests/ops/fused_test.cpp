@@ -26,6 +26,16 @@ TEST(FusedOps, AutoUsesOnlyKernelsThatAGpuHasChecked) {
   }
 }
 
+TEST(FusedOps, AGraphIsUsedWhereItsKeySaysSoOrAGpuHasCheckedIt) {
+  for (const auto graph : {CudaKernel::decoding_graph, CudaKernel::m2p_graph}) {
+    EXPECT_TRUE(use_cuda_graph(CudaGraph::on, graph));
+    EXPECT_FALSE(use_cuda_graph(CudaGraph::off, graph));
+    EXPECT_EQ(use_cuda_graph(CudaGraph::automatic, graph), is_listed(graph));
+    const FusedOpsGuard off(FusedOps::off);
+    EXPECT_FALSE(use_cuda_graph(CudaGraph::on, graph));
+  }
+}
+
 TEST(FusedOps, TheCpusFormIsOnUnlessOff) {
   EXPECT_TRUE(use_cpu_engine());
   {

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "train/graph_steps.h"
 #include "train/shine_step.h"
 #include "train/tiny_objective.h"
 
@@ -221,6 +222,15 @@ TEST(TrainStep, PenaltyIsTheMeanOverSamplesOrThePublishedSum) {
     const double loss_gradient = none.objective.gradient();
     EXPECT_NEAR(mean.objective.gradient() - loss_gradient, 0.3 * 2 * 0.5, 1e-12);
     EXPECT_NEAR(sum.objective.gradient() - loss_gradient, 0.3 * 2 * 0.5 * 4 / 2, 1e-12);
+  }
+}
+
+TEST(TrainStep, TheRecordedFormOfTheM2pTakesTheSameSteps) {
+  const GraphSteps found = take_graph_steps(CudaGraph::on, at::kCPU, at::kFloat);
+  const GraphSteps expected = take_graph_steps(CudaGraph::off, at::kCPU, at::kFloat);
+  EXPECT_EQ(found.losses, expected.losses);
+  for (std::size_t i = 0; i < expected.trained.size(); ++i) {
+    EXPECT_TRUE(at::equal(found.trained[i].tensor, expected.trained[i].tensor)) << expected.trained[i].name;
   }
 }
 

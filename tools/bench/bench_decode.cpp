@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "../command_line.h"
+#include "../cuda_graph_option.h"
 #include "../fused_option.h"
 #include "bench_size.h"
 #include "decode_floor.h"
@@ -292,16 +293,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   add_fused_option(app);
-  constexpr auto graphs = config_names(CudaGraph{});
-  app.add_option_function<std::string>(
-         "--cuda-graph",
-         [&](const std::string& name) {
-           for (const CudaGraph form : {CudaGraph::automatic, CudaGraph::on, CudaGraph::off}) {
-             if (enum_name(form) == name) options.cuda_graph = form;
-           }
-         },
-         "a token's step as one CUDA graph, as evaluation.decoding.cuda_graph: auto, on or off")
-      ->check(CLI::IsMember(std::vector<std::string>(graphs.begin(), graphs.end())));
+  add_cuda_graph_option(app, "--cuda-graph", options.cuda_graph,
+                        "a token's step as one CUDA graph, as evaluation.decoding.cuda_graph");
   app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
   app.add_option("--repeats", options.repeats, "measurements; the median counts")
       ->check(CLI::Range(1, 1000))

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "../command_line.h"
+#include "../cuda_graph_option.h"
 #include "bench_size.h"
 #include "machine.h"
 #include "shine/common/str.h"
@@ -94,9 +95,10 @@ StepReport run_benchmark(const StepOptions& options) {
   report.options = options;
   report.load_before = load_average();
   report.threads = set_threads(options.threads);
-  StepSubject subject(choose_size(options.size),
-                      {options.dtype, parse_device(options.device), options.recompute, options.seed,
-                       options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
+  BenchSize size = choose_size(options.size);
+  size.hypernetwork.cuda_graph = options.m2p_graph;
+  StepSubject subject(size, {options.dtype, parse_device(options.device), options.recompute, options.seed,
+                             options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
   subject.config.pass_tokens = options.pass_tokens;
   report.size = subject.size;
   report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
@@ -121,6 +123,8 @@ int main(int argc, char** argv) {
   app.add_option("--ops", options.ops, "operations listed; 0 = no profile")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
+  add_cuda_graph_option(app, "--m2p-graph", options.m2p_graph,
+                        "the M2P's two passes as CUDA graphs, as hypernetwork.cuda_graph");
   app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
   app.add_option("--activation-memory", options.activation_mebibytes,
                  "MiB that the layers may keep for the backward, as model.activation_memory; 0 = no limit")

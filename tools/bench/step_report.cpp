@@ -31,10 +31,11 @@ void print_setting(const StepReport& report) {
       static_cast<double>(report.frozen) * 1e-6, static_cast<double>(report.trained) * 1e-6);
   std::printf(
       "contexts of %s tokens, conversations of %s, batch %lld x accumulation %lld, %s on %s, %d threads, "
-      "fused operations %s%s%s\n",
+      "fused operations %s, M2P graph %s%s%s\n",
       length_text(size.contexts).c_str(), length_text(size.conversations).c_str(), static_cast<long long>(size.batch),
       static_cast<long long>(size.accumulation), report.options.dtype.c_str(), report.options.device.c_str(),
-      report.threads, std::string(enum_name(fused_ops())).c_str(), report.options.recompute ? ", recomputation" : "",
+      report.threads, std::string(enum_name(fused_ops())).c_str(),
+      std::string(enum_name(report.options.m2p_graph)).c_str(), report.options.recompute ? ", recomputation" : "",
       report.options.pass_tokens > 0 ? str(", passes of up to ", report.options.pass_tokens, " tokens").c_str() : "");
   std::printf("system load %.2f before, %.2f after (this program included)\n\n", report.load_before, report.load_after);
 }
@@ -120,6 +121,7 @@ nlohmann::ordered_json to_json(const StepReport& report) {
                               {"activation_memory", report.options.activation_mebibytes},
                               {"pass_tokens", report.options.pass_tokens},
                               {"fused", enum_name(fused_ops())},
+                              {"m2p_graph", enum_name(report.options.m2p_graph)},
                               {"seed", report.options.seed},
                               {"tokens_per_second", step.tokens_per_second()},
                               {"peak_memory_bytes", report.peak_bytes},

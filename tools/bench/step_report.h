@@ -8,6 +8,7 @@
 #include "model_flops.h"
 #include "op_profile.h"
 #include "run_options.h"
+#include "shine/config/ops_config.h"
 #include "size_options.h"
 #include "step_parts.h"
 
@@ -19,6 +20,7 @@ struct StepOptions : RunOptions {
   std::string plan;
   int steps = 9, ops = 20;
   bool recompute = false;
+  CudaGraph m2p_graph = CudaGraph::automatic;
   std::int64_t activation_mebibytes = 0;  ///< of two passes together, 0: no limit
   std::int64_t pass_tokens = 0;           ///< see OptimizerConfig
 };

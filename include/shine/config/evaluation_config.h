@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shine/config/constraint.h"
+#include "shine/config/ops_config.h"
 
 namespace shine {
 
@@ -28,12 +29,6 @@ bool is_method_name(std::string_view name);
 
 /// True for a name that can be part of a file's name: one without a slash.
 bool is_plain_name(std::string_view name);
-
-/// automatic: once a GPU has checked it (see ops.fused).
-enum class CudaGraph { automatic, on, off };
-constexpr std::array<std::string_view, 3> config_names(CudaGraph) {
-  return {"auto", "on", "off"};
-}
 
 /// How answers are written.
 struct DecodingConfig {

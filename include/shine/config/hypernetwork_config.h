@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "shine/config/constraint.h"
+#include "shine/config/ops_config.h"
 #include "shine/config/weight_dtype.h"
 
 namespace shine {
@@ -66,6 +67,7 @@ struct HypernetworkConfig {
   LoraMethod method = LoraMethod::rl;
   double memory_init_std = 0.0;
   WeightDtype dtype = WeightDtype::automatic;
+  CudaGraph cuda_graph = CudaGraph::automatic;
   M2pConfig m2p;
 
   bool operator==(const HypernetworkConfig&) const = default;
@@ -80,6 +82,8 @@ struct HypernetworkConfig {
     v("memory_init_std", memory_init_std, "standard deviation of the initial memory embeddings; 0 = zeros",
       at_least(0));
     v("dtype", dtype, "type of the operands of the network's matrix products; auto = that of the backbone's weights");
+    v("cuda_graph", cuda_graph,
+      "training: the memory-to-parameter network's two passes as CUDA graphs; auto = once a GPU has checked it");
     v("m2p", m2p, "memory-to-parameter network");
   }
 };

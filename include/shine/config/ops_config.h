@@ -14,6 +14,12 @@ constexpr std::array<std::string_view, 3> config_names(FusedOps) {
   return {"auto", "on", "off"};
 }
 
+/// Launches of a GPU recorded once and replayed together. automatic: once a GPU has checked it (see ops.fused).
+enum class CudaGraph { automatic, on, off };
+constexpr std::array<std::string_view, 3> config_names(CudaGraph) {
+  return {"auto", "on", "off"};
+}
+
 /// How operations are computed; none of it changes a result beyond rounding, which tf32 makes coarser.
 struct OpsConfig {
   FusedOps fused = FusedOps::automatic;

@@ -15,6 +15,7 @@ enum class CudaKernel {
   gradient_norm,
   packed_attention,  ///< LibTorch's flash attention over rows end to end, in place of padded ones
   decoding_graph,    ///< not a kernel but a graph of them: evaluation.decoding.cuda_graph
+  m2p_graph,         ///< two graphs: hypernetwork.cuda_graph
 };
 
 /// Sets the form of all operations of this process (`ops.fused`); made before any of them runs.
@@ -28,6 +29,10 @@ bool is_checked_kernel(CudaKernel kernel);
 /// True where tensors on a GPU go through the kernel: `ops.fused` is on, or auto and it is a checked one. A build
 /// without kernels (LibTorch without CUDA, SHINE_WITH_CUDA=OFF) has none to use: its operations stay plain.
 bool use_cuda_kernel(CudaKernel kernel);
+
+/// True where work that can be recorded as the CUDA graph `kernel` is to be run in that form: the key is on, or auto
+/// and the graph is a checked one; never with `ops.fused: off`. A CPU runs the form without recording.
+bool use_cuda_graph(CudaGraph key, CudaKernel kernel);
 
 /// True where tensors on a CPU may go through fused operations: `ops.fused` is not off.
 bool use_cpu_engine();

@@ -73,7 +73,8 @@ at::Tensor DecodingStep::run(const std::vector<std::int64_t>& ids, const std::ve
 void DecodingStep::prepare(std::int64_t window) {
   window_ = window;
   capacity_ = cache_.capacity();
-  work_ = std::make_unique<RecordedWork>([this] { compute(); }, decoder_.options_.device, record_);
+  work_ = std::make_unique<RecordedWork>(std::vector<RecordedWork::Part>{[this] { compute(); }},
+                                         decoder_.options_.device, record_);
 }
 
 /// x W^T + (x A) B + bias + C for the maps of one input; consecutive rows share an adapter.

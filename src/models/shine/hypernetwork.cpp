@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "recorded_m2p.h"
 #include "shine/common/error.h"
+#include "shine/ops/fused.h"
 
 namespace shine {
 namespace {
@@ -22,6 +24,11 @@ at::ScalarType compute_type(WeightDtype dtype, at::ScalarType backbone) {
     case WeightDtype::automatic: break;
   }
   return backbone == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+/// On a CPU the recorded form gains nothing: it is there to be tested.
+bool records_m2p(CudaGraph key, const at::Device& device) {
+  return (device.is_cuda() || key == CudaGraph::on) && use_cuda_graph(key, CudaKernel::m2p_graph);
 }
 
 void declare_meta_lora(ParameterList& list, const std::string& prefix, LoraTree& tree, const LoraSpec& spec,
@@ -58,8 +65,14 @@ Hypernetwork::Hypernetwork(Decoder& decoder, HypernetworkOptions options)
   shape_.rank = options_.config.lora_rank;
   shape_.hidden_size = hidden;
   shape_.memory_tokens = shape_.spec.memory_tokens(shape_.rank, hidden);
-  memory_to_params_ = make_memory_to_params(options_.config.m2p, shape_, options_.recompute,
-                                            compute_type(options_.config.dtype, decoder.options().dtype));
+  const auto make_network = [&] {
+    return make_memory_to_params(options_.config.m2p, shape_, options_.recompute,
+                                 compute_type(options_.config.dtype, decoder.options().dtype));
+  };
+  memory_to_params_ = make_network();
+  if (records_m2p(options_.config.cuda_graph, decoder.options().device)) {
+    memory_to_params_ = std::make_unique<RecordedM2p>(std::move(memory_to_params_), make_network());
+  }
   meta_lora_ = empty_tree(shape_.spec);
   if (options_.extra_meta_lora_rank > 0) extra_meta_lora_ = empty_tree(shape_.spec);
   declare_parameters();

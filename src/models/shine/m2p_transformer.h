@@ -24,7 +24,8 @@ class M2pTransformer : public MemoryToParams {
   bool recompute_;
   at::ScalarType compute_;  ///< of the operands of products
   std::vector<EncoderLayer> layers_, couple_layers_;
-  at::Tensor couple_mask_;  ///< (T, T) bool, true where hidden, T = M * H / couple_width
+  /// (T, T) bool, true where hidden, T = M * H / couple_width; moved to where x is, once
+  mutable at::Tensor couple_mask_;
 };
 
 /// Which couple tokens must not see each other: an A-token sees the B-tokens of its projection and the reverse; tokens

@@ -5,6 +5,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <deque>
+
 namespace shine {
 namespace {
 
@@ -18,45 +20,64 @@ void wait_for(const c10::cuda::CUDAStream& later, const c10::cuda::CUDAStream& e
   event.block(later);
 }
 
+/// Records `part` on the current stream.
+///
+/// A stream records whatever is launched on it, from any thread: a part that calls the autograd engine is recorded too,
+/// whose thread launches the kernels of a backward on the streams of their forward, here the one that records. The mode
+/// says only which threads must not make calls that a recording forbids (an allocation, a query of an event). The
+/// strictest would forbid them to all, and a data loader or a watchdog of NCCL, which have nothing to do with the
+/// recording, would break it.
+void record_part(at::cuda::CUDAGraph& graph, c10::MempoolId_t memory, const RecordedWork::Part& part) {
+  graph.capture_begin(memory, cudaStreamCaptureModeThreadLocal);
+  try {
+    part();
+  } catch (...) {
+    try {
+      graph.capture_end();  // ends the recording, whose fault is the one to report
+    } catch (const std::exception&) {
+    }
+    throw;
+  }
+  graph.capture_end();
+}
+
 }  // namespace
 
-struct RecordedWork::Graph {
-  at::cuda::CUDAGraph graph;
+struct RecordedWork::Graphs {
+  std::deque<at::cuda::CUDAGraph> parts;
 };
 
-RecordedWork::RecordedWork(std::function<void()> work, c10::Device device, bool record)
-    : work_(std::move(work)), device_(device), record_(record && device.is_cuda()) {}
+RecordedWork::RecordedWork(std::vector<Part> parts, c10::Device device, bool record)
+    : parts_(std::move(parts)), device_(device), record_(record && device.is_cuda()) {}
 
 RecordedWork::~RecordedWork() = default;
 
-void RecordedWork::run() {
-  if (!record_) return work_();
-  const c10::cuda::CUDAGuard guard(device_);
-  if (graph_) return graph_->graph.replay();
+void RecordedWork::record() {
   const c10::cuda::CUDAStream current = c10::cuda::getCurrentCUDAStream();
   const c10::cuda::CUDAStream side = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device_.index());
-  auto recorded = std::make_unique<Graph>();
+  auto recorded = std::make_unique<Graphs>();
   wait_for(side, current);
   {
     const c10::cuda::CUDAStreamGuard on_side(side);
-    for (int i = 0; i < kWarmUps; ++i) work_();
-    side.synchronize();
-    // Other threads (a data loader) may go on with calls that a recording thread must not make.
-    recorded->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-    try {
-      work_();
-    } catch (...) {
-      try {
-        recorded->graph.capture_end();  // ends the recording, whose fault is the one to report
-      } catch (const std::exception&) {
-      }
-      throw;
+    for (int i = 0; i < kWarmUps; ++i) {
+      for (const Part& part : parts_) part();
     }
-    recorded->graph.capture_end();
+    side.synchronize();
+    for (const Part& part : parts_) {
+      const bool first = recorded->parts.empty();
+      const c10::MempoolId_t memory = first ? c10::MempoolId_t{0, 0} : recorded->parts.front().pool();
+      record_part(recorded->parts.emplace_back(), memory, part);
+    }
   }
   wait_for(current, side);
-  graph_ = std::move(recorded);
-  graph_->graph.replay();
+  graphs_ = std::move(recorded);
+}
+
+void RecordedWork::run(std::size_t part) {
+  if (!record_) return parts_.at(part)();
+  const c10::cuda::CUDAGuard guard(device_);
+  if (!graphs_) record();
+  graphs_->parts.at(part).replay();
 }
 
 }  // namespace shine

@@ -51,7 +51,8 @@ class Hypernetwork {
   /// The memory states alone, (B, L, M * pool, H), float32 (SPEC section 4).
   at::Tensor extract_memory(const TokenRows& contexts) const;
 
-  /// The M2P alone: memory states to the generated vector, (B, L * M * H) (SPEC section 5).
+  /// The M2P alone: memory states to the generated vector, (B, L * M * H) (SPEC section 5). With gradients it may be a
+  /// recorded form (`hypernetwork.cuda_graph`, as it is when this object is made).
   at::Tensor generate_vector(const at::Tensor& memory_states) const;
 
   /// The vector to the LoRA tree (SPEC section 3).

@@ -1,0 +1,107 @@
+// Training passes of the M2P on a GPU: as CUDA graphs and as single launches.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "gpu/gpu_test.h"
+#include "models/shine/recorded_m2p.h"
+#include "train/graph_steps.h"
+
+namespace shine::test {
+namespace {
+
+class GpuM2pGraph : public GpuTest {
+ protected:
+  /// By kind of network; couple layers need whole tokens of H = 16.
+  static M2pConfig config(M2pKind kind) {
+    M2pConfig made = tiny_options().config.m2p;
+    made.kind = kind;
+    made.couple_layers = kind == M2pKind::transformer ? 1 : 0;
+    made.mean_pool_size = 2;
+    made.linear_hidden = 12;
+    return made;
+  }
+  static M2pShape shape() {
+    return {.spec = tiny_config().lora_spec(), .rank = 16, .hidden_size = 16, .memory_tokens = 232};
+  }
+  static at::Tensor states(std::int64_t contexts, std::uint64_t seed) {
+    return random_tensor({contexts, 2, 464, 16}, seed).to(gpu());
+  }
+  static std::unique_ptr<MemoryToParams> network(M2pKind kind, at::ScalarType compute, bool recompute, bool recorded) {
+    const auto make = [&] { return make_memory_to_params(config(kind), shape(), recompute, compute); };
+    auto made = make();
+    if (recorded) made = std::make_unique<RecordedM2p>(std::move(made), make());
+    made->parameters().allocate(at::TensorOptions().dtype(at::kFloat).device(gpu()));
+    std::uint64_t seed = 40;
+    for (const ParameterSlot& slot : made->parameters().slots()) {
+      slot.tensor->copy_(random_tensor(slot.shape, ++seed) * 0.3);
+      slot.tensor->requires_grad_(true);
+    }
+    return made;
+  }
+  /// The vector, then the gradients of the states and of all parameters, on the CPU.
+  static std::vector<at::Tensor> train_once(const MemoryToParams& network, const at::Tensor& given) {
+    std::vector<at::Tensor> wanted{given.detach().clone().requires_grad_(true)};
+    for (const ParameterSlot& slot : network.parameters().slots()) wanted.push_back(*slot.tensor);
+    const at::Tensor vector = network.forward(wanted[0]);
+    std::vector<at::Tensor> found{vector.detach().to(at::kCPU)};
+    for (const at::Tensor& gradient : torch::autograd::grad({vector.square().mean()}, wanted)) {
+      found.push_back(gradient.to(at::kCPU));
+    }
+    return found;
+  }
+  static void change(const MemoryToParams& network) {
+    const at::NoGradGuard no_grad;
+    for (const ParameterSlot& slot : network.parameters().slots()) slot.tensor->mul_(0.95);
+  }
+};
+
+TEST_F(GpuM2pGraph, PassesAreThoseOfSingleLaunches) {
+  for (const M2pKind kind : {M2pKind::transformer, M2pKind::linear, M2pKind::lineargate}) {
+    for (const auto compute : {at::kFloat, at::kBFloat16}) {
+      for (const bool recompute : {false, true}) {
+        const auto recorded = network(kind, compute, recompute, true), plain = network(kind, compute, recompute, false);
+        const double tolerance = compute == at::kFloat ? 1e-5 : 2e-2;
+        for (std::uint64_t step = 0; step < 4; ++step) {
+          const at::Tensor given = states(step % 2 == 0 ? 2 : 1, step + 1);  // two recordings by turns
+          const auto found = train_once(*recorded, given), expected = train_once(*plain, given);
+          for (std::size_t i = 0; i < expected.size(); ++i) {
+            EXPECT_LT(relative_error(found[i], expected[i]), tolerance) << "step " << step << ", tensor " << i;
+            note_difference(found[i], expected[i]);
+          }
+          change(*recorded);
+          change(*plain);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(GpuM2pGraph, GradientsAddUpAndPendingForwardsStay) {
+  const auto recorded = network(M2pKind::transformer, at::kFloat, false, true);
+  const auto plain = network(M2pKind::transformer, at::kFloat, false, false);
+  for (const MemoryToParams* each : {recorded.get(), plain.get()}) {
+    each->forward(states(2, 1)).square().mean().backward();
+    const at::Tensor first = each->forward(states(2, 2)), second = each->forward(states(2, 3));
+    first.square().mean().backward();
+    second.square().mean().backward();
+  }
+  const auto& found = recorded->parameters().slots();
+  const auto& expected = plain->parameters().slots();
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_LT(relative_error(found[i].tensor->grad(), expected[i].tensor->grad()), 1e-5) << expected[i].name;
+  }
+}
+
+TEST_F(GpuM2pGraph, TrainingStepsAreThoseOfSingleLaunches) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const GraphSteps found = take_graph_steps(CudaGraph::on, gpu(), dtype);
+    const GraphSteps expected = take_graph_steps(CudaGraph::off, gpu(), dtype);
+    const double tolerance = dtype == at::kFloat ? 1e-4 : 2e-2;
+    for (std::size_t i = 0; i < expected.losses.size(); ++i) {
+      EXPECT_NEAR(found.losses[i] / expected.losses[i], 1.0, tolerance) << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shine::test
