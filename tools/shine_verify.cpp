@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "command_line.h"
-#include "fused_option.h"
+#include "enum_option.h"
 #include "shine/app/parity.h"
 #include "shine/app/rank.h"
 #include "shine/common/process_label.h"

@@ -58,6 +58,7 @@ export SHINE_SOURCE_DIR=$HERE/source SHINE_BIN_DIR=$HERE/bin
 cd "$SHINE_SOURCE_DIR" || exit 1
 
 mkdir -p "$OUTPUT" || exit 1
+rm -f "$OUTPUT/worst-differences.txt"
 OUTPUT=$(cd "$OUTPUT" && pwd)
 rm -f "$OUTPUT"/*
 ROWS=()
@@ -110,7 +111,7 @@ tests_of() {
 }
 gpu_tests_of() {
   tests_of "$1"
-  grep '^worst difference' "$1" >"$OUTPUT/worst-differences.txt"
+  grep '^worst difference' "$1" >>"$OUTPUT/worst-differences.txt"
   printf ', %s with their worst difference in worst-differences.txt' "$(wc -l <"$OUTPUT/worst-differences.txt")"
 }
 folders_of() { awk '/ compared, / { folders++; split($0, word, ": "); numbers += word[2] + 0 }
@@ -165,7 +166,7 @@ FIXTURES=(tests/golden/fixtures/*)
 # What is required has limits that add up to less than TOTAL_SECONDS.
 if [[ $DEVICE == cuda ]]; then
   part "GPU tests" 50 gpu_tests_of "$HERE/bin/shine_torch_tests" --gtest_filter="$GPU_TESTS"
-  part "CUDA graphs" 20 tests_of "$HERE/bin/shine_torch_tests" --gtest_filter="$GRAPH_TESTS"
+  part "CUDA graphs" 20 gpu_tests_of "$HERE/bin/shine_torch_tests" --gtest_filter="$GRAPH_TESTS"
   part "fixtures float32" 40 folders_of "$HERE/bin/shine_verify" --quiet --device cuda "${FIXTURES[@]}"
   part "fixtures, all fused" 30 folders_of "$HERE/bin/shine_verify" --quiet --device cuda --fused on "${FIXTURES[@]}"
   part "fixtures bfloat16" 20 folders_of "$HERE/bin/shine_verify" --quiet --device cuda --fused on --dtype bfloat16 \

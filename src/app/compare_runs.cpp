@@ -219,8 +219,9 @@ std::vector<LossPair> common_losses(const Run& a, const Run& b) {
 }
 
 std::string describe_differences(std::vector<LossPair> pairs) {
-  std::erase_if(pairs, [](const LossPair& pair) { return !std::isfinite(pair.difference()); });
-  if (pairs.empty()) return "";
+  const auto left_out = std::erase_if(pairs, [](const LossPair& pair) { return !std::isfinite(pair.difference()); });
+  const std::string rest = left_out == 0 ? "\n" : str(", and ", left_out, " where a loss is not finite\n");
+  if (pairs.empty()) return str("|B - A| / |A| of the training losses: of no step", rest);
   const LossPair& largest = *std::ranges::max_element(pairs, {}, &LossPair::difference);
   double sum = 0.0;
   for (const LossPair& pair : pairs) sum += pair.difference();
@@ -228,7 +229,7 @@ std::string describe_differences(std::vector<LossPair> pairs) {
              format("%.3f %% (step %lld), mean %.3f %%, last %.3f %% of ", 100 * largest.difference(),
                     static_cast<long long>(largest.step), 100 * sum / static_cast<double>(pairs.size()),
                     100 * pairs.back().difference()),
-             pairs.size(), pairs.size() == 1 ? " logged step\n" : " logged steps\n");
+             pairs.size(), pairs.size() == 1 ? " logged step" : " logged steps", rest);
 }
 
 std::string compare_losses(const std::vector<LossPair>& pairs) {

@@ -11,6 +11,7 @@
 #include "shine/optim/adamw.h"
 #include "shine/optim/lr_schedule.h"
 #include "shine/run/published_checkpoint.h"
+#include "shine/tensor/device.h"
 #include "shine/tensor/torch_tensor.h"
 #include "shine/train/train_step.h"
 
@@ -59,6 +60,7 @@ class ParityCheck {
         decoder_(read_decoder_config(fixture.folder / "backbone" / "config.json"),
                  {options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, device_,
                   device_.is_cuda() ? AttentionLayout::padded : AttentionLayout::per_row, /*recompute=*/false}) {
+    avoid_cudnn_attention();
     load_decoder(decoder_, fixture.folder / "backbone");
   }
 

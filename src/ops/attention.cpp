@@ -7,6 +7,7 @@
 
 #include "cpu/attention_engine.h"
 #include "cpu/block_product.h"
+#include "cuda_ops.h"
 #include "shine/common/error.h"
 #include "shine/ops/fused.h"
 
@@ -54,11 +55,12 @@ at::Tensor padded_index(const RowLayout& rows, at::Device device) {
 at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
                          const at::Tensor& index, double scale) {
   const std::int64_t batch = rows.rows(), longest = rows.longest();
-  const auto pad = [&](const at::Tensor& x) {  // (N, heads, d) -> (R, longest, heads, d)
-    const at::Tensor flat = at::zeros({batch * longest, x.size(1), x.size(2)}, x.options()).index_copy(0, index, x);
+  // (N, heads, d) -> (R, longest, heads, d). The gradient of index_put keeps the index alone, not x.
+  const auto pad = [&](const at::Tensor& x) {
+    const at::Tensor flat = at::zeros({batch * longest, x.size(1), x.size(2)}, x.options()).index_put({index}, x);
     return flat.view({batch, longest, x.size(1), x.size(2)});
   };
-  const at::Tensor out = sdpa(pad(q), pad(k), pad(v), scale);
+  const at::Tensor out = sdpa(pad(q), repeat_heads(pad(k), q.size(1)), repeat_heads(pad(v), q.size(1)), scale);
   return out.reshape({batch * longest, q.size(1), q.size(2)}).index_select(0, index);
 }
 
@@ -71,10 +73,11 @@ at::Tensor attend_packed(const at::Tensor& q, const at::Tensor& k, const at::Ten
                                                   /*return_debug_mask=*/false, scale));
 }
 
-/// What LibTorch's flash attention takes (FlashAttention-2: 16-bit values, heads of at most 256 values).
-bool packed_attention_takes(at::Device device, at::ScalarType type, std::int64_t d) {
+/// What LibTorch's flash attention takes (FlashAttention-2: 16-bit values, heads of at most 256 values, GPUs from
+/// Ampere on). Rows of single tokens are left out: it reads them as one batch, in which no row may be empty.
+bool packed_attention_takes(const RowLayout& rows, at::Device device, at::ScalarType type, std::int64_t d) {
   return device.is_cuda() && use_cuda_kernel(CudaKernel::packed_attention) && type == at::kBFloat16 && d % 8 == 0 &&
-         d <= 256;
+         d <= 256 && rows.longest() > 1 && cuda_architecture(device) >= 8;
 }
 
 /// Whether the CPU engine serves: it has no autograd of its own, and in float64 it is for checks.
@@ -105,7 +108,7 @@ AttentionRows attention_rows(const RowLayout& rows, AttentionLayout layout, at::
                              std::int64_t d) {
   AttentionRows result{rows, {}, {}};
   if (layout == AttentionLayout::per_row || rows.tokens() == 0) return result;
-  if (packed_attention_takes(device, type, d)) {
+  if (packed_attention_takes(rows, device, type, d)) {
     result.offsets = index_tensor(rows.starts, device).to(at::kInt);
   } else if (rows.rows() > 1) {
     result.places = padded_index(rows, device);
@@ -119,9 +122,8 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   if (rows.rows.tokens() == 0) return q.clone();
   if (engine_takes(q, k, v)) return attend_by_engine(q, k, v, rows.rows, scale);
   if (rows.offsets.defined()) return attend_packed(q, k, v, rows, scale);
-  const at::Tensor all_k = repeat_heads(k, q.size(1)), all_v = repeat_heads(v, q.size(1));
-  return rows.places.defined() ? attend_padded(q, all_k, all_v, rows.rows, rows.places, scale)
-                               : attend_per_row(q, all_k, all_v, rows.rows, scale);
+  if (rows.places.defined()) return attend_padded(q, k, v, rows.rows, rows.places, scale);
+  return attend_per_row(q, repeat_heads(k, q.size(1)), repeat_heads(v, q.size(1)), rows.rows, scale);
 }
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,

@@ -20,6 +20,9 @@ namespace shine {
 /// tensor on a GPU.
 bool takes_cuda_kernel(CudaKernel kernel, const at::Tensor& x);
 
+/// The major number of the GPU's compute capability (8: Ampere, 9: Hopper); 0 without kernels.
+int cuda_architecture(at::Device device);
+
 struct CudaRmsNorm {
   at::Tensor sum;      ///< x + residual, where there is one
   at::Tensor y;        ///< (.., H)

@@ -60,32 +60,42 @@ void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora>
               "sub-layer: offsets ", join(spans, ", "), " for ", adapters, " LoRAs and ", tokens, " tokens");
 }
 
-/// The node of one sub-layer's call. `Call` has a sub-layer of T (`sublayer`), and forward, keep (the same without y)
-/// and backward over it.
+/// The node of one sub-layer's call. A `Call` makes its sub-layer of LoRAs, and has forward, keep (the same without y),
+/// backward and infer over it.
 template <class Call>
 class SublayerNode : public torch::autograd::Node {
  public:
-  SublayerNode(std::unique_ptr<Call> call, const at::Tensor& x, std::size_t projections, Keep keep)
-      : call_(std::move(call)), x_(x, /*is_output=*/false), projections_(projections), keep_(keep) {}
+  SublayerNode(Call call, const at::Tensor& x, std::span<const SublayerLora> lora, Keep keep)
+      : call_(std::move(call)), keep_(keep) {
+    for (const at::Tensor& each : differentiable(x, lora)) saved_.emplace_back(each, /*is_output=*/false);
+  }
 
-  at::Tensor run(const at::Tensor& x) {
+  at::Tensor run(const at::Tensor& x, std::span<const SublayerLora> lora) {
+    make(lora);
     kept_.emplace();
-    const at::Tensor y = call_->forward(x, *kept_);
-    if (keep_ == Keep::input) kept_.reset();
+    const at::Tensor y = call_.forward(*sublayer_, x, *kept_);
+    if (keep_ == Keep::input) drop();
     return y;
   }
 
   variable_list apply(variable_list&& gradients) override {
-    variable_list result(1 + 3 * projections_);
+    variable_list result(saved_.size());
     if (!gradients[0].defined()) return result;
     const at::NoGradGuard no_gradient;
-    const at::Tensor x = x_.unpack().detach();
+    std::vector<at::Tensor> inputs;  // unpacking throws where one was changed in place
+    for (auto& each : saved_) inputs.push_back(each.unpack());
+    const at::Tensor x = inputs[0].detach();
+    std::vector<SublayerLora> lora;
+    for (std::size_t i = 1; i < inputs.size(); i += 3) lora.push_back({inputs[i], inputs[i + 1], inputs[i + 2]});
     if (!kept_) {
+      make(detached(lora));
       kept_.emplace();
-      call_->keep(x, *kept_);
+      call_.keep(*sublayer_, x, *kept_);
     }
-    auto found = call_->backward(gradients[0].contiguous(), x, *kept_, should_compute_output(0));
-    if (keep_ == Keep::input) kept_.reset();
+    operations::AdaptedGroup::Wanted wanted{should_compute_output(0), false};
+    for (std::size_t i = 1; i < inputs.size(); ++i) wanted.lora |= inputs[i].defined() && should_compute_output(i);
+    auto found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *kept_, wanted);
+    if (keep_ == Keep::input) drop();
     result[0] = found.x;
     for (std::size_t p = 0; p < found.lora.size(); ++p) {
       const std::array<at::Tensor, 3> each{found.lora[p].a, found.lora[p].b, found.lora[p].c};
@@ -97,109 +107,145 @@ class SublayerNode : public torch::autograd::Node {
   }
 
   void release_variables() override {
-    x_.reset_data();
-    kept_.reset();
-    call_.reset();
+    for (auto& each : saved_) each.reset_data();
+    drop();
   }
 
   std::string name() const override { return Call::name; }
 
  private:
-  std::unique_ptr<Call> call_;
-  std::optional<typename Call::Kept> kept_;
-  torch::autograd::SavedVariable x_;
-  std::size_t projections_;
+  using Sublayer = typename Call::Sublayer;
+
+  void make(std::span<const SublayerLora> lora) {
+    sublayer_ = std::unique_ptr<Sublayer>(new Sublayer(call_.make(lora)));
+  }
+  void drop() {
+    kept_.reset();
+    sublayer_.reset();
+  }
+
+  Call call_;
   Keep keep_;
+  std::vector<torch::autograd::SavedVariable> saved_;  ///< x, then a, b, c of each projection
+  std::unique_ptr<Sublayer> sublayer_;                 ///< holds copies of the LoRAs
+  std::optional<typename Sublayer::Kept> kept_;
 };
+
+using operations::AdaptedGroup;
 
 constexpr const char* kMlpName = "MlpSublayer";
 constexpr const char* kAttentionName = "AttentionSublayer";
 
 template <class T>
 struct MlpBlocks {
-  using Kept = typename cpu::MlpSublayer<T>::Kept;
+  using Sublayer = cpu::MlpSublayer<T>;
+  using Kept = typename Sublayer::Kept;
   static constexpr const char* name = kMlpName;
 
-  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, adapters.spans, &kept); }
-  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, adapters.spans, kept); }
-  auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) {
-    return sublayer.backward(dy, x, kept, adapters.spans, need_x);
+  Sublayer make(std::span<const SublayerLora> lora) const { return Sublayer(*weights, lora, type); }
+  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters.spans, &kept); }
+  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters.spans, kept); }
+  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                AdaptedGroup::Wanted wanted) const {
+    return s.backward(dy, x, kept, adapters.spans, wanted.x);
   }
-  at::Tensor infer(const at::Tensor& x) const { return sublayer.forward(x, adapters.spans, nullptr); }
+  at::Tensor infer(Sublayer& s, const at::Tensor& x) const { return s.forward(x, adapters.spans, nullptr); }
 
   std::shared_ptr<const MlpWeights> weights;
-  cpu::MlpSublayer<T> sublayer;
+  at::ScalarType type;
   TokenAdapters adapters;
 };
 
 template <class T>
 struct AttentionBlocks {
-  using Kept = typename cpu::AttentionSublayer<T>::Kept;
+  using Sublayer = cpu::AttentionSublayer<T>;
+  using Kept = typename Sublayer::Kept;
   static constexpr const char* name = kAttentionName;
 
-  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, *batch, chosen.get(), kept); }
-  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, *batch, chosen.get(), kept); }
-  auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) {
-    return sublayer.backward(dy, x, kept, *batch, chosen.get(), need_x);
+  Sublayer make(std::span<const SublayerLora> lora) const { return Sublayer(*weights, lora, type); }
+  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const {
+    return s.forward(x, *batch, chosen.get(), kept);
   }
-  at::Tensor infer(const at::Tensor& x) const {
+  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
+  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                AdaptedGroup::Wanted wanted) const {
+    return s.backward(dy, x, kept, *batch, chosen.get(), wanted.x);
+  }
+  at::Tensor infer(Sublayer& s, const at::Tensor& x) const {
     Kept kept;
-    return forward(x, kept);
+    return forward(s, x, kept);
   }
 
   std::shared_ptr<const AttentionWeights> weights;
-  cpu::AttentionSublayer<T> sublayer;
+  at::ScalarType type;
   std::shared_ptr<const SublayerBatch> batch;
   std::shared_ptr<const TokenChoice> chosen;
 };
 
 struct MlpOperations {
-  using Kept = operations::MlpSublayer::Kept;
+  using Sublayer = operations::MlpSublayer;
+  using Kept = Sublayer::Kept;
   static constexpr const char* name = kMlpName;
 
-  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, adapters, kept); }
-  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, adapters, kept); }
-  auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) const {
-    return sublayer.backward(dy, x, kept, adapters, need_x);
+  Sublayer make(std::span<const SublayerLora> lora) const {
+    return Sublayer(*weights, lora, type, adapters.mask.defined());
   }
-  at::Tensor infer(const at::Tensor& x) const {
+  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters, kept); }
+  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters, kept); }
+  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                AdaptedGroup::Wanted wanted) const {
+    return s.backward(dy, x, kept, adapters, wanted);
+  }
+  at::Tensor infer(Sublayer& s, const at::Tensor& x) const {
     Kept kept;
-    return forward(x, kept);
+    return forward(s, x, kept);
   }
 
   std::shared_ptr<const MlpWeights> weights;
-  operations::MlpSublayer sublayer;
+  at::ScalarType type;
   TokenAdapters adapters;
 };
 
 struct AttentionOperations {
-  using Kept = operations::AttentionSublayer::Kept;
+  using Sublayer = operations::AttentionSublayer;
+  using Kept = Sublayer::Kept;
   static constexpr const char* name = kAttentionName;
 
-  at::Tensor forward(const at::Tensor& x, Kept& kept) const { return sublayer.forward(x, *batch, chosen.get(), kept); }
-  void keep(const at::Tensor& x, Kept& kept) const { sublayer.keep(x, *batch, chosen.get(), kept); }
-  auto backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, bool need_x) const {
-    return sublayer.backward(dy, x, kept, *batch, chosen.get(), need_x);
+  Sublayer make(std::span<const SublayerLora> lora) const {
+    const TokenAdapters& out = chosen ? chosen->adapters : batch->adapters;
+    return Sublayer(*weights, lora, type, batch->adapters.mask.defined(), out.mask.defined());
   }
-  at::Tensor infer(const at::Tensor& x) const { return sublayer.infer(x, *batch, chosen.get()); }
+  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const {
+    return s.forward(x, *batch, chosen.get(), kept);
+  }
+  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
+  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                AdaptedGroup::Wanted wanted) const {
+    return s.backward(dy, x, kept, *batch, chosen.get(), wanted);
+  }
+  at::Tensor infer(Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }
 
   std::shared_ptr<const AttentionWeights> weights;
-  operations::AttentionSublayer sublayer;
+  at::ScalarType type;
   std::shared_ptr<const SublayerBatch> batch;
   std::shared_ptr<const TokenChoice> chosen;
 };
 
 template <class Call>
-at::Tensor run_call(std::unique_ptr<Call> call, const at::Tensor& x, std::span<const SublayerLora> lora, Keep keep) {
+at::Tensor run_call(Call call, const at::Tensor& x, std::span<const SublayerLora> lora, Keep keep) {
   const variable_list inputs = differentiable(x, lora);
-  if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) return call->infer(x);
+  const std::vector<SublayerLora> frozen = detached(lora);
+  if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) {
+    auto sublayer = call.make(frozen);
+    return call.infer(sublayer, x);
+  }
   using Node = SublayerNode<Call>;
-  const auto node = std::shared_ptr<Node>(new Node(std::move(call), x, lora.size(), keep), torch::autograd::deleteNode);
+  const auto node = std::shared_ptr<Node>(new Node(std::move(call), x, lora, keep), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   at::Tensor y;
   {
     const at::NoGradGuard no_gradient;
-    y = node->run(x.detach());
+    y = node->run(x.detach(), frozen);
   }
   torch::autograd::create_gradient_edge(y, node);
   return y;
@@ -235,19 +281,15 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
                               const std::shared_ptr<const TokenChoice>& chosen, Keep keep) {
   const auto given = lora == nullptr ? std::span<const SublayerLora>() : std::span<const SublayerLora>(*lora);
   check(weights->linear, given, x, batch->adapters, batch->rows.tokens());
+  const bool blocks = weights->engine == SublayerEngine::blocks;
+  SHINE_CHECK(x.size(0) == batch->rows.tokens() && batch->cos.defined() == blocks, ShapeError, "sub-layer: x ",
+              x.sizes(), " for a batch of ", batch->rows.tokens(), " tokens",
+              batch->cos.defined() == blocks ? "" : ", made for another engine");
   const at::Tensor rows = x.contiguous();
-  const auto frozen = detached(given);
-  if (weights->engine == SublayerEngine::operations) {
-    const bool masked = batch->adapters.mask.defined();
-    auto call = std::unique_ptr<AttentionOperations>(new AttentionOperations{
-        weights, operations::AttentionSublayer(*weights, frozen, x.scalar_type(), masked), batch, chosen});
-    return run_call(std::move(call), rows, given, keep);
-  }
-  return cpu::with_kernel_type(x.scalar_type(), [&](auto kind) {
-    using T = decltype(kind);
-    auto call = std::unique_ptr<AttentionBlocks<T>>(
-        new AttentionBlocks<T>{weights, cpu::AttentionSublayer<T>(*weights, frozen, x.scalar_type()), batch, chosen});
-    return run_call(std::move(call), rows, given, keep);
+  const at::ScalarType type = x.scalar_type();
+  if (!blocks) return run_call(AttentionOperations{weights, type, batch, chosen}, rows, given, keep);
+  return cpu::with_kernel_type(type, [&](auto kind) {
+    return run_call(AttentionBlocks<decltype(kind)>{weights, type, batch, chosen}, rows, given, keep);
   });
 }
 
@@ -256,18 +298,13 @@ at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const 
   const auto given = lora == nullptr ? std::span<const SublayerLora>() : std::span<const SublayerLora>(*lora);
   check(weights->linear, given, x, adapters, x.size(0));
   const at::Tensor rows = x.contiguous();
-  const auto frozen = detached(given);
+  const at::ScalarType type = x.scalar_type();
   const TokenAdapters used = given.empty() ? TokenAdapters{} : adapters;
   if (weights->engine == SublayerEngine::operations) {
-    auto call = std::unique_ptr<MlpOperations>(new MlpOperations{
-        weights, operations::MlpSublayer(*weights, frozen, x.scalar_type(), used.mask.defined()), used});
-    return run_call(std::move(call), rows, given, keep);
+    return run_call(MlpOperations{weights, type, used}, rows, given, keep);
   }
-  return cpu::with_kernel_type(x.scalar_type(), [&](auto kind) {
-    using T = decltype(kind);
-    auto call = std::unique_ptr<MlpBlocks<T>>(
-        new MlpBlocks<T>{weights, cpu::MlpSublayer<T>(*weights, frozen, x.scalar_type()), used});
-    return run_call(std::move(call), rows, given, keep);
+  return cpu::with_kernel_type(type, [&](auto kind) {
+    return run_call(MlpBlocks<decltype(kind)>{weights, type, used}, rows, given, keep);
   });
 }
 

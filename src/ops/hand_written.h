@@ -7,7 +7,7 @@
 namespace shine {
 
 /// Values and gradients of operations whose autograd functions are our own, for functions that chain them themselves.
-/// They go through a GPU's kernels where `ops.fused` uses them; nothing here is recorded.
+/// They go through a GPU's kernels where `ops.fused` uses them. To be called without gradients.
 
 struct NormValues {
   at::Tensor y;        ///< (.., H), as rms_norm

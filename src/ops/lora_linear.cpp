@@ -23,9 +23,7 @@ std::string sizes_text(const at::Tensor& tensor) {
   return tensor.defined() ? ::shine::str(tensor.sizes()) : "none";
 }
 
-}  // namespace
-
-void check_lora_linear(const LoraLinearInput& in) {
+void check(const LoraLinearInput& in) {
   const bool fits = in.x.dim() == 2 && in.weight.dim() == 2 && in.a.dim() == 3 && in.b.dim() == 3 &&
                     in.x.size(1) == in.weight.size(1) && in.a.size(1) == in.x.size(1) &&
                     in.b.size(2) == in.weight.size(0) && in.a.size(2) == in.b.size(1) && in.a.size(0) == in.b.size(0);
@@ -40,8 +38,6 @@ void check_lora_linear(const LoraLinearInput& in) {
   SHINE_CHECK(spans_fit, ShapeError, "LoRA linear: offsets ", join(in.spans, ", "), " for ", in.a.size(0),
               " LoRAs and ", in.x.size(0), " tokens");
 }
-
-namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -122,13 +118,13 @@ at::Tensor infer(const LoraLinearInput& in) {
 }  // namespace
 
 at::Tensor lora_linear(const LoraLinearInput& in) {
-  check_lora_linear(in);
+  check(in);
   if (c10::InferenceMode::is_enabled()) return infer(in);
   return LoraLinear::apply(in.x, in.weight, in.a, in.b, if_defined(in.c), if_defined(in.bias), in.spans);
 }
 
 at::Tensor lora_linear_plain(const LoraLinearInput& in) {
-  check_lora_linear(in);
+  check(in);
   const auto type = in.x.scalar_type();
   std::vector<at::Tensor> parts;
   for (std::int64_t i = 0; i < in.a.size(0); ++i) {

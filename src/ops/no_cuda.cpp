@@ -15,6 +15,10 @@ bool takes_cuda_kernel(CudaKernel, const at::Tensor&) {
   return false;
 }
 
+int cuda_architecture(at::Device) {
+  return 0;
+}
+
 CudaRmsNorm cuda_rms_norm(const at::Tensor&, const at::Tensor&, const at::Tensor&, double) {
   refuse();
 }

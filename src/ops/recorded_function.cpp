@@ -142,7 +142,8 @@ class RecordedFunction::Node : public torch::autograd::Node {
 
   void release_variables() override {
     for (auto& saved : saved_) saved.reset_data();
-    recording_->drop_values();
+    if (lease_)
+      recording_->drop_values();  // comes again when the node goes, when another forward may hold the recording
     lease_.reset();
   }
 

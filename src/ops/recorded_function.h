@@ -14,10 +14,11 @@ namespace shine {
 /// works: on a GPU two CUDA graphs, launched once each instead of once for each of their operations. Input, output and
 /// the output's gradient are copied to and from fixed places; the parameters are read where they lie.
 ///
-/// A recording serves one sizes and dtype of the input. It keeps what the backward needs in its own memory, and so is
+/// A recording serves inputs of one shape and dtype. It keeps what the backward needs in its own memory, and so is
 /// taken from a forward to its backward, or until the forward's graph is dropped (a retained graph keeps it): a forward
 /// of the same sizes meanwhile calls the function, as do forwards without gradients and of sizes beyond the first
-/// `most_recordings`. Parameters at other addresses (loaded, replaced, moved) are recorded anew.
+/// `most_recordings`, which stay (passes whose number of contexts varies, as with optimizer.pass_tokens, gain little).
+/// Parameters at other addresses (replaced, moved) are recorded anew.
 ///
 /// For one thread at a time; the backward may run in another, as autograd's does.
 class RecordedFunction {
@@ -27,7 +28,8 @@ class RecordedFunction {
   using Recorder =
       std::function<std::unique_ptr<RecordedWork>(std::vector<RecordedWork::Part> parts, c10::Device device)>;
 
-  /// Each keeps a forward's intermediate values for good. Training has one size, or two: the last batch is smaller.
+  /// Each keeps a forward's intermediate values and the parameters' gradients for good. Training has one size, or two:
+  /// the last batch is smaller.
   static constexpr std::size_t most_recordings = 2;
 
   /// @param function  returns a new tensor; takes every tensor that needs a gradient from its arguments; draws no

@@ -26,11 +26,11 @@ TokenAdapters TokenAdapters::masked(const RowLayout& rows, std::int64_t count, a
 }
 
 std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerEngine engine, const RowLayout& rows,
-                                                         std::int64_t adapters, const PassShape& shape) {
+                                                         const PassShape& shape) {
   SublayerBatch batch;
   batch.rows = rows;
-  batch.adapters = shape.device.is_cpu() ? TokenAdapters::of(rows, adapters)
-                                         : TokenAdapters::masked(rows, adapters, shape.device, shape.type);
+  batch.adapters = shape.masked ? TokenAdapters::masked(rows, shape.adapters, shape.device, shape.type)
+                                : TokenAdapters::of(rows, shape.adapters);
   const auto table = [&](at::ScalarType type) {
     return make_rotary_table(rows.positions(shape.device), shape.head_dim, shape.rope_theta, type);
   };
@@ -51,10 +51,16 @@ std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerEngine engine, 
 std::shared_ptr<const TokenChoice> choose_tokens(const SublayerBatch& batch, const at::Tensor& positions) {
   TokenChoice chosen;
   chosen.positions = positions;
-  chosen.adapters.count = batch.adapters.count;
+  TokenAdapters& adapters = chosen.adapters;
+  adapters.count = batch.adapters.count;
+  if (batch.adapters.mask.defined()) adapters.mask = batch.adapters.mask.index_select(0, positions);
   if (!positions.is_cpu()) {
-    if (batch.adapters.mask.defined()) chosen.adapters.mask = batch.adapters.mask.index_select(0, positions);
-    if (batch.adapters.count == 1) chosen.adapters.spans = {0, positions.size(0)};
+    if (adapters.count == 1) adapters.spans = {0, positions.size(0)};
+    if (adapters.count > 1 && !adapters.mask.defined()) {
+      const at::ScalarType type = batch.rotary.cos.scalar_type();
+      adapters.mask =
+          TokenAdapters::masked(batch.rows, adapters.count, positions.device(), type).mask.index_select(0, positions);
+    }
     return std::make_shared<const TokenChoice>(std::move(chosen));
   }
   const RowLayout& rows = batch.rows;
@@ -70,7 +76,7 @@ std::shared_ptr<const TokenChoice> choose_tokens(const SublayerBatch& batch, con
   SHINE_CHECK(next == chosen.flat.end() && std::ranges::is_sorted(chosen.flat) &&
                   (chosen.flat.empty() || chosen.flat.front() >= 0),
               ShapeError, "positions of chosen tokens: expected to rise within ", rows.tokens(), " tokens");
-  chosen.adapters = TokenAdapters::of(chosen.rows, batch.adapters.count);
+  adapters.spans = TokenAdapters::of(chosen.rows, adapters.count).spans;
   return std::make_shared<const TokenChoice>(std::move(chosen));
 }
 

@@ -45,6 +45,8 @@ TEST(CheckRunFolder, WhatChangesTheLastBitsIsRefusedOnlyInADeterministicRun) {
       {"model.attention", [](ExperimentConfig& config) { config.model.attention = AttentionForm::padded; }},
       {"model.recompute", [](ExperimentConfig& config) { config.model.recompute = true; }},
       {"model.activation_memory", [](ExperimentConfig& config) { config.model.activation_memory = 100; }},
+      {"hypernetwork.cuda_graph", [](ExperimentConfig& config) { config.hypernetwork.cuda_graph = CudaGraph::off; }},
+      {"ops.tf32", [](ExperimentConfig& config) { config.ops.tf32 = true; }},
       {"ops.fused", [](ExperimentConfig& config) { config.ops.fused = FusedOps::off; }}};
   for (const auto& [key, change] : inexact) {
     ExperimentConfig config = saved;

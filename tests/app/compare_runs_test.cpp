@@ -112,10 +112,13 @@ TEST_F(CompareRuns, DifferencesAreSharesOfTheFirstRunsLosses) {
       "b", "", train(1, "3.0", 1) + train(2, "2.0", 1) + train(3, "2.0", 1) + train(4, "1.02", 1) + train(5, "9.0", 1));
   const std::string text = compare(a, b);
   EXPECT_NE(text.find("training losses: different from step 1 on: 4 and 3, B - A -1\n|B - A| / |A| of the training "
-                      "losses: largest 25.000 % (step 1), mean 9.000 %, last 2.000 % of 3 logged steps\n"),
+                      "losses: largest 25.000 % (step 1), mean 9.000 %, last 2.000 % of 3 logged steps, and 1 "
+                      "where a loss is not finite\n"),
             std::string::npos)
       << text;
   EXPECT_EQ(compare(a, a).find("|B - A|"), std::string::npos);
+  const std::string diverged = compare(make_run("c", "", train(1, "4.0", 1)), make_run("d", "", train(1, "null", 1)));
+  EXPECT_NE(diverged.find("of no step, and 1 where a loss is not finite\n"), std::string::npos) << diverged;
 }
 
 TEST_F(CompareRuns, ProgramsAreThoseOfTheNewestReadableCheckpoint) {

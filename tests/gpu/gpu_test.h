@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "ops/cuda_ops.h"
+#include "shine/tensor/device.h"
 #include "support/random_sizes.h"
 #include "support/tensor_match.h"
 
@@ -19,6 +20,7 @@ class GpuTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no GPU";
+    avoid_cudnn_attention();
   }
 
   /// Says the worst difference that the test has seen: src/ops/cuda/checked_kernels.h keeps it.

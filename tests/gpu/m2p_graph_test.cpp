@@ -100,6 +100,10 @@ TEST_F(GpuM2pGraph, TrainingStepsAreThoseOfSingleLaunches) {
     for (std::size_t i = 0; i < expected.losses.size(); ++i) {
       EXPECT_NEAR(found.losses[i] / expected.losses[i], 1.0, tolerance) << i;
     }
+    for (std::size_t i = 0; i < expected.trained.size(); ++i) {
+      EXPECT_LT(relative_error(found.trained[i].tensor, expected.trained[i].tensor), tolerance)
+          << expected.trained[i].name;
+    }
   }
 }
 

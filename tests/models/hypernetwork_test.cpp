@@ -92,8 +92,16 @@ TEST_P(HypernetworkKinds, TheRecordedFormOfTheM2pChangesNothing) {
   const auto recorded = tiny_hypernetwork(*decoder, options);
   for (const Hypernetwork* each : {plain.get(), recorded.get()})
     EXPECT_EQ(each->tensors().size(), plain->tensors().size());
+  options.config.cuda_graph = CudaGraph::automatic;
+  const auto automatic = tiny_hypernetwork(*decoder, options);
   for (const auto& lengths : {std::vector<std::size_t>{5, 11, 1}, {7, 3, 9}, {4}}) {
     const Batch batch = make_batch(lengths, lengths[0]);
+    const auto made_by = [&](const Hypernetwork& each) {
+      return each.generate(batch.contexts).vector.grad_fn()->name();
+    };
+    EXPECT_EQ(made_by(*recorded), "RecordedFunction");
+    EXPECT_NE(made_by(*plain), "RecordedFunction");
+    EXPECT_NE(made_by(*automatic), "RecordedFunction") << "a CPU gains nothing";
     EXPECT_TRUE(at::equal(loss_of(*recorded, batch), loss_of(*plain, batch)));
     const TensorMap found = gradients_of(*recorded, batch), expected = gradients_of(*plain, batch);
     for (const auto& [name, gradient] : expected) EXPECT_TRUE(at::equal(found.at(name), gradient)) << name;

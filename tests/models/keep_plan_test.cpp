@@ -1,5 +1,7 @@
 #include "models/decoder/keep_plan.h"
 
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include "ops/cpu/mlp_sublayer.h"
 #include "ops/operations/attention_sublayer.h"
 #include "ops/operations/mlp_sublayer.h"
+#include "shine/common/str.h"
 
 namespace shine::test {
 namespace {
@@ -30,10 +33,10 @@ std::int64_t bytes(const std::vector<LayerKeep>& plan, std::int64_t tokens) {
 }
 
 template <std::size_t n>
-std::array<SublayerLora, n> zero_lora(const std::array<PreparedLinear, n>& linear) {
+std::array<SublayerLora, n> zero_lora(const std::array<PreparedLinear, n>& linear, std::int64_t adapters = 1) {
   std::array<SublayerLora, n> lora;
   for (std::size_t p = 0; p < n; ++p) {
-    lora[p] = {at::zeros({1, linear[p].in, kRank}), at::zeros({1, kRank, linear[p].out}), {}};
+    lora[p] = {at::zeros({adapters, linear[p].in, kRank}), at::zeros({adapters, kRank, linear[p].out}), {}};
   }
   return lora;
 }
@@ -60,7 +63,7 @@ AttentionWeights zero_attention(SublayerEngine engine, const DecoderConfig& conf
   const auto linear = [&](Projection p) { return prepare_linear(engine, at::zeros({spec[p].out, spec[p].in}), {}); };
   AttentionWeights attention;
   attention.norm = at::ones({config.hidden_size});
-  attention.q_norm = attention.k_norm = at::ones({config.head_dim});
+  if (config.qk_norm) attention.q_norm = attention.k_norm = at::ones({config.head_dim});
   attention.linear = {linear(Projection::q), linear(Projection::k), linear(Projection::v), linear(Projection::o)};
   attention.heads = config.heads;
   attention.kv_heads = config.kv_heads;
@@ -71,8 +74,8 @@ AttentionWeights zero_attention(SublayerEngine engine, const DecoderConfig& conf
 std::shared_ptr<const SublayerBatch> one_row(SublayerEngine engine, const DecoderConfig& config) {
   RowLayout rows;
   rows.push(kTokens);
-  return make_sublayer_batch(engine, rows, 1,
-                             {at::kFloat, at::kCPU, AttentionLayout::per_row, config.head_dim, config.rope_theta});
+  return make_sublayer_batch(engine, rows,
+                             {at::kFloat, at::kCPU, AttentionLayout::per_row, config.head_dim, config.rope_theta, 1});
 }
 
 TEST(KeepPlan, CountsWhatTheSubLayersKeep) {
@@ -98,29 +101,66 @@ TEST(KeepPlan, CountsWhatTheSubLayersKeep) {
             kTokens * each.attention);
 }
 
+/// Bytes of tensors that this thread has made and not given back while it lives.
+class LiveBytes : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, std::int64_t size, std::size_t, std::size_t, c10::Device) override { bytes += size; }
+  bool memoryProfilingEnabled() const override { return true; }
+
+  std::int64_t bytes = 0;
+};
+
+/// What `run` leaves behind beside its result.
+template <class F>
+double kept_by(const F& run) {
+  const auto live = std::make_shared<LiveBytes>();
+  const c10::DebugInfoGuard counted(c10::DebugInfoKind::PROFILER_STATE, live);
+  const at::Tensor result = run();
+  return static_cast<double>(live->bytes) - static_cast<double>(result.nbytes());
+}
+
 TEST(KeepPlan, CountsWhatOperationsKeep) {
   constexpr auto engine = SublayerEngine::operations;
-  const DecoderConfig config = tiny_config();
-  const KeptBytes each = kept_bytes(engine, config, at::kFloat, kRank);
-  const at::Tensor x = at::zeros({kTokens, config.hidden_size});
+  constexpr std::int64_t count = 4, length = 50, tokens = count * length;
+  for (const bool qk_norm : {true, false}) {
+    for (const std::int64_t kv_heads : {2, 4}) {
+      for (const bool masked : {false, true}) {
+        DecoderConfig config = tiny_config();
+        config.hidden_size = 64;
+        config.intermediate_size = 96;
+        config.heads = 4;
+        config.kv_heads = kv_heads;
+        config.head_dim = 32;
+        config.qk_norm = qk_norm;
+        RowLayout rows;
+        for (std::int64_t row = 0; row < count; ++row) rows.push(length);
+        const KeptBytes each = kept_bytes(engine, config, at::kFloat, masked ? count * kRank : kRank);
+        const at::Tensor x = random_tensor({tokens, config.hidden_size}, 1);
 
-  const MlpWeights mlp = zero_mlp(engine, config);
-  const auto mlp_lora = zero_lora(mlp.linear);
-  operations::MlpSublayer::Kept mlp_kept;
-  operations::MlpSublayer(mlp, mlp_lora, at::kFloat, /*masked=*/false)
-      .forward(x, TokenAdapters::of(one_row(engine, config)->rows, 1), mlp_kept);
-  EXPECT_EQ(size_of({mlp_kept.gate, mlp_kept.up, mlp_kept.reduced_in, mlp_kept.reduced_out}), kTokens * each.mlp);
-
-  const AttentionWeights attention = zero_attention(engine, config);
-  const auto attention_lora = zero_lora(attention.linear);
-  operations::AttentionSublayer::Kept kept;
-  operations::AttentionSublayer(attention, attention_lora, at::kFloat, /*masked=*/false)
-      .forward(x, *one_row(engine, config), nullptr, kept);
-  // The attention's graph keeps what is not named here: q and k after norm and rotation, k and v for all heads, the
-  // norms' factors and the heads' sums.
-  const std::int64_t named = size_of({kept.q, kept.k, kept.v, kept.mixed, kept.reduced_in, kept.reduced_out});
-  const std::int64_t graph = (config.heads * 3 * config.head_dim + 2 * config.heads + config.kv_heads) * 4;
-  EXPECT_EQ(named + kTokens * graph, kTokens * each.attention);
+        const MlpWeights mlp = zero_mlp(engine, config);
+        const auto mlp_lora = zero_lora(mlp.linear, count);
+        const operations::MlpSublayer mlp_sublayer(mlp, mlp_lora, at::kFloat, masked);
+        const AttentionWeights attention = zero_attention(engine, config);
+        const auto attention_lora = zero_lora(attention.linear, count);
+        const operations::AttentionSublayer attention_sublayer(attention, attention_lora, at::kFloat, masked, masked);
+        for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+          const auto batch = make_sublayer_batch(
+              engine, rows, {at::kFloat, at::kCPU, layout, config.head_dim, config.rope_theta, count, masked});
+          const std::string what = str("qk_norm ", qk_norm, ", ", kv_heads, " kv heads, masked ", masked, ", padded ",
+                                       layout == AttentionLayout::padded);
+          operations::MlpSublayer::Kept mlp_kept;
+          EXPECT_EQ(kept_by([&] { return mlp_sublayer.forward(x, batch->adapters, mlp_kept); }), tokens * each.mlp)
+              << what;
+          operations::AttentionSublayer::Kept kept;
+          const double share = kept_by([&] { return attention_sublayer.forward(x, *batch, nullptr, kept); }) /
+                               static_cast<double>(tokens * each.attention);
+          EXPECT_LE(share, 1.02) << what;
+          // Where no heads are repeated and no rows padded, attention reads v where it lies.
+          EXPECT_GE(share, kv_heads == config.heads && layout == AttentionLayout::per_row ? 0.85 : 0.97) << what;
+        }
+      }
+    }
+  }
 }
 
 TEST(KeepPlan, KeepsWhatTheBudgetAllows) {

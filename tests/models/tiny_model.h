@@ -58,7 +58,7 @@ inline std::unique_ptr<Decoder> tiny_decoder(const DecoderConfig& config = tiny_
   initialise_decoder(*decoder, /*gain=*/1.0, /*seed=*/1);
   std::uint64_t seed = 100;
   for (const ParameterSlot& slot : decoder->parameters().slots()) {
-    if (slot.shape.size() == 1) slot.tensor->add_(random_tensor(slot.shape, ++seed).to(options.dtype), 0.1);
+    if (slot.shape.size() == 1) slot.tensor->add_(random_tensor(slot.shape, ++seed).to(slot.tensor->options()), 0.1);
   }
   return decoder;
 }
@@ -102,7 +102,7 @@ inline std::unique_ptr<Hypernetwork> tiny_hypernetwork(Decoder& decoder,
   const at::NoGradGuard no_grad;
   std::uint64_t seed = 200;
   for (const NamedTensor& named : hypernetwork->tensors()) {
-    named.tensor.add_(random_tensor(named.tensor.sizes().vec(), ++seed), 0.2);
+    named.tensor.add_(random_tensor(named.tensor.sizes().vec(), ++seed).to(named.tensor.options()), 0.2);
   }
   return hypernetwork;
 }

@@ -133,14 +133,9 @@ TensorFunction attention_form(const Case& c, const How& how) {
     weights->kv_heads = c.kv_heads;
     weights->head_dim = c.d;
     weights->eps = kEps;
-    auto batch = std::make_shared<SublayerBatch>(
-        *make_sublayer_batch(how.engine, c.rows(), c.adapters, {type, at::kCPU, how.attention, c.d, kTheta}));
-    if (how.masked) batch->adapters = TokenAdapters::masked(c.rows(), c.adapters, at::kCPU, type);
-    std::shared_ptr<TokenChoice> chosen;
-    if (!c.chosen.empty()) {
-      chosen = std::make_shared<TokenChoice>(*choose_tokens(*batch, index_of(c)));
-      if (batch->adapters.mask.defined()) chosen->adapters.mask = batch->adapters.mask.index_select(0, index_of(c));
-    }
+    const auto batch =
+        make_sublayer_batch(how.engine, c.rows(), {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
+    const auto chosen = c.chosen.empty() ? nullptr : choose_tokens(*batch, index_of(c));
     if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.keep);
     const auto lora = lora_of<4>(in);
     return attention_sublayer(weights, in[0], &lora, batch, chosen, how.keep);
@@ -336,6 +331,52 @@ TEST_P(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
   }
 }
 
+TEST_P(DecoderSublayers, WhatIsChangedBeforeTheBackwardIsRefused) {
+  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  const Case& c = kCases[0];
+  const auto backward_is_refused = [](const TensorFunction& form, const std::vector<at::Tensor>& in,
+                                      std::size_t changed) {
+    const at::Tensor loss = form(in).sum();
+    {
+      const at::NoGradGuard no_gradient;
+      in[changed].mul_(2.0);
+    }
+    try {
+      loss.backward();
+    } catch (const c10::Error&) {
+      return true;
+    }
+    return false;
+  };
+  for (const How& how : ways()) {
+    for (const std::size_t changed : {0U, 2U, 4U}) {  // x, B of the first projection, A of the second
+      const auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
+      EXPECT_TRUE(backward_is_refused(attention_form(c, how), attention, changed)) << changed;
+      const auto mlp = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
+      EXPECT_TRUE(backward_is_refused(mlp_form(c, how), mlp, changed)) << changed;
+    }
+  }
+}
+
+TEST_P(DecoderSublayers, RefusesABatchThatIsNotItsOwn) {
+  const Case& c = kCases[0];
+  const auto in = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
+  AttentionWeights weights;
+  weights.engine = GetParam();
+  for (std::size_t p = 0; p < 4; ++p) {
+    weights.linear[p] = prepare_linear(GetParam(), weight_of(c.attention_sizes()[p], 60 + p, at::kDouble), {});
+  }
+  const auto shared = std::make_shared<const AttentionWeights>(weights);
+  const auto other = GetParam() == SublayerEngine::blocks ? SublayerEngine::operations : SublayerEngine::blocks;
+  const PassShape shape{at::kDouble, at::kCPU, AttentionLayout::per_row, c.d, kTheta};
+  RowLayout longer;
+  longer.push(c.tokens() + 1);
+  for (const auto& batch :
+       {make_sublayer_batch(GetParam(), longer, shape), make_sublayer_batch(other, c.rows(), shape)}) {
+    EXPECT_THROW(attention_sublayer(shared, in[0], nullptr, batch, nullptr, Keep::all), ShapeError);
+  }
+}
+
 TEST(SublayerAdapters, TheMaskIsThatOfTheSpans) {
   RowLayout rows;
   for (const std::int64_t length : {2, 0, 3, 1}) rows.push(length);
@@ -353,7 +394,7 @@ TEST(SublayerAdapters, TheMaskIsThatOfTheSpans) {
 TEST(SublayerAdapters, ChosenTokensMustRise) {
   RowLayout rows;
   rows.push(4);
-  const auto batch = make_sublayer_batch(SublayerEngine::operations, rows, 0,
+  const auto batch = make_sublayer_batch(SublayerEngine::operations, rows,
                                          {at::kFloat, at::kCPU, AttentionLayout::per_row, 4, kTheta});
   EXPECT_THROW(choose_tokens(*batch, at::tensor({2, 1}, at::kLong)), ShapeError);
   EXPECT_THROW(choose_tokens(*batch, at::tensor({1, 4}, at::kLong)), ShapeError);

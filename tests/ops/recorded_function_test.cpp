@@ -103,6 +103,19 @@ TEST_P(RecordedFunctions, EveryStepHasTheBitsOfTheFunction) {
   }
 }
 
+/// The last output, and its node, go when the next forward already holds the recording.
+TEST_P(RecordedFunctions, AnOutputMayOutliveTheNextForward) {
+  RecordedFunction form = recorded();
+  const Tensors parameters = parameters_of();
+  at::Tensor output;
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    const at::Tensor input = input_of(6, step);
+    output = form(input, parameters);
+    EXPECT_TRUE(same_pass({output, backward_of(output, input, parameters)}, pass_of(formula, input, parameters)));
+  }
+  EXPECT_EQ(form.recordings(), 1U);
+}
+
 TEST_P(RecordedFunctions, ARecordingCallsTheFunctionNoMore) {
   RecordedFunction form = recorded();
   const Tensors parameters = parameters_of();

@@ -11,8 +11,7 @@
 #include <optional>
 
 #include "../command_line.h"
-#include "../cuda_graph_option.h"
-#include "../fused_option.h"
+#include "../enum_option.h"
 #include "bench_size.h"
 #include "decode_floor.h"
 #include "machine.h"

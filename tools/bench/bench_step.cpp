@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "../command_line.h"
-#include "../cuda_graph_option.h"
+#include "../enum_option.h"
 #include "bench_size.h"
 #include "machine.h"
 #include "shine/common/str.h"

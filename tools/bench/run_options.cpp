@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "../fused_option.h"
+#include "../enum_option.h"
 
 namespace shine::bench {
 

@@ -83,7 +83,8 @@ struct HypernetworkConfig {
       at_least(0));
     v("dtype", dtype, "type of the operands of the network's matrix products; auto = that of the backbone's weights");
     v("cuda_graph", cuda_graph,
-      "training: the memory-to-parameter network's two passes as CUDA graphs; auto = once a GPU has checked it");
+      "training: the memory-to-parameter network's two passes as CUDA graphs; auto = once a GPU has checked it; never "
+      "with ops.fused=off");
     v("m2p", m2p, "memory-to-parameter network");
   }
 };

@@ -52,7 +52,7 @@ struct MlpWeights {
 /// What a sub-layer keeps for its backward.
 enum class Keep {
   all,    ///< every value that the gradient needs
-  input,  ///< x alone: the rest is computed again in the backward
+  input,  ///< x and the LoRAs: the rest is computed again in the backward
 };
 
 /// Whether the CPU engine computes with `type`: on processors with AVX-512, for bfloat16 with its bf16 instructions,
@@ -60,8 +60,9 @@ enum class Keep {
 bool blocks_run(at::ScalarType type, at::Device device);
 
 /// y = x + o(attention(q, k, v of norm(x))) with a LoRA on each projection. The CPU engine makes one pass over blocks
-/// of tokens, but for the attention itself. Hand-written backward for x and the LoRAs, that can be run once. The engine
-/// is that of the weights, and the batch's must be the same.
+/// of tokens, but for the attention itself. Hand-written backward for x and the LoRAs, good for
+/// one run; it throws where one of them was changed in place. The engine is that of the weights, and the batch's must
+/// be the same (ShapeError).
 /// @param x       (N, H), of the weights' type; for blocks one that blocks_run
 /// @param lora    of q, k, v, o; null: none
 /// @param chosen  null, or: only these tokens' y are computed

@@ -17,9 +17,6 @@ struct LoraLinearInput {
   std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets from 0 to N: tokens [spans[i], spans[i + 1]) use adapter i
 };
 
-/// Throws ShapeError when the operands do not fit together.
-void check_lora_linear(const LoraLinearInput& input);
-
 /// Returns y (N, out) in x's dtype; A, B and C are cast to it. Hand-written backward that keeps x, A, B and x A, and
 /// gives gradients to x, A, B, C only. Throws ShapeError when the operands do not fit together.
 at::Tensor lora_linear(const LoraLinearInput& input);

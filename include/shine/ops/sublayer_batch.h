@@ -22,8 +22,9 @@ struct TokenAdapters {
   std::int64_t count = 0;           ///< B_l; 0: no LoRA
   std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets of each adapter's tokens; empty: the mask alone knows
   at::Tensor mask;                  ///< (N, B_l), of the activations' type, 1 where the adapter serves the token: the
-                                    ///< small products of all adapters are one, what is another's set to zero, which
-                                    ///< takes few launches and is best on a GPU; undefined: one product a span
+                                    ///< small products of all adapters are one, and what is another's is multiplied by
+                                    ///< 0 (so that one adapter that is not finite spoils all rows). Few launches, but
+                                    ///< B_l times the work; undefined: one product a span
 
   /// Consecutive rows share an adapter. Throws ShapeError unless `count` divides their number.
   static TokenAdapters of(const RowLayout& rows, std::int64_t count);
@@ -49,20 +50,24 @@ struct TokenChoice {
   TokenAdapters adapters;
 };
 
-/// What the activations of a pass are.
+/// What the activations of a pass are, and how they are computed.
 struct PassShape {
   at::ScalarType type = at::kFloat;
   at::Device device = at::kCPU;
   AttentionLayout attention = AttentionLayout::per_row;
   std::int64_t head_dim = 0;
   double rope_theta = 0.0;
+  std::int64_t adapters = 0;  ///< B_l, 0: no LoRA
+  bool masked = false;        ///< operations: several adapters by a mask
 };
 
-/// @param adapters  B_l, 0: no LoRA
+/// Throws ShapeError unless the adapters divide the rows.
 std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerEngine engine, const RowLayout& rows,
-                                                         std::int64_t adapters, const PassShape& shape);
+                                                         const PassShape& shape);
 
-/// @param positions  (Nq), int64, rising; read by the host on a CPU only. Throws ShapeError there for others.
+/// @param positions  (Nq), int64, rising; read by the host on a CPU only, where others throw ShapeError. On a GPU
+/// several
+///                   adapters get a mask: the host does not know their spans.
 std::shared_ptr<const TokenChoice> choose_tokens(const SublayerBatch& batch, const at::Tensor& positions);
 
 }  // namespace shine

@@ -37,7 +37,8 @@ struct PenaltyConfig {
 ///
 /// Consecutive micro-batches of a rank share a pass, one forward and backward, while they have at most
 /// optimizer.pass_tokens tokens together; a larger one is a pass by itself. The step is the same up to rounding. Where
-/// the loss of such a pass is not finite, its micro-batches are run one by one, and only those at fault are dropped.
+/// the loss of such a pass is not finite, its micro-batches are run one by one, and only those at fault are dropped
+/// (unless `nonfinite: step`, which skips the step and counts the micro-batches that the pass has spoiled).
 ///
 /// A micro-batch that is dropped is dropped on its own rank; the ranks meet once, after their last backward. With a
 /// penalty they meet once more before the first, since loss and penalty have denominators of their own: how many

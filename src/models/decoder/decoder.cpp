@@ -265,8 +265,9 @@ at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCach
   }
   const std::vector<std::int64_t> spans =
       lora ? added.layout.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
-  const AttentionRows attention =
-      attention_rows(added.layout, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim);
+  const AttentionRows attention = cached.plan ? AttentionRows{added.layout, {}, {}}  // which is not read
+                                              : attention_rows(added.layout, options_.attention, hidden.device(),
+                                                               hidden.scalar_type(), config_.head_dim);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     hidden = run_layer(layers_[i], hidden,
                        {attention, cache.added_rotary(), lora ? &lora->layers[i] : nullptr, spans, &cached,

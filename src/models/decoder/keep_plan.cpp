@@ -11,10 +11,11 @@ KeptBytes kept_bytes(SublayerEngine engine, const DecoderConfig& config, at::Sca
   const std::int64_t wide = type == at::kDouble ? 8 : 4, kv = config.kv_heads * config.head_dim,
                      q = config.heads * config.head_dim, inputs = 2 * config.hidden_size * value;
   if (engine == SublayerEngine::operations) {
-    // q, k, v, the first two after norm and rotation, k and v for all heads, mixed; each head's sum; norms' factors.
-    const std::int64_t norms = config.qk_norm ? (q + kv) * value + (config.heads + config.kv_heads) * wide : 0;
+    // q, k, v; the same after norm and rotation, of all heads; the attention's output, of rows and end to end.
+    const std::int64_t norms = config.qk_norm ? 1 : 0;
     return {.inputs = inputs,
-            .attention = (2 * q + kv + 2 * q + 4 * rank) * value + config.heads * wide + norms,
+            .attention = (q + 2 * kv + 3 * q + 2 * q + 4 * rank) * value +
+                         (config.heads + norms * (config.heads + config.kv_heads)) * wide,
             .mlp = (2 * config.intermediate_size + 3 * rank) * value};
   }
   const std::int64_t padded = type == at::kBFloat16 ? (rank + 1) / 2 * 2 : rank;

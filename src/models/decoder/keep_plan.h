@@ -19,8 +19,8 @@ struct KeptBytes {
   std::int64_t mlp = 0;        ///< beside its input
 };
 
-/// For operations what LibTorch's attention keeps is counted without the padding of rows.
-/// @param rank  of the LoRA, 0 without
+/// For operations, what LibTorch's attention keeps of several rows, without their padding.
+/// @param rank  of the LoRA, 0 without; of all adapters together where a mask tells them apart
 KeptBytes kept_bytes(SublayerEngine engine, const DecoderConfig& config, at::ScalarType type, std::int64_t rank);
 
 /// The layers' choices under which a pass of `tokens` tokens keeps at most `budget` bytes, or as near to it as can be;

@@ -20,6 +20,10 @@ std::array<SublayerLora, count> lora_of(const LoraLayer& layer, Projection first
   return result;
 }
 
+/// Up to how many columns the product with all adapters side by side is hardly more work than one adapter's: a tile of
+/// a GPU's matrix product is that wide.
+constexpr std::int64_t kMaskedColumns = 64;
+
 }  // namespace
 
 std::optional<SublayerEngine> Decoder::engine() const {
@@ -39,14 +43,17 @@ at::Tensor Decoder::run_sublayers(SublayerEngine by, at::Tensor hidden, const Ro
                                   const at::Tensor* positions, const LayerVisitor& visitor) const {
   const auto prepared = prepared_->get(layers_, config_, by);
   const std::vector<PreparedLayers::Layer>& layers = *prepared;
-  const auto batch =
-      make_sublayer_batch(by, rows, lora ? lora->adapters() : 0,
-                          {options_.dtype, options_.device, options_.attention, config_.head_dim, config_.rope_theta});
+  const std::int64_t adapters = lora ? lora->adapters() : 0, rank = lora ? lora->rank() : 0;
+  const bool masked = !options_.device.is_cpu() && adapters > 1 && adapters * rank <= kMaskedColumns;
+  const auto batch = make_sublayer_batch(
+      by, rows,
+      {options_.dtype, options_.device, options_.attention, config_.head_dim, config_.rope_theta, adapters, masked});
   const auto chosen = positions == nullptr ? nullptr : choose_tokens(*batch, *positions);
   const std::vector<LayerKeep> keep =
-      options_.recompute ? std::vector<LayerKeep>(layers.size(), {Keep::input, Keep::input})
-                         : plan_keep(layers.size(), kept_bytes(by, config_, options_.dtype, lora ? lora->rank() : 0),
-                                     rows.tokens(), options_.activation_bytes);
+      options_.recompute
+          ? std::vector<LayerKeep>(layers.size(), {Keep::input, Keep::input})
+          : plan_keep(layers.size(), kept_bytes(by, config_, options_.dtype, masked ? adapters * rank : rank),
+                      rows.tokens(), options_.activation_bytes);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto& last = i + 1 == layers.size() ? chosen : nullptr;
     std::array<SublayerLora, 4> attention_lora;

@@ -1,6 +1,7 @@
 #include "m2p_transformer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include "shine/common/error.h"
 
@@ -60,7 +61,10 @@ at::Tensor M2pTransformer::forward(const at::Tensor& memory_states) const {
 }
 
 at::Tensor M2pTransformer::run_couple_layers(const at::Tensor& x) const {
-  couple_mask_ = couple_mask_.to(x.device());
+  {
+    const c10::InferenceMode off(false);  // a later training pass reads it too
+    couple_mask_ = couple_mask_.to(x.device());
+  }
   const EncoderLayerOptions options{config_.couple_heads, recompute_, couple_mask_, compute_};
   at::Tensor tokens = x.reshape({x.size(0) * x.size(1), -1, config_.couple_width});  // (B L, M H / width, width)
   for (const EncoderLayer& layer : couple_layers_) tokens = run_encoder_layer(layer, tokens, options);

@@ -56,6 +56,12 @@ bool takes_cuda_kernel(CudaKernel kernel, const at::Tensor& x) {
   return x.is_cuda() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && use_cuda_kernel(kernel);
 }
 
+int cuda_architecture(at::Device device) {
+  int major = 0;
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.index()));
+  return major;
+}
+
 CudaRmsNorm cuda_rms_norm(const at::Tensor& input, const at::Tensor& residual, const at::Tensor& weight, double eps) {
   const at::Tensor x = input.contiguous(), factors = ready(weight, x);
   const at::Tensor added = residual.defined() ? ready(residual, x) : at::Tensor();

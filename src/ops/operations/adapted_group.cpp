@@ -17,7 +17,7 @@ at::Tensor each_alone(const at::Tensor& a, std::int64_t adapters) {  // and back
   return a.view({a.size(1), adapters, -1}).permute({1, 0, 2});
 }
 
-/// Values of tokens of other adapters become zero. x (N, B_l k), mask (N, B_l).
+/// Values of tokens of other adapters, if they are finite, become zero. x (N, B_l k), mask (N, B_l).
 void hide_others(const at::Tensor& x, const at::Tensor& mask) {
   x.unflatten(1, {mask.size(1), -1}).mul_(mask.unsqueeze(2));
 }
@@ -98,22 +98,30 @@ at::Tensor AdaptedGroup::apply(std::size_t map, const at::Tensor& x, const at::T
   return y;
 }
 
+/// The sums over each group's tokens, (groups, m, n).
+at::Tensor AdaptedGroup::sums_of_groups(const at::Tensor& left, const at::Tensor& right,
+                                        const TokenAdapters& adapters) const {
+  const std::int64_t groups = a_.size(0);
+  if (groups == 1) return sum_over_tokens(left, right).to(lora_type_).unsqueeze(0);
+  const at::Tensor sums = at::zeros({groups, left.size(1), right.size(1)}, left.options().dtype(lora_type_));
+  for_groups(adapters, left.size(0), [&](std::int64_t group, std::int64_t start, std::int64_t length) {
+    sums[group].copy_(sum_over_tokens(left.narrow(0, start, length), right.narrow(0, start, length)));
+  });
+  return sums;
+}
+
 SublayerLora AdaptedGroup::gradients_of_b_and_c(std::size_t map, const at::Tensor& dy, const at::Tensor& reduced,
                                                 const TokenAdapters& adapters) const {
-  const auto options = dy.options().dtype(lora_type_);
-  const at::Tensor mine = columns(reduced, map), db = at::zeros(b_[map].sizes(), options);
-  for_groups(adapters, dy.size(0), [&](std::int64_t group, std::int64_t start, std::int64_t length) {
-    db[group].copy_(sum_over_tokens(mine.narrow(0, start, length), dy.narrow(0, start, length)));
-  });
+  const at::Tensor db = sums_of_groups(columns(reduced, map), dy, adapters);
   SublayerLora result{{}, db.view({adapters_, -1, db.size(2)}), {}};
   if (!c_[map].defined()) return result;
   if (masked_) {
     result.c = sum_over_tokens(adapters.mask, dy).to(lora_type_);
     return result;
   }
-  result.c = at::zeros({adapters_, dy.size(1)}, options);
+  result.c = at::zeros({adapters_, dy.size(1)}, dy.options().dtype(lora_type_));
   for_groups(adapters, dy.size(0), [&](std::int64_t group, std::int64_t start, std::int64_t length) {
-    result.c[group].copy_(dy.narrow(0, start, length).sum(0));
+    result.c[group].copy_(dy.narrow(0, start, length).sum(0, /*keepdim=*/false, lora_type_));
   });
   return result;
 }
@@ -135,12 +143,10 @@ AdaptedGroup::Gradients AdaptedGroup::backward(std::span<const at::Tensor> dy, c
     if (masked_) hide_others(mine, adapters.mask);
     if (wanted.lora) found.lora.push_back(gradients_of_b_and_c(m, dy[m], reduced, adapters));
   }
-  const at::Tensor da = wanted.lora ? at::zeros(a_.sizes(), a_.options().dtype(lora_type_)) : at::Tensor();
   for_groups(adapters, x.size(0), [&](std::int64_t group, std::int64_t start, std::int64_t length) {
-    const at::Tensor part = up.narrow(0, start, length);
-    if (wanted.x) found.x.narrow(0, start, length).addmm_(part, a_[group].t());
-    if (wanted.lora) da[group].copy_(sum_over_tokens(x.narrow(0, start, length), part));
+    if (wanted.x) found.x.narrow(0, start, length).addmm_(up.narrow(0, start, length), a_[group].t());
   });
+  const at::Tensor da = wanted.lora ? sums_of_groups(x, up, adapters) : at::Tensor();
   for (std::size_t m = 0; m < found.lora.size(); ++m) {
     const at::Tensor mine = columns(da, m).contiguous();
     found.lora[m].a = masked_ ? each_alone(mine, adapters_) : mine;

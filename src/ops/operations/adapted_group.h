@@ -43,6 +43,7 @@ class AdaptedGroup {
  private:
   /// The map's own columns of (.., K).
   at::Tensor columns(const at::Tensor& all, std::size_t map) const;
+  at::Tensor sums_of_groups(const at::Tensor& left, const at::Tensor& right, const TokenAdapters& adapters) const;
   SublayerLora gradients_of_b_and_c(std::size_t map, const at::Tensor& dy, const at::Tensor& reduced,
                                     const TokenAdapters& adapters) const;
 

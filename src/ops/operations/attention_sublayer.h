@@ -17,8 +17,9 @@ class AttentionSublayer {
   using Gradients = AdaptedGroup::Gradients;  ///< lora: of q, k, v, o
 
   /// @param weights  must outlive it
+  /// @param masked_in, masked_out  whether the adapters of all and of the chosen tokens are by a mask
   AttentionSublayer(const AttentionWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type,
-                    bool masked);
+                    bool masked_in, bool masked_out);
 
   /// @param chosen  null: all tokens
   at::Tensor forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
@@ -31,7 +32,7 @@ class AttentionSublayer {
 
   /// Once for each call of forward: it uses up the graph.
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
-                     const TokenChoice* chosen, bool need_x) const;
+                     const TokenChoice* chosen, AdaptedGroup::Wanted wanted) const;
 
  private:
   void project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const;

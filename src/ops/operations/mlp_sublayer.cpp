@@ -32,15 +32,16 @@ void MlpSublayer::keep(const at::Tensor& x, const TokenAdapters& adapters, Kept&
 }
 
 MlpSublayer::Gradients MlpSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                                             const TokenAdapters& adapters, bool need_x) const {
-  Gradients out = out_.backward({&dy, 1}, swiglu_values(kept.gate, kept.up), kept.reduced_out, adapters, {});
+                                             const TokenAdapters& adapters, AdaptedGroup::Wanted wanted) const {
+  Gradients out =
+      out_.backward({&dy, 1}, swiglu_values(kept.gate, kept.up), kept.reduced_out, adapters, {.lora = wanted.lora});
   const auto [to_gate, to_up] = swiglu_gradients(out.x, kept.gate, kept.up);
   out.x.reset();
   const auto [normed, inverse] = rms_norm_values(x, weights_.norm, weights_.eps);
   const std::array<at::Tensor, 2> inner{to_gate, to_up};
-  Gradients found = in_.backward(inner, normed, kept.reduced_in, adapters, {.x = need_x});
+  Gradients found = in_.backward(inner, normed, kept.reduced_in, adapters, wanted);
   found.lora.insert(found.lora.end(), out.lora.begin(), out.lora.end());
-  if (need_x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, dy);
+  if (wanted.x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, dy);
   return found;
 }
 

@@ -24,7 +24,7 @@ struct DecoderOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   AttentionLayout attention = AttentionLayout::per_row;
-  bool recompute = false;             ///< keep only each layer's input for the backward
+  bool recompute = false;             ///< keep only the sub-layers' inputs for the backward
   std::int64_t activation_bytes = 0;  ///< that the layers of one pass may keep for the backward, 0: no limit; what
                                       ///< does not fit is computed again there
   std::optional<SublayerEngine> engine = {};  ///< of the layers; none: blocks where they run, else operations
