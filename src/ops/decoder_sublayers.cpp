@@ -92,7 +92,7 @@ class SublayerNode : public torch::autograd::Node {
       kept_.emplace();
       call_.keep(*sublayer_, x, *kept_);
     }
-    operations::AdaptedGroup::Wanted wanted{should_compute_output(0), false};
+    WantedGradients wanted{should_compute_output(0), false};
     for (std::size_t i = 1; i < inputs.size(); ++i) wanted.lora |= inputs[i].defined() && should_compute_output(i);
     auto found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *kept_, wanted);
     if (keep_ == Keep::input) drop();
@@ -131,8 +131,6 @@ class SublayerNode : public torch::autograd::Node {
   std::optional<typename Sublayer::Kept> kept_;
 };
 
-using operations::AdaptedGroup;
-
 constexpr const char* kMlpName = "MlpSublayer";
 constexpr const char* kAttentionName = "AttentionSublayer";
 
@@ -146,8 +144,8 @@ struct MlpBlocks {
   at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters.spans, &kept); }
   void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters.spans, kept); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                AdaptedGroup::Wanted wanted) const {
-    return s.backward(dy, x, kept, adapters.spans, wanted.x);
+                WantedGradients wanted) const {
+    return s.backward(dy, x, kept, adapters.spans, wanted);
   }
   at::Tensor infer(Sublayer& s, const at::Tensor& x) const { return s.forward(x, adapters.spans, nullptr); }
 
@@ -168,8 +166,8 @@ struct AttentionBlocks {
   }
   void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                AdaptedGroup::Wanted wanted) const {
-    return s.backward(dy, x, kept, *batch, chosen.get(), wanted.x);
+                WantedGradients wanted) const {
+    return s.backward(dy, x, kept, *batch, chosen.get(), wanted);
   }
   at::Tensor infer(Sublayer& s, const at::Tensor& x) const {
     Kept kept;
@@ -193,7 +191,7 @@ struct MlpOperations {
   at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters, kept); }
   void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters, kept); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                AdaptedGroup::Wanted wanted) const {
+                WantedGradients wanted) const {
     return s.backward(dy, x, kept, adapters, wanted);
   }
   at::Tensor infer(Sublayer& s, const at::Tensor& x) const {
@@ -220,7 +218,7 @@ struct AttentionOperations {
   }
   void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                AdaptedGroup::Wanted wanted) const {
+                WantedGradients wanted) const {
     return s.backward(dy, x, kept, *batch, chosen.get(), wanted);
   }
   at::Tensor infer(Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }

@@ -308,6 +308,12 @@ TEST_P(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
   const How how{GetParam()};
   EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11));
   EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11));
+  for (auto* in : {&attention, &mlp}) {  // all adapters frozen
+    for (at::Tensor& each : *in) each = each.defined() ? each.detach() : each;
+    (*in)[0].requires_grad_(true);
+  }
+  EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11));
+  EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11));
   const at::NoGradGuard no_gradient;
   EXPECT_TRUE(tensors_match(mlp_form(c, how)(mlp), mlp_plain(c)(mlp), 1e-11));
   EXPECT_TRUE(tensors_match(attention_form(c, how)(attention), attention_plain(c)(attention), 1e-11));

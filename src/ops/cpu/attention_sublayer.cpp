@@ -137,7 +137,8 @@ void AttentionSublayer<T>::keep(const at::Tensor& x, const SublayerBatch& batch,
 template <class T>
 typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x,
                                                                         const Kept& kept, const SublayerBatch& batch,
-                                                                        const TokenChoice* chosen, bool need_x) {
+                                                                        const TokenChoice* chosen,
+                                                                        WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
@@ -145,7 +146,8 @@ typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at
   const std::int64_t q_width = heads_.heads * d, kv_width = heads_.kv_heads * d, all = in_.out();
   const at::Tensor dmixed = at::empty({dy.size(0), mixed}, type_);
   const TokenPlan out_plan(dy.size(0), spans_of(batch, chosen));
-  std::vector<GroupGradients> out_sums = out_.make_gradients(out_plan);
+  std::vector<GroupGradients> out_sums, in_sums;
+  if (wanted.lora) out_sums = out_.make_gradients(out_plan);
   out_plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
     W* wide = scratch.take<W>(padded_rows(m) * mixed);
@@ -165,10 +167,10 @@ typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at
     to.q = at::zeros({x.size(0), q_width}, type_).index_copy_(0, index, to.q);
     residual = at::zeros_like(x).index_copy_(0, index, dy);
   }
-  const at::Tensor dx = need_x ? at::empty_like(x) : at::Tensor();
-  T* dx_values = need_x ? mutable_data<T>(dx) : nullptr;
+  const at::Tensor dx = wanted.x ? at::empty_like(x) : at::Tensor();
+  T* dx_values = wanted.x ? mutable_data<T>(dx) : nullptr;
   const TokenPlan plan(x.size(0), batch.adapters.spans);
-  std::vector<GroupGradients> in_sums = in_.make_gradients(plan);
+  if (wanted.lora) in_sums = in_.make_gradients(plan);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
     T* dprojected = scratch.take<T>(m * all);
@@ -186,12 +188,13 @@ typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at
     copy_rows(m, kv_width, data<T>(to.v) + first * kv_width, kv_width, dprojected + q_width + kv_width, all);
     rms_norm_again(m, hidden, x_rows, data<W>(weights_.norm), inverse, normed);
     in_.backward(plan.segments()[segment].adapter, m, dprojected, normed, data<T>(kept.down_in) + first * in_.rank(),
-                 need_x ? dnormed : nullptr, in_sums.empty() ? nullptr : &in_sums[segment]);
-    if (need_x) {
+                 wanted.x ? dnormed : nullptr, in_sums.empty() ? nullptr : &in_sums[segment]);
+    if (wanted.x) {
       rms_norm_gradient(m, hidden, x_rows, data<W>(weights_.norm), inverse, dnormed, data<T>(residual) + first * hidden,
                         dx_values + first * hidden);
     }
   });
+  if (!wanted.lora) return {dx, {}};
   Gradients result{dx, in_.collect(plan, in_sums)};
   for (SublayerLora& lora : out_.collect(out_plan, out_sums)) result.lora.push_back(std::move(lora));
   return result;

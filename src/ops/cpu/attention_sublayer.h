@@ -2,6 +2,7 @@
 
 #include "adapted_group.h"
 #include "attention_engine.h"
+#include "ops/wanted_gradients.h"
 
 namespace shine::cpu {
 
@@ -19,7 +20,7 @@ class AttentionSublayer {
   };
   struct Gradients {
     at::Tensor x;
-    std::vector<SublayerLora> lora;  ///< of q, k, v, o; empty without a LoRA
+    std::vector<SublayerLora> lora;  ///< of q, k, v, o; empty without a LoRA and where none was wanted
   };
 
   AttentionSublayer(const AttentionWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type);
@@ -32,7 +33,7 @@ class AttentionSublayer {
 
   /// Once for each call of forward.
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
-                     const TokenChoice* chosen, bool need_x);
+                     const TokenChoice* chosen, WantedGradients wanted);
 
  private:
   /// What the attention reads beside v: after norm and rotation, q of the chosen tokens alone.

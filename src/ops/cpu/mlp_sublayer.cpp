@@ -68,15 +68,20 @@ void MlpSublayer<T>::run(const at::Tensor& x, const std::vector<std::int64_t>& s
 
 template <class T>
 typename MlpSublayer<T>::Gradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                                                            const std::vector<std::int64_t>& spans, bool need_x) {
+                                                            const std::vector<std::int64_t>& spans,
+                                                            WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
   const TokenPlan plan(tokens, spans);
-  std::vector<GroupGradients> in_sums = in_.make_gradients(plan), out_sums = out_.make_gradients(plan);
-  const at::Tensor dx = need_x ? at::empty_like(x) : at::Tensor();
-  T* dx_values = need_x ? mutable_data<T>(dx) : nullptr;
+  std::vector<GroupGradients> in_sums, out_sums;
+  if (wanted.lora) {
+    in_sums = in_.make_gradients(plan);
+    out_sums = out_.make_gradients(plan);
+  }
+  const at::Tensor dx = wanted.x ? at::empty_like(x) : at::Tensor();
+  T* dx_values = wanted.x ? mutable_data<T>(dx) : nullptr;
   const T *x_values = data<T>(x), *dy_values = data<T>(dy);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     const std::int64_t adapter = plan.segments()[segment].adapter;
@@ -93,13 +98,14 @@ typename MlpSublayer<T>::Gradients MlpSublayer<T>::backward(const at::Tensor& dy
                   out_sums.empty() ? nullptr : &out_sums[segment]);
     swiglu_gradient(m, inner, gate_up, dact, dgate_up);
     rms_norm_again(m, hidden, x_values + first * hidden, data<W>(weights_.norm), inverse, normed);
-    in_.backward(adapter, m, dgate_up, normed, data<T>(kept.down_in) + first * in_.rank(), need_x ? dnormed : nullptr,
+    in_.backward(adapter, m, dgate_up, normed, data<T>(kept.down_in) + first * in_.rank(), wanted.x ? dnormed : nullptr,
                  in_sums.empty() ? nullptr : &in_sums[segment]);
-    if (need_x) {
+    if (wanted.x) {
       rms_norm_gradient(m, hidden, x_values + first * hidden, data<W>(weights_.norm), inverse, dnormed,
                         dy_values + first * hidden, dx_values + first * hidden);
     }
   });
+  if (!wanted.lora) return {dx, {}};
   Gradients result{dx, in_.collect(plan, in_sums)};
   for (SublayerLora& lora : out_.collect(plan, out_sums)) result.lora.push_back(std::move(lora));
   return result;

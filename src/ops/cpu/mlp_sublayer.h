@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapted_group.h"
+#include "ops/wanted_gradients.h"
 
 namespace shine::cpu {
 
@@ -16,7 +17,7 @@ class MlpSublayer {
   };
   struct Gradients {
     at::Tensor x;
-    std::vector<SublayerLora> lora;  ///< of gate, up, down; empty without a LoRA
+    std::vector<SublayerLora> lora;  ///< of gate, up, down; empty without a LoRA and where none was wanted
   };
 
   MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type);
@@ -29,7 +30,7 @@ class MlpSublayer {
 
   /// Once for each call of forward.
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                     const std::vector<std::int64_t>& spans, bool need_x);
+                     const std::vector<std::int64_t>& spans, WantedGradients wanted);
 
  private:
   void run(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept, const at::Tensor& y) const;

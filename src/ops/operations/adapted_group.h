@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "ops/wanted_gradients.h"
 #include "shine/ops/decoder_sublayers.h"
 
 namespace shine::operations {
@@ -18,10 +19,6 @@ class AdaptedGroup {
     at::Tensor x;                    ///< undefined where it was not wanted
     std::vector<SublayerLora> lora;  ///< of each map, of A's type; C undefined where the map has none; empty likewise
   };
-  struct Wanted {
-    bool x = true, lora = true;
-  };
-
   /// @param maps  must outlive the group
   /// @param lora  of each map; empty: none
   AdaptedGroup(std::span<const PreparedLinear> maps, std::span<const SublayerLora> lora, at::ScalarType type,
@@ -38,7 +35,7 @@ class AdaptedGroup {
 
   /// @param dy  of each map, (N, out)
   Gradients backward(std::span<const at::Tensor> dy, const at::Tensor& x, const at::Tensor& reduced,
-                     const TokenAdapters& adapters, Wanted wanted) const;
+                     const TokenAdapters& adapters, WantedGradients wanted) const;
 
  private:
   /// The map's own columns of (.., K).

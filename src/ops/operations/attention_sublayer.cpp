@@ -108,7 +108,7 @@ void AttentionSublayer::keep(const at::Tensor& x, const SublayerBatch& batch, co
 
 AttentionSublayer::Gradients AttentionSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
                                                          const SublayerBatch& batch, const TokenChoice* chosen,
-                                                         AdaptedGroup::Wanted wanted) const {
+                                                         WantedGradients wanted) const {
   const std::int64_t tokens = x.size(0);
   Gradients out = out_.backward({&dy, 1}, pick(kept.mixed.detach(), chosen), kept.reduced_out,
                                 adapters_of(batch, chosen), {.lora = wanted.lora});

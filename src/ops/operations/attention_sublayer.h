@@ -32,7 +32,7 @@ class AttentionSublayer {
 
   /// Once for each call of forward: it uses up the graph.
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
-                     const TokenChoice* chosen, AdaptedGroup::Wanted wanted) const;
+                     const TokenChoice* chosen, WantedGradients wanted) const;
 
  private:
   void project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const;

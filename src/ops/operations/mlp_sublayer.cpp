@@ -32,7 +32,7 @@ void MlpSublayer::keep(const at::Tensor& x, const TokenAdapters& adapters, Kept&
 }
 
 MlpSublayer::Gradients MlpSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                                             const TokenAdapters& adapters, AdaptedGroup::Wanted wanted) const {
+                                             const TokenAdapters& adapters, WantedGradients wanted) const {
   Gradients out =
       out_.backward({&dy, 1}, swiglu_values(kept.gate, kept.up), kept.reduced_out, adapters, {.lora = wanted.lora});
   const auto [to_gate, to_up] = swiglu_gradients(out.x, kept.gate, kept.up);

@@ -23,7 +23,7 @@ class MlpSublayer {
   void keep(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const;
 
   Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const TokenAdapters& adapters,
-                     AdaptedGroup::Wanted wanted) const;
+                     WantedGradients wanted) const;
 
  private:
   /// Fills `kept` and returns silu(gate) * up, (N, ff).
