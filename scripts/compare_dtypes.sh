@@ -24,7 +24,7 @@ NAME=$(basename "$(dirname "$CONFIG")")/$(basename "$CONFIG")
 FOLDER=${SHINE_RUNS:-runs}/compare_dtypes/${NAME%.yaml}
 STEPS=${STEPS:-50}
 OVERRIDES=("${@:2}")
-readonly CONFIG NAME FOLDER STEPS OVERRIDES TRAIN=build/release/bin/shine_train
+readonly CONFIG NAME FOLDER STEPS OVERRIDES TRAIN=${SHINE_BIN:-build/release/bin}/shine_train
 
 # train NAME OVERRIDE ..
 train() {
