@@ -131,97 +131,56 @@ class SublayerNode : public torch::autograd::Node {
   std::optional<typename Sublayer::Kept> kept_;
 };
 
-constexpr const char* kMlpName = "MlpSublayer";
-constexpr const char* kAttentionName = "AttentionSublayer";
-
-template <class T>
-struct MlpBlocks {
-  using Sublayer = cpu::MlpSublayer<T>;
+/// By either engine.
+template <class Engine>
+struct MlpCall {
+  using Sublayer = Engine;
   using Kept = typename Sublayer::Kept;
-  static constexpr const char* name = kMlpName;
-
-  Sublayer make(std::span<const SublayerLora> lora) const { return Sublayer(*weights, lora, type); }
-  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters.spans, &kept); }
-  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters.spans, kept); }
-  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                WantedGradients wanted) const {
-    return s.backward(dy, x, kept, adapters.spans, wanted);
-  }
-  at::Tensor infer(Sublayer& s, const at::Tensor& x) const { return s.forward(x, adapters.spans, nullptr); }
-
-  std::shared_ptr<const MlpWeights> weights;
-  at::ScalarType type;
-  TokenAdapters adapters;
-};
-
-template <class T>
-struct AttentionBlocks {
-  using Sublayer = cpu::AttentionSublayer<T>;
-  using Kept = typename Sublayer::Kept;
-  static constexpr const char* name = kAttentionName;
-
-  Sublayer make(std::span<const SublayerLora> lora) const { return Sublayer(*weights, lora, type); }
-  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const {
-    return s.forward(x, *batch, chosen.get(), kept);
-  }
-  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
-  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                WantedGradients wanted) const {
-    return s.backward(dy, x, kept, *batch, chosen.get(), wanted);
-  }
-  at::Tensor infer(Sublayer& s, const at::Tensor& x) const {
-    Kept kept;
-    return forward(s, x, kept);
-  }
-
-  std::shared_ptr<const AttentionWeights> weights;
-  at::ScalarType type;
-  std::shared_ptr<const SublayerBatch> batch;
-  std::shared_ptr<const TokenChoice> chosen;
-};
-
-struct MlpOperations {
-  using Sublayer = operations::MlpSublayer;
-  using Kept = Sublayer::Kept;
-  static constexpr const char* name = kMlpName;
+  static constexpr const char* name = "MlpSublayer";
 
   Sublayer make(std::span<const SublayerLora> lora) const {
-    return Sublayer(*weights, lora, type, adapters.mask.defined());
+    if constexpr (std::is_same_v<Sublayer, operations::MlpSublayer>) {
+      return Sublayer(*weights, lora, type, adapters.mask.defined());
+    } else {
+      return Sublayer(*weights, lora, type);
+    }
   }
-  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters, kept); }
-  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters, kept); }
+  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters, kept); }
+  at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, adapters); }
+  void keep(const Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters, kept); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
                 WantedGradients wanted) const {
     return s.backward(dy, x, kept, adapters, wanted);
   }
-  at::Tensor infer(Sublayer& s, const at::Tensor& x) const {
-    Kept kept;
-    return forward(s, x, kept);
-  }
 
   std::shared_ptr<const MlpWeights> weights;
   at::ScalarType type;
   TokenAdapters adapters;
 };
 
-struct AttentionOperations {
-  using Sublayer = operations::AttentionSublayer;
-  using Kept = Sublayer::Kept;
-  static constexpr const char* name = kAttentionName;
+template <class Engine>
+struct AttentionCall {
+  using Sublayer = Engine;
+  using Kept = typename Sublayer::Kept;
+  static constexpr const char* name = "AttentionSublayer";
 
   Sublayer make(std::span<const SublayerLora> lora) const {
-    const TokenAdapters& out = chosen ? chosen->adapters : batch->adapters;
-    return Sublayer(*weights, lora, type, batch->adapters.mask.defined(), out.mask.defined());
+    if constexpr (std::is_same_v<Sublayer, operations::AttentionSublayer>) {
+      const TokenAdapters& out = chosen ? chosen->adapters : batch->adapters;
+      return Sublayer(*weights, lora, type, batch->adapters.mask.defined(), out.mask.defined());
+    } else {
+      return Sublayer(*weights, lora, type);
+    }
   }
-  at::Tensor forward(Sublayer& s, const at::Tensor& x, Kept& kept) const {
+  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Kept& kept) const {
     return s.forward(x, *batch, chosen.get(), kept);
   }
-  void keep(Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
+  at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }
+  void keep(const Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
                 WantedGradients wanted) const {
     return s.backward(dy, x, kept, *batch, chosen.get(), wanted);
   }
-  at::Tensor infer(Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }
 
   std::shared_ptr<const AttentionWeights> weights;
   at::ScalarType type;
@@ -234,7 +193,7 @@ at::Tensor run_call(Call call, const at::Tensor& x, std::span<const SublayerLora
   const variable_list inputs = differentiable(x, lora);
   const std::vector<SublayerLora> frozen = detached(lora);
   if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) {
-    auto sublayer = call.make(frozen);
+    const auto sublayer = call.make(frozen);
     return call.infer(sublayer, x);
   }
   using Node = SublayerNode<Call>;
@@ -285,9 +244,11 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
               batch->cos.defined() == blocks ? "" : ", made for another engine");
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
-  if (!blocks) return run_call(AttentionOperations{weights, type, batch, chosen}, rows, given, keep);
+  if (!blocks)
+    return run_call(AttentionCall<operations::AttentionSublayer>{weights, type, batch, chosen}, rows, given, keep);
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(AttentionBlocks<decltype(kind)>{weights, type, batch, chosen}, rows, given, keep);
+    return run_call(AttentionCall<cpu::AttentionSublayer<decltype(kind)>>{weights, type, batch, chosen}, rows, given,
+                    keep);
   });
 }
 
@@ -299,10 +260,10 @@ at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const 
   const at::ScalarType type = x.scalar_type();
   const TokenAdapters used = given.empty() ? TokenAdapters{} : adapters;
   if (weights->engine == SublayerEngine::operations) {
-    return run_call(MlpOperations{weights, type, used}, rows, given, keep);
+    return run_call(MlpCall<operations::MlpSublayer>{weights, type, used}, rows, given, keep);
   }
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(MlpBlocks<decltype(kind)>{weights, type, used}, rows, given, keep);
+    return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, given, keep);
   });
 }
 

@@ -88,7 +88,7 @@ TEST(KeepPlan, CountsWhatTheSubLayersKeep) {
   const MlpWeights mlp = zero_mlp(engine, config);
   const auto mlp_lora = zero_lora(mlp.linear);
   cpu::MlpSublayer<float>::Kept mlp_kept;
-  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, {0, kTokens}, &mlp_kept);
+  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, one_row(engine, config)->adapters, mlp_kept);
   EXPECT_EQ(size_of({mlp_kept.inverse, mlp_kept.gate_up, mlp_kept.down_in, mlp_kept.down_out}), kTokens * each.mlp);
 
   const AttentionWeights attention = zero_attention(engine, config);

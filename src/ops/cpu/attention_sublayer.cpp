@@ -128,6 +128,13 @@ at::Tensor AttentionSublayer<T>::forward(const at::Tensor& x, const SublayerBatc
 }
 
 template <class T>
+at::Tensor AttentionSublayer<T>::infer(const at::Tensor& x, const SublayerBatch& batch,
+                                       const TokenChoice* chosen) const {
+  Kept kept;
+  return forward(x, batch, chosen, kept);
+}
+
+template <class T>
 void AttentionSublayer<T>::keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
                                 Kept& kept) const {
   attend(x, batch, chosen, kept);

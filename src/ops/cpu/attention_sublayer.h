@@ -28,6 +28,9 @@ class AttentionSublayer {
   /// @param chosen  null: all tokens
   at::Tensor forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
 
+  /// The same where nothing is kept.
+  at::Tensor infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const;
+
   /// What `forward` keeps, computed again without y.
   void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
 

@@ -22,19 +22,26 @@ MlpSublayer<T>::MlpSublayer(const MlpWeights& weights, std::span<const SublayerL
       out_(std::span(weights.linear).subspan(2), some_of(lora, 2, 1), type) {}
 
 template <class T>
-at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept) const {
+at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const {
   at::Tensor y = at::empty_like(x);
-  run(x, spans, kept, y);
+  run(x, adapters, &kept, y);
   return y;
 }
 
-/// @param y  undefined: not wanted
 template <class T>
-void MlpSublayer<T>::run(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept,
-                         const at::Tensor& y) const {
+at::Tensor MlpSublayer<T>::infer(const at::Tensor& x, const TokenAdapters& adapters) const {
+  at::Tensor y = at::empty_like(x);
+  run(x, adapters, nullptr, y);
+  return y;
+}
+
+/// @param kept  null: nothing is kept
+/// @param y     undefined: not wanted
+template <class T>
+void MlpSublayer<T>::run(const at::Tensor& x, const TokenAdapters& adapters, Kept* kept, const at::Tensor& y) const {
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
-  const TokenPlan plan(tokens, spans);
+  const TokenPlan plan(tokens, adapters.spans);
   if (kept != nullptr) {
     kept->inverse = at::empty({tokens}, wide_type(type_));
     kept->gate_up = at::empty({tokens, 2 * inner}, type_);
@@ -68,13 +75,12 @@ void MlpSublayer<T>::run(const at::Tensor& x, const std::vector<std::int64_t>& s
 
 template <class T>
 typename MlpSublayer<T>::Gradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                                                            const std::vector<std::int64_t>& spans,
-                                                            WantedGradients wanted) {
+                                                            const TokenAdapters& adapters, WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
-  const TokenPlan plan(tokens, spans);
+  const TokenPlan plan(tokens, adapters.spans);
   std::vector<GroupGradients> in_sums, out_sums;
   if (wanted.lora) {
     in_sums = in_.make_gradients(plan);

@@ -22,18 +22,20 @@ class MlpSublayer {
 
   MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type);
 
-  /// @param kept  null: nothing is kept
-  at::Tensor forward(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept) const;
+  at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const;
+
+  /// The same where nothing is kept.
+  at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
 
   /// What `forward` keeps, computed again without y.
-  void keep(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept& kept) const { run(x, spans, &kept, {}); }
+  void keep(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const { run(x, adapters, &kept, {}); }
 
   /// Once for each call of forward.
-  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                     const std::vector<std::int64_t>& spans, WantedGradients wanted);
+  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const TokenAdapters& adapters,
+                     WantedGradients wanted);
 
  private:
-  void run(const at::Tensor& x, const std::vector<std::int64_t>& spans, Kept* kept, const at::Tensor& y) const;
+  void run(const at::Tensor& x, const TokenAdapters& adapters, Kept* kept, const at::Tensor& y) const;
 
   const MlpWeights& weights_;
   at::ScalarType type_;

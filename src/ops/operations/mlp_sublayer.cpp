@@ -27,6 +27,11 @@ at::Tensor MlpSublayer::forward(const at::Tensor& x, const TokenAdapters& adapte
   return out_.apply(0, product, kept.reduced_out, adapters, x);
 }
 
+at::Tensor MlpSublayer::infer(const at::Tensor& x, const TokenAdapters& adapters) const {
+  Kept kept;
+  return forward(x, adapters, kept);
+}
+
 void MlpSublayer::keep(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const {
   inner(x, adapters, kept);
 }

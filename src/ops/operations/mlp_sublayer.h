@@ -19,6 +19,9 @@ class MlpSublayer {
 
   at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const;
 
+  /// The same where nothing is kept.
+  at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
+
   /// What `forward` keeps, computed again without y.
   void keep(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const;
 
