@@ -30,9 +30,9 @@ DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device
       options.dtype = stored_dtype(config.model.path) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
       break;
   }
-  const bool padded = config.model.attention == AttentionForm::padded ||
-                      (config.model.attention == AttentionForm::automatic && device.is_cuda());
-  options.attention = padded ? AttentionLayout::padded : AttentionLayout::per_row;
+  options.attention = best_layout(device);
+  if (config.model.attention == AttentionForm::padded) options.attention = AttentionLayout::padded;
+  if (config.model.attention == AttentionForm::per_row) options.attention = AttentionLayout::per_row;
   return options;
 }
 

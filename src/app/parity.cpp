@@ -58,8 +58,8 @@ class ParityCheck {
         device_(options.device),
         tolerances_(options.dtype == "bfloat16" ? kBFloat16 : kFloat32),
         decoder_(read_decoder_config(fixture.folder / "backbone" / "config.json"),
-                 {options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, device_,
-                  device_.is_cuda() ? AttentionLayout::padded : AttentionLayout::per_row, /*recompute=*/false}) {
+                 {options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, device_, best_layout(device_),
+                  /*recompute=*/false}) {
     avoid_cudnn_attention();
     load_decoder(decoder_, fixture.folder / "backbone");
   }

@@ -16,24 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Groups and keys that shape no answer.
-constexpr std::array<std::string_view, 18> kFreeKeys{"data.",
-                                                     "optimizer.",
-                                                     "schedule.",
-                                                     "checkpoint.",
-                                                     "hypernetwork.cuda_graph:",
-                                                     "logging.",
-                                                     "run.check_every:",
-                                                     "run.rank_timeout:",
-                                                     "evaluation.output:",
-                                                     "evaluation.bootstrap:",
-                                                     "evaluation.judge:",
-                                                     "evaluation.every_steps:",
-                                                     "evaluation.max_samples:",
-                                                     "evaluation.at_start:",
-                                                     "evaluation.diagnostics:",
-                                                     "evaluation.decoding.cache:",
-                                                     "evaluation.decoding.cuda_graph:",
-                                                     "evaluation.model:"};
+constexpr auto kFreeKeys = std::to_array<std::string_view>(
+    {"data.", "optimizer.", "schedule.", "checkpoint.", "hypernetwork.cuda_graph:", "logging.",
+     "run.check_every:", "run.rank_timeout:", "evaluation.output:", "evaluation.bootstrap:", "evaluation.judge:",
+     "evaluation.every_steps:", "evaluation.max_samples:", "evaluation.at_start:", "evaluation.diagnostics:",
+     "evaluation.decoding.cache:", "evaluation.decoding.cuda_graph:", "evaluation.model:"});
 
 bool is_free(const std::string& difference) {
   return std::any_of(kFreeKeys.begin(), kFreeKeys.end(),

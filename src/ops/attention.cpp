@@ -65,7 +65,7 @@ at::Tensor attend_padded(const at::Tensor& q, const at::Tensor& k, const at::Ten
 }
 
 /// Grouped heads are the kernel's own.
-at::Tensor attend_packed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionRows& rows,
+at::Tensor attend_packed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PreparedRows& rows,
                          double scale) {
   const std::int64_t longest = rows.rows.longest();
   return std::get<0>(at::_flash_attention_forward(q, k, v, rows.offsets, rows.offsets, longest, longest,
@@ -104,9 +104,9 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const 
 
 }  // namespace
 
-AttentionRows attention_rows(const RowLayout& rows, AttentionLayout layout, at::Device device, at::ScalarType type,
-                             std::int64_t d) {
-  AttentionRows result{rows, {}, {}};
+PreparedRows prepare_rows(const RowLayout& rows, AttentionLayout layout, at::Device device, at::ScalarType type,
+                          std::int64_t d) {
+  PreparedRows result{rows, {}, {}};
   if (layout == AttentionLayout::per_row || rows.tokens() == 0) return result;
   if (packed_attention_takes(rows, device, type, d)) {
     result.offsets = index_tensor(rows.starts, device).to(at::kInt);
@@ -116,7 +116,7 @@ AttentionRows attention_rows(const RowLayout& rows, AttentionLayout layout, at::
   return result;
 }
 
-at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionRows& rows,
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PreparedRows& rows,
                             double scale) {
   check(q, k, v, rows.rows);
   if (rows.rows.tokens() == 0) return q.clone();
@@ -129,7 +129,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
                             double scale, AttentionLayout layout) {
   check(q, k, v, rows);
-  return causal_attention(q, k, v, attention_rows(rows, layout, q.device(), q.scalar_type(), q.size(2)), scale);
+  return causal_attention(q, k, v, prepare_rows(rows, layout, q.device(), q.scalar_type(), q.size(2)), scale);
 }
 
 at::Tensor causal_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,

@@ -36,7 +36,7 @@ std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerEngine engine, 
   };
   if (engine == SublayerEngine::operations) {
     batch.rotary = table(shape.type);
-    batch.attention = attention_rows(rows, shape.attention, shape.device, shape.type, shape.head_dim);
+    batch.attention = prepare_rows(rows, shape.attention, shape.device, shape.type, shape.head_dim);
   } else {
     const RotaryTable both = table(shape.type == at::kDouble ? at::kDouble : at::kFloat);
     const auto first_half = [&](const at::Tensor& halves) {  // (N, 1, d) -> (N, d / 2)

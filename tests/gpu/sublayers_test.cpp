@@ -87,7 +87,7 @@ TEST_F(GpuPackedAttention, EqualsThePlainForm) {
     const auto random = [&](std::int64_t heads, std::uint64_t seed) {
       return random_leaf({rows.tokens(), heads, d}, at::kBFloat16, seed);
     };
-    ASSERT_TRUE(attention_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d).offsets.defined());
+    ASSERT_TRUE(prepare_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d).offsets.defined());
     EXPECT_TRUE(agree_on_gpu(
         [&](const std::vector<at::Tensor>& in) {
           return causal_attention(in[0], in[1], in[2], rows, 0.2, AttentionLayout::padded);

@@ -47,7 +47,7 @@ DecoderOptions decoder_options(const Options& options) {
   const at::Device device = parse_device(options.device);
   return {.dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
           .device = device,
-          .attention = device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded};
+          .attention = best_layout(device)};
 }
 
 /// One LoRA a row, A and B of a size that changes the tokens.

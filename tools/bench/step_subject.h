@@ -30,7 +30,7 @@ struct StepSubject {
         device(options.device),
         decoder(size.decoder, {.dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
                                .device = device,
-                               .attention = device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded,
+                               .attention = best_layout(device),
                                .recompute = options.recompute,
                                .activation_bytes = options.activation_bytes}) {
     avoid_cudnn_attention();

@@ -37,9 +37,9 @@ struct TokenAdapters {
 struct SublayerBatch {
   RowLayout rows;  ///< R rows, N tokens
   TokenAdapters adapters;
-  at::Tensor cos, sin;      ///< blocks: (N, d / 2) of each token's place, float32 (float64 for float64)
-  RotaryTable rotary;       ///< operations: of the activations' type
-  AttentionRows attention;  ///< operations
+  at::Tensor cos, sin;     ///< blocks: (N, d / 2) of each token's place, float32 (float64 for float64)
+  RotaryTable rotary;      ///< operations: of the activations' type
+  PreparedRows attention;  ///< operations
 };
 
 /// A choice of tokens, rising.

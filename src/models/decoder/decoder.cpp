@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "keep_plan.h"
+#include "layer_weights.h"
 #include "prepared_layers.h"
 #include "shine/common/error.h"
 #include "shine/ops/cached_attention.h"
@@ -17,20 +18,6 @@
 
 namespace shine {
 
-namespace {
-
-/// Calls `f` with every weight of a layer, undefined ones too.
-template <class AnyLayer, class Function>
-void for_each_weight(AnyLayer& layer, Function f) {
-  for (auto* norm : {&layer.input_norm, &layer.post_attention_norm, &layer.q_norm, &layer.k_norm}) f(*norm);
-  for (auto& linear : layer.projections) {
-    f(linear.weight);
-    f(linear.bias);
-  }
-}
-
-}  // namespace
-
 /// The cache that a batch of new tokens continues.
 struct Decoder::CachedRows {
   KvCache& cache;
@@ -39,7 +26,7 @@ struct Decoder::CachedRows {
 
 /// What every projection of a layer needs beside its input.
 struct Decoder::LayerContext {
-  const AttentionRows& rows;
+  const PreparedRows& rows;
   const RotaryTable& rotary;
   const LoraLayer* lora;
   const std::vector<std::int64_t>& spans;
@@ -207,8 +194,8 @@ at::Tensor Decoder::run_plain(at::Tensor hidden, const RowLayout& rows, const Lo
   const RotaryTable table =
       make_rotary_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type());
   const std::vector<std::int64_t> spans = lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
-  const AttentionRows attention =
-      attention_rows(rows, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim);
+  const PreparedRows attention =
+      prepare_rows(rows, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim);
   const std::int64_t recomputed =
       options_.recompute ? config_.layers
                          : plan_plain_layers(config_, options_.dtype, rows.tokens(), options_.activation_bytes);
@@ -265,9 +252,9 @@ at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCach
   }
   const std::vector<std::int64_t> spans =
       lora ? added.layout.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{};
-  const AttentionRows attention = cached.plan ? AttentionRows{added.layout, {}, {}}  // which is not read
-                                              : attention_rows(added.layout, options_.attention, hidden.device(),
-                                                               hidden.scalar_type(), config_.head_dim);
+  const PreparedRows attention = cached.plan ? PreparedRows{added.layout, {}, {}}  // which is not read
+                                             : prepare_rows(added.layout, options_.attention, hidden.device(),
+                                                            hidden.scalar_type(), config_.head_dim);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     hidden = run_layer(layers_[i], hidden,
                        {attention, cache.added_rotary(), lora ? &lora->layers[i] : nullptr, spans, &cached,

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "layer_weights.h"
+
 namespace shine {
 namespace {
 
@@ -33,17 +35,13 @@ std::uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
 
-/// Calls f with every weight that there is, in a fixed order.
+/// Calls f with every weight of all layers that there is.
 template <class Function>
-void for_each_weight(const std::vector<DecoderLayer>& weights, const Function& f) {
-  for (const DecoderLayer& layer : weights) {
-    for (const auto* norm : {&layer.input_norm, &layer.post_attention_norm, &layer.q_norm, &layer.k_norm}) {
-      if (norm->defined()) f(*norm);
-    }
-    for (const DecoderLayer::Linear& linear : layer.projections) {
-      f(linear.weight);
-      if (linear.bias.defined()) f(linear.bias);
-    }
+void for_each_defined(const std::vector<DecoderLayer>& layers, const Function& f) {
+  for (const DecoderLayer& layer : layers) {
+    for_each_weight(layer, [&](const at::Tensor& weight) {
+      if (weight.defined()) f(weight);
+    });
   }
 }
 
@@ -52,7 +50,7 @@ void for_each_weight(const std::vector<DecoderLayer>& weights, const Function& f
 bool PreparedLayers::is_current(const std::vector<DecoderLayer>& weights) const {
   auto known = stamp_.begin();
   bool current = layers_ != nullptr;
-  for_each_weight(weights, [&](const at::Tensor& weight) {
+  for_each_defined(weights, [&](const at::Tensor& weight) {
     current =
         current && known->first.const_data_ptr() == weight.const_data_ptr() && known->second == version_of(weight);
     if (current) ++known;
@@ -73,8 +71,8 @@ std::shared_ptr<const std::vector<PreparedLayers::Layer>> PreparedLayers::get(co
   if (engine != engine_ || !is_current(weights)) {
     engine_ = engine;
     stamp_.clear();
-    for_each_weight(weights,
-                    [&](const at::Tensor& weight) { stamp_.emplace_back(weight.detach(), version_of(weight)); });
+    for_each_defined(weights,
+                     [&](const at::Tensor& weight) { stamp_.emplace_back(weight.detach(), version_of(weight)); });
     layers_.reset();
     std::vector<Layer> layers;
     for (const DecoderLayer& layer : weights) layers.push_back(prepare(layer, config, engine));

@@ -43,8 +43,8 @@ AttentionSublayer<T>::AttentionSublayer(const AttentionWeights& weights, std::sp
     : weights_(weights),
       type_(type),
       heads_{weights.heads, weights.kv_heads, weights.head_dim, 1.0 / std::sqrt(static_cast<double>(weights.head_dim))},
-      in_(std::span(weights.linear).first(3), lora.empty() ? lora : lora.first(3), type),
-      out_(std::span(weights.linear).subspan(3), lora.empty() ? lora : lora.subspan(3), type) {}
+      in_(std::span(weights.linear).first(3), some_of(lora, 0, 3), type),
+      out_(std::span(weights.linear).subspan(3), some_of(lora, 3, 1), type) {}
 
 template <class T>
 void AttentionSublayer<T>::project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const {
@@ -142,10 +142,9 @@ void AttentionSublayer<T>::keep(const at::Tensor& x, const SublayerBatch& batch,
 }
 
 template <class T>
-typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x,
-                                                                        const Kept& kept, const SublayerBatch& batch,
-                                                                        const TokenChoice* chosen,
-                                                                        WantedGradients wanted) {
+SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                                                 const SublayerBatch& batch, const TokenChoice* chosen,
+                                                 WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
@@ -202,7 +201,7 @@ typename AttentionSublayer<T>::Gradients AttentionSublayer<T>::backward(const at
     }
   });
   if (!wanted.lora) return {dx, {}};
-  Gradients result{dx, in_.collect(plan, in_sums)};
+  SublayerGradients result{dx, in_.collect(plan, in_sums)};
   for (SublayerLora& lora : out_.collect(out_plan, out_sums)) result.lora.push_back(std::move(lora));
   return result;
 }

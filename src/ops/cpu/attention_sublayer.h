@@ -2,7 +2,7 @@
 
 #include "adapted_group.h"
 #include "attention_engine.h"
-#include "ops/wanted_gradients.h"
+#include "ops/sublayer_parts.h"
 
 namespace shine::cpu {
 
@@ -18,11 +18,6 @@ class AttentionSublayer {
     AttentionResult attention;
     at::Tensor down_in, down_out;  ///< x A of q, k, v (N, R), and of o (Nq, R')
   };
-  struct Gradients {
-    at::Tensor x;
-    std::vector<SublayerLora> lora;  ///< of q, k, v, o; empty without a LoRA and where none was wanted
-  };
-
   AttentionSublayer(const AttentionWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type);
 
   /// @param chosen  null: all tokens
@@ -35,8 +30,8 @@ class AttentionSublayer {
   void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
 
   /// Once for each call of forward.
-  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
-                     const TokenChoice* chosen, WantedGradients wanted);
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
+                             const TokenChoice* chosen, WantedGradients wanted);
 
  private:
   /// What the attention reads beside v: after norm and rotation, q of the chosen tokens alone.

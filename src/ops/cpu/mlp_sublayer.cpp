@@ -5,14 +5,6 @@
 #include "row_kernels.h"
 
 namespace shine::cpu {
-namespace {
-
-/// The first `count` of the LoRAs from `first` on, if there are any.
-std::span<const SublayerLora> some_of(std::span<const SublayerLora> lora, std::size_t first, std::size_t count) {
-  return lora.empty() ? lora : lora.subspan(first, count);
-}
-
-}  // namespace
 
 template <class T>
 MlpSublayer<T>::MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type)
@@ -74,8 +66,8 @@ void MlpSublayer<T>::run(const at::Tensor& x, const TokenAdapters& adapters, Kep
 }
 
 template <class T>
-typename MlpSublayer<T>::Gradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                                                            const TokenAdapters& adapters, WantedGradients wanted) {
+SublayerGradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                                           const TokenAdapters& adapters, WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
@@ -112,7 +104,7 @@ typename MlpSublayer<T>::Gradients MlpSublayer<T>::backward(const at::Tensor& dy
     }
   });
   if (!wanted.lora) return {dx, {}};
-  Gradients result{dx, in_.collect(plan, in_sums)};
+  SublayerGradients result{dx, in_.collect(plan, in_sums)};
   for (SublayerLora& lora : out_.collect(plan, out_sums)) result.lora.push_back(std::move(lora));
   return result;
 }

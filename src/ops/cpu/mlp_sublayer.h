@@ -1,7 +1,7 @@
 #pragma once
 
 #include "adapted_group.h"
-#include "ops/wanted_gradients.h"
+#include "ops/sublayer_parts.h"
 
 namespace shine::cpu {
 
@@ -15,11 +15,6 @@ class MlpSublayer {
     at::Tensor gate_up;            ///< (N, 2 ff)
     at::Tensor down_in, down_out;  ///< x A of gate and up (N, R), and of down (N, R')
   };
-  struct Gradients {
-    at::Tensor x;
-    std::vector<SublayerLora> lora;  ///< of gate, up, down; empty without a LoRA and where none was wanted
-  };
-
   MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type);
 
   at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const;
@@ -31,8 +26,8 @@ class MlpSublayer {
   void keep(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const { run(x, adapters, &kept, {}); }
 
   /// Once for each call of forward.
-  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const TokenAdapters& adapters,
-                     WantedGradients wanted);
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const TokenAdapters& adapters,
+                             WantedGradients wanted);
 
  private:
   void run(const at::Tensor& x, const TokenAdapters& adapters, Kept* kept, const at::Tensor& y) const;

@@ -126,10 +126,9 @@ SublayerLora AdaptedGroup::gradients_of_b_and_c(std::size_t map, const at::Tenso
   return result;
 }
 
-AdaptedGroup::Gradients AdaptedGroup::backward(std::span<const at::Tensor> dy, const at::Tensor& x,
-                                               const at::Tensor& reduced, const TokenAdapters& adapters,
-                                               WantedGradients wanted) const {
-  Gradients found;
+SublayerGradients AdaptedGroup::backward(std::span<const at::Tensor> dy, const at::Tensor& x, const at::Tensor& reduced,
+                                         const TokenAdapters& adapters, WantedGradients wanted) const {
+  SublayerGradients found;
   for (std::size_t m = 0; wanted.x && m < dy.size(); ++m) {
     found.x = m == 0 ? dy[m].mm(maps_[m].forward) : found.x.addmm_(dy[m], maps_[m].forward);
   }

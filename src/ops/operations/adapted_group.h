@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "ops/wanted_gradients.h"
+#include "ops/sublayer_parts.h"
 #include "shine/ops/decoder_sublayers.h"
 
 namespace shine::operations {
@@ -15,10 +15,6 @@ namespace shine::operations {
 /// type.
 class AdaptedGroup {
  public:
-  struct Gradients {
-    at::Tensor x;                    ///< undefined where it was not wanted
-    std::vector<SublayerLora> lora;  ///< of each map, of A's type; C undefined where the map has none; empty likewise
-  };
   /// @param maps  must outlive the group
   /// @param lora  of each map; empty: none
   AdaptedGroup(std::span<const PreparedLinear> maps, std::span<const SublayerLora> lora, at::ScalarType type,
@@ -34,8 +30,8 @@ class AdaptedGroup {
                    const at::Tensor& residual) const;
 
   /// @param dy  of each map, (N, out)
-  Gradients backward(std::span<const at::Tensor> dy, const at::Tensor& x, const at::Tensor& reduced,
-                     const TokenAdapters& adapters, WantedGradients wanted) const;
+  SublayerGradients backward(std::span<const at::Tensor> dy, const at::Tensor& x, const at::Tensor& reduced,
+                             const TokenAdapters& adapters, WantedGradients wanted) const;
 
  private:
   /// The map's own columns of (.., K).

@@ -46,9 +46,8 @@ std::array<at::Tensor, 3> gradients_of_heads(const AttentionSublayer::Kept& kept
 AttentionSublayer::AttentionSublayer(const AttentionWeights& weights, std::span<const SublayerLora> lora,
                                      at::ScalarType type, bool masked_in, bool masked_out)
     : weights_(weights),
-      in_(std::span(weights.linear).first(3), lora.first(std::min<std::size_t>(lora.size(), 3)), type, masked_in),
-      out_(std::span(weights.linear).subspan(3), lora.subspan(std::min<std::size_t>(lora.size(), 3)), type,
-           masked_out) {}
+      in_(std::span(weights.linear).first(3), some_of(lora, 0, 3), type, masked_in),
+      out_(std::span(weights.linear).subspan(3), some_of(lora, 3, 1), type, masked_out) {}
 
 void AttentionSublayer::project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const {
   const at::Tensor normed = rms_norm_values(x, weights_.norm, weights_.eps).y;
@@ -106,15 +105,15 @@ void AttentionSublayer::keep(const at::Tensor& x, const SublayerBatch& batch, co
   kept.reduced_out = out_.reduce(pick(kept.mixed.detach(), chosen), adapters_of(batch, chosen));
 }
 
-AttentionSublayer::Gradients AttentionSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
-                                                         const SublayerBatch& batch, const TokenChoice* chosen,
-                                                         WantedGradients wanted) const {
+SublayerGradients AttentionSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+                                              const SublayerBatch& batch, const TokenChoice* chosen,
+                                              WantedGradients wanted) const {
   const std::int64_t tokens = x.size(0);
-  Gradients out = out_.backward({&dy, 1}, pick(kept.mixed.detach(), chosen), kept.reduced_out,
-                                adapters_of(batch, chosen), {.lora = wanted.lora});
+  SublayerGradients out = out_.backward({&dy, 1}, pick(kept.mixed.detach(), chosen), kept.reduced_out,
+                                        adapters_of(batch, chosen), {.lora = wanted.lora});
   const std::array<at::Tensor, 3> inner = gradients_of_heads(kept, spread(out.x, chosen, tokens));
   const auto [normed, inverse] = rms_norm_values(x, weights_.norm, weights_.eps);
-  Gradients found = in_.backward(inner, normed, kept.reduced_in, batch.adapters, wanted);
+  SublayerGradients found = in_.backward(inner, normed, kept.reduced_in, batch.adapters, wanted);
   found.lora.insert(found.lora.end(), out.lora.begin(), out.lora.end());
   if (wanted.x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, spread(dy, chosen, tokens));
   return found;

@@ -14,8 +14,6 @@ class AttentionSublayer {
     at::Tensor mixed;                    ///< (N, heads * d), with the graph that leads to q, k and v
     at::Tensor reduced_in, reduced_out;  ///< x A of q, k, v (N, K), and of o (Nq, K')
   };
-  using Gradients = AdaptedGroup::Gradients;  ///< lora: of q, k, v, o
-
   /// @param weights  must outlive it
   /// @param masked_in, masked_out  whether the adapters of all and of the chosen tokens are by a mask
   AttentionSublayer(const AttentionWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type,
@@ -31,8 +29,8 @@ class AttentionSublayer {
   void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Kept& kept) const;
 
   /// Once for each call of forward: it uses up the graph.
-  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
-                     const TokenChoice* chosen, WantedGradients wanted) const;
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const SublayerBatch& batch,
+                             const TokenChoice* chosen, WantedGradients wanted) const;
 
  private:
   void project(const at::Tensor& x, const SublayerBatch& batch, Kept& kept) const;

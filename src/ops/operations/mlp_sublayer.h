@@ -12,8 +12,6 @@ class MlpSublayer {
     at::Tensor gate, up;                 ///< (N, ff)
     at::Tensor reduced_in, reduced_out;  ///< x A of gate and up (N, K), and of down (N, K')
   };
-  using Gradients = AdaptedGroup::Gradients;  ///< lora: of gate, up, down
-
   /// @param weights  must outlive it
   MlpSublayer(const MlpWeights& weights, std::span<const SublayerLora> lora, at::ScalarType type, bool masked);
 
@@ -25,8 +23,8 @@ class MlpSublayer {
   /// What `forward` keeps, computed again without y.
   void keep(const at::Tensor& x, const TokenAdapters& adapters, Kept& kept) const;
 
-  Gradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const TokenAdapters& adapters,
-                     WantedGradients wanted) const;
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Kept& kept, const TokenAdapters& adapters,
+                             WantedGradients wanted) const;
 
  private:
   /// Fills `kept` and returns silu(gate) * up, (N, ff).
