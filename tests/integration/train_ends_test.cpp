@@ -183,7 +183,9 @@ TEST_F(TrainEnds, AVanishedTextIsNoticedBeforeAnythingIsTouched) {
 TEST_F(TrainEnds, TwoProcessesCannotTrainInOneFolder) {
   BackgroundProgram run("shine_train", arguments("shared"));
   ASSERT_TRUE(run.wait_until([&] { return fs::exists(folder("shared/metrics.jsonl")); }));
+  run.signal(SIGSTOP);  // or it may be finished before the second has started
   const Outcome second = run_in("shared");
+  run.signal(SIGCONT);
   EXPECT_EQ(second.status, 1);
   EXPECT_NE(second.err.find("another process trains in this folder"), std::string::npos) << second.err;
   EXPECT_EQ(run.wait(), 0) << run.err();
