@@ -1,42 +1,67 @@
-# shine_add_library(NAME [TORCH] HDRS .. SRCS ..)  one folder of src/ as objects of libshine
+# shine_add_layer(NAME DEPENDS LAYERS .. HEADERS ..)  a folder of src/, the layers below it that it may include, and which
+#                                        of its headers they may include beside those in include/shine/NAME
+# shine_add_library(LAYER [TORCH] SRCS ..)  sources of a layer, as objects of libshine
 # shine_add_test(NAME [TORCH] [INTEGRATION] SRCS ..)  sources of one of the four test programs
 # shine_add_tool(NAME [TORCH|BASE] [NO_INSTALL] SRCS .. [DEPS ..])   one program in bin/; BASE: with the code without
 #                                                               torch linked in, so that it does not load LibTorch
 # TORCH marks code that includes torch headers; all else also builds with SHINE_WITH_TORCH=OFF.
 
-function(shine_add_library name)
-  cmake_parse_arguments(ARG "TORCH" "" "HDRS;SRCS" ${ARGN})
+# A layer is compiled with include folders that hold links to its own headers and to what the layers below it offer, and
+# to nothing else: an include that points upwards, or at another layer's private header, finds no file.
+function(shine_add_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;HEADERS" ${ARGN})
+  set(offered ${PROJECT_BINARY_DIR}/layers/${name}/offered)
+  set(own ${PROJECT_BINARY_DIR}/layers/${name}/own)
+  file(REMOVE_RECURSE ${offered} ${own})
+  file(MAKE_DIRECTORY ${offered}/shine ${own})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${own}/${name} SYMBOLIC)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/include/shine/${name})
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/include/shine/${name} ${offered}/shine/${name} SYMBOLIC)
+  endif()
+  foreach(header IN LISTS ARG_HEADERS)
+    cmake_path(GET header PARENT_PATH folder)
+    file(MAKE_DIRECTORY ${offered}/${name}/${folder})
+    file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${header} ${offered}/${name}/${header} SYMBOLIC)
+  endforeach()
+  add_library(shine_layer_${name} INTERFACE)
+  target_include_directories(shine_layer_${name} INTERFACE ${offered})
+  list(TRANSFORM ARG_DEPENDS PREPEND shine_layer_)
+  target_link_libraries(shine_layer_${name} INTERFACE ${ARG_DEPENDS})
+endfunction()
+
+function(shine_add_library layer)
+  cmake_parse_arguments(ARG "TORCH" "" "SRCS" ${ARGN})
   if(ARG_TORCH AND NOT SHINE_WITH_TORCH)
     return()
   endif()
-  if(NOT ARG_SRCS)
-    return()
+  set(target shine_${layer}_objects)
+  if(ARG_TORCH)
+    set(target shine_${layer}_torch_objects)
   endif()
-  set(target shine_layer_${name})
   add_library(${target} OBJECT ${ARG_SRCS})
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include
-                                           PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${target} PRIVATE shine_flags ${SHINE_BASE_LIBRARIES})
+  target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/layers/${layer}/own)
+  target_link_libraries(${target} PRIVATE shine_layer_${layer} shine_flags ${SHINE_BASE_LIBRARIES})
   if(ARG_TORCH)
     shine_use_torch(${target})
   endif()
-  set_property(GLOBAL APPEND PROPERTY SHINE_OBJECTS $<TARGET_OBJECTS:shine_layer_${name}>)
+  set_property(GLOBAL APPEND PROPERTY SHINE_OBJECTS $<TARGET_OBJECTS:${target}>)
   if(NOT ARG_TORCH)
-    set_property(GLOBAL APPEND PROPERTY SHINE_BASE_OBJECTS $<TARGET_OBJECTS:shine_layer_${name}>)
+    set_property(GLOBAL APPEND PROPERTY SHINE_BASE_OBJECTS $<TARGET_OBJECTS:${target}>)
   endif()
 endfunction()
 
 # Objects of libshine that nvcc compiles: without torch's headers, for the GPUs of TORCH_CUDA_ARCH_LIST.
-function(shine_add_cuda_library name)
+function(shine_add_cuda_library layer)
   cmake_parse_arguments(ARG "" "" "SRCS" ${ARGN})
-  set(target shine_layer_${name})
+  set(target shine_${layer}_cuda_objects)
   add_library(${target} OBJECT ${ARG_SRCS})
   string(REPLACE "+PTX" "" architectures "${TORCH_CUDA_ARCH_LIST}")
   string(REPLACE "." "" architectures "${architectures}")
   string(REPLACE " " ";" architectures "${architectures}")
   # Machine code and PTX: a newer GPU's driver compiles the latter at its first start. The runtime is LibTorch's.
   set_target_properties(${target} PROPERTIES CUDA_ARCHITECTURES "${architectures}" CUDA_RUNTIME_LIBRARY Shared)
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/layers/${layer}/own)
+  target_link_libraries(${target} PRIVATE shine_layer_${layer})
   target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra)
   if(SHINE_WERROR)
     target_compile_options(${target} PRIVATE -Xcompiler=-Werror --Werror=all-warnings)

@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "shine/common/error.h"
-#include "shine/common/first_line.h"
+#include "common/first_line.h"
 #include "shine/common/main_guard.h"
-#include "shine/common/process_label.h"
+#include "common/process_label.h"
 #include "shine/common/version.h"
 
 namespace shine {

@@ -7,7 +7,7 @@
 
 #include "shine/config/enum_names.h"
 #include "shine/config/ops_config.h"
-#include "shine/ops/fused.h"
+#include "kernels/fused.h"
 
 namespace shine {
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "shine/app/experiment_config.h"
-#include "shine/app/rank.h"
+#include "app/train/rank.h"
 #include "shine/common/logging.h"
-#include "shine/common/stop_signals.h"
+#include "common/stop_signals.h"
 #include "shine/common/str.h"
 
 namespace shine {

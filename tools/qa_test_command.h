@@ -5,7 +5,7 @@
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
-#include "shine/app/qa_test.h"
+#include "app/evaluate/qa_test.h"
 
 namespace shine {
 

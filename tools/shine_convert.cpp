@@ -5,7 +5,7 @@
 #include <string>
 
 #include "command_line.h"
-#include "shine/run/convert_checkpoint.h"
+#include "checkpoint/convert_checkpoint.h"
 
 namespace {
 

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "command_line.h"
-#include "shine/app/inspect_checkpoint.h"
+#include "app/inspect/inspect_checkpoint.h"
 #include "shine/common/logging.h"
-#include "shine/io/atomic_folder.h"
-#include "shine/io/text_file.h"
+#include "io/files/atomic_folder.h"
+#include "io/files/text_file.h"
 
 namespace {
 

@@ -9,11 +9,11 @@
 #include "prepare/prepare_qa.h"
 #include "prepare/sentencepiece_trainer.h"
 #include "shine/common/error.h"
-#include "shine/data/tiny_world.h"
-#include "shine/io/json_file.h"
-#include "shine/io/jsonl.h"
-#include "shine/io/text_file.h"
-#include "shine/text/bpe_trainer.h"
+#include "data/tiny_world/tiny_world.h"
+#include "io/json/json_file.h"
+#include "io/json/jsonl.h"
+#include "io/files/text_file.h"
+#include "text/bpe/bpe_trainer.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
-#include "shine/app/pretrain_test.h"
+#include "app/evaluate/pretrain_test.h"
 
 int main(int argc, char** argv) {
   CLI::App app{

@@ -6,8 +6,8 @@
 
 #include "command_line.h"
 #include "shine/common/error.h"
-#include "shine/io/json_file.h"
-#include "shine/text/json_text.h"
+#include "io/json/json_file.h"
+#include "text/json_text.h"
 #include "shine/text/tokenizer.h"
 
 namespace {

@@ -5,9 +5,9 @@
 
 #include "command_line.h"
 #include "enum_option.h"
-#include "shine/app/parity.h"
-#include "shine/app/rank.h"
-#include "shine/common/process_label.h"
+#include "app/verify/parity.h"
+#include "app/train/rank.h"
+#include "common/process_label.h"
 #include "shine/tensor/device.h"
 
 namespace {

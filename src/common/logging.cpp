@@ -5,6 +5,9 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <mutex>
+#include <set>
+
 #include "shine/common/error.h"
 
 namespace shine {
@@ -57,6 +60,13 @@ void add_log_file(const std::filesystem::path& path) {
 
 void log(LogLevel level, std::string_view message) {
   logger().log(to_spdlog(level), message);
+}
+
+void log_once(LogLevel level, const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::scoped_lock lock(mutex);
+  if (said.insert(message).second) log(level, message);
 }
 
 void log_to_files(LogLevel level, std::string_view message) {

@@ -13,11 +13,11 @@
 #include <thread>
 #include <utility>
 
+#include "common/first_line.h"
+#include "common/process_label.h"
+#include "common/run_within.h"
 #include "shine/common/error.h"
-#include "shine/common/first_line.h"
 #include "shine/common/logging.h"
-#include "shine/common/process_label.h"
-#include "shine/common/run_within.h"
 
 namespace shine {
 namespace {

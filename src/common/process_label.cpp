@@ -1,4 +1,4 @@
-#include "shine/common/process_label.h"
+#include "common/process_label.h"
 
 #include <atomic>
 #include <utility>

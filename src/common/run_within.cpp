@@ -1,4 +1,4 @@
-#include "shine/common/run_within.h"
+#include "common/run_within.h"
 
 #include <future>
 #include <thread>

@@ -1,4 +1,4 @@
-#include "shine/common/stop_signals.h"
+#include "common/stop_signals.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstring>
 
-#include "shine/common/process_label.h"
+#include "common/process_label.h"
 
 namespace shine {
 namespace {

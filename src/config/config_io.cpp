@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "config_tree.h"
-#include "field_value.h"
-#include "quote.h"
+#include "config/config_tree.h"
+#include "config/field_value.h"
+#include "config/quote.h"
+#include "config/suggest.h"
 #include "shine/common/str.h"
-#include "suggest.h"
 
 namespace shine {
 namespace {

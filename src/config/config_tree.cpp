@@ -1,4 +1,4 @@
-#include "config_tree.h"
+#include "config/config_tree.h"
 
 #include <algorithm>
 #include <array>
@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "path_variables.h"
-#include "quote.h"
+#include "config/path_variables.h"
+#include "config/quote.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "config/yaml_tree.h"
 #include "shine/config/faults.h"
-#include "yaml_tree.h"
 
 namespace shine {
 

@@ -1,4 +1,4 @@
-#include "field_value.h"
+#include "config/field_value.h"
 
 #include <algorithm>
 #include <array>
@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "path_variables.h"
-#include "quote.h"
+#include "config/path_variables.h"
+#include "config/quote.h"
 #include "shine/common/str.h"
 
 namespace shine {

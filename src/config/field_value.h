@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "config/yaml_tree.h"
 #include "shine/config/fields.h"
-#include "yaml_tree.h"
 
 namespace shine {
 

@@ -1,9 +1,9 @@
-#include "path_variables.h"
+#include "config/path_variables.h"
 
 #include <algorithm>
 #include <cstdlib>
 
-#include "quote.h"
+#include "config/quote.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "quote.h"
+#include "config/quote.h"
 
 #include <array>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "yaml_tree.h"
+#include "config/yaml_tree.h"
 
 #include <utf8proc.h>
 #include <yaml-cpp/eventhandler.h>
@@ -9,7 +9,7 @@
 #include <sstream>
 #include <utility>
 
-#include "quote.h"
+#include "config/quote.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
 

@@ -1,4 +1,4 @@
-#include "shine/distributed/exchange.h"
+#include "distributed/exchange.h"
 
 #include <ATen/ATen.h>
 

@@ -1,11 +1,11 @@
-#include "shine/distributed/start_failure.h"
+#include "distributed/start_failure.h"
 
 #include <chrono>
 #include <exception>
 #include <string>
 
+#include "common/run_within.h"
 #include "distributed/store.h"
-#include "shine/common/run_within.h"
 
 namespace shine {
 namespace {

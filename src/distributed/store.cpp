@@ -10,9 +10,9 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
 
+#include "common/first_line.h"
 #include "distributed/watchdog.h"
 #include "shine/common/error.h"
-#include "shine/common/first_line.h"
 #include "shine/common/str.h"
 
 namespace shine {

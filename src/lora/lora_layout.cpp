@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/cuda_ops.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "lora/slice_copies.h"
+#include "lora/slice_table.h"
 #include "shine/common/error.h"
-#include "slice_copies.h"
-#include "slice_table.h"
 
 namespace shine {
 namespace {
@@ -215,7 +215,7 @@ LoraTree lora_from_vector(const at::Tensor& vector, const LoraLayout& layout) {
   return tree_of(LoraFromVector::apply(vector, layout, block_of(vector, layout)), layout.spec);
 }
 
-LoraTree lora_from_vector_plain(const at::Tensor& vector, const LoraLayout& layout) {
+LoraTree lora_from_vector_reference(const at::Tensor& vector, const LoraLayout& layout) {
   std::vector<at::Tensor> tensors;
   for (const Slice& slice : slices_of(layout, block_of(vector, layout))) {
     const at::Tensor values = vector.narrow(1, slice.start, slice.length).contiguous();

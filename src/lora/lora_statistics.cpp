@@ -1,4 +1,4 @@
-#include "shine/lora/lora_statistics.h"
+#include "lora/lora_statistics.h"
 
 #include <ATen/ATen.h>
 
@@ -23,7 +23,7 @@ at::Tensor delta_inner_products(const LoraWeights& weights) {
   return products.view({adapters, rank, adapters, rank}).sum({1, 3}).cpu();
 }
 
-at::Tensor delta_inner_products_plain(const LoraWeights& weights) {
+at::Tensor delta_inner_products_reference(const LoraWeights& weights) {
   const at::Tensor deltas = wide(weights.a).matmul(wide(weights.b)).flatten(1);  // (B_l, in * out)
   return deltas.mm(deltas.t()).cpu();
 }

@@ -1,8 +1,8 @@
-#include "slice_copies.h"
+#include "lora/slice_copies.h"
 
 #include <ATen/ATen.h>
 
-#include "ops/cpu/tasks.h"
+#include "kernels/cpu/tasks.h"
 
 namespace shine {
 namespace {

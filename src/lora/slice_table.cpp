@@ -1,4 +1,4 @@
-#include "slice_table.h"
+#include "lora/slice_table.h"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ops/cuda/lora_slices.h"
+#include "kernels/cuda/lora_slices.h"
 #include "shine/lora/lora_layout.h"
 
 namespace shine {

@@ -1,10 +1,11 @@
-#include "shine/ops/cached_attention.h"
+#include "ops/cached_attention.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "ops/attention.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -62,9 +63,7 @@ at::Tensor CachedAttentionPlan::attend_part(const at::Tensor& q, const at::Tenso
                                  .view({part.rows, part.each, kv_heads, group_, d})
                                  .permute({0, 2, 3, 1, 4})
                                  .reshape({part.rows, kv_heads, group_ * part.each, d});
-  const at::Tensor out = at::scaled_dot_product_attention(queries, cached(keys), cached(values),
-                                                          part.mask.defined() ? std::optional(part.mask) : std::nullopt,
-                                                          /*dropout_p=*/0.0, /*is_causal=*/false, scale);
+  const at::Tensor out = attention(queries, cached(keys), cached(values), part.mask, scale);
   return out.reshape({part.rows, kv_heads, group_, part.each, d})
       .permute({0, 3, 1, 2, 4})
       .reshape({part.rows * part.each, kv_heads * group_, d});
@@ -84,24 +83,6 @@ at::Tensor CachedAttentionPlan::attend(const at::Tensor& q, const at::Tensor& ke
   std::vector<at::Tensor> outputs;
   for (const Part& part : parts_) outputs.push_back(attend_part(q, keys, values, part, scale));
   return at::cat(outputs, 0);
-}
-
-at::Tensor cached_attention_plain(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                                  const RowLayout& added, const std::vector<std::int64_t>& past, double scale) {
-  const std::int64_t group = q.size(1) / keys.size(1);
-  at::Tensor out = at::zeros_like(q);
-  for (std::int64_t row = 0; row < added.rows(); ++row) {
-    for (std::int64_t t = 0; t < added.length(row); ++t) {
-      const std::int64_t seen = past[static_cast<std::size_t>(row)] + t + 1;
-      const std::int64_t token = added.starts[static_cast<std::size_t>(row)] + t;
-      for (std::int64_t head = 0; head < q.size(1); ++head) {
-        const at::Tensor k = keys[row][head / group].narrow(0, 0, seen), v = values[row][head / group];  // (seen, d)
-        const at::Tensor weights = at::softmax(k.mv(q[token][head]) * scale, 0);                         // (seen)
-        out[token][head].copy_(v.narrow(0, 0, seen).t().mv(weights));
-      }
-    }
-  }
-  return out;
 }
 
 }  // namespace shine

@@ -1,4 +1,4 @@
-#include "shine/ops/checkpoint.h"
+#include "ops/checkpoint.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -15,10 +15,12 @@ using Function = std::function<at::Tensor(const Tensors&)>;
 /// The node that stands for the whole function in the graph.
 class CheckpointNode : public torch::autograd::Node {
  public:
-  CheckpointNode(Function function, const Tensors& inputs) : function_(std::move(function)) {
-    for (const at::Tensor& input : inputs) {
-      needs_gradient_.push_back(input.defined() && input.requires_grad());
-      saved_.emplace_back(input, /*is_output=*/false);
+  /// @param all  the function's inputs, then the parameters
+  CheckpointNode(Function function, const Tensors& all, std::size_t inputs)
+      : function_(std::move(function)), inputs_(inputs) {
+    for (const at::Tensor& each : all) {
+      needs_gradient_.push_back(each.defined() && each.requires_grad());
+      saved_.emplace_back(each, /*is_output=*/false);
     }
   }
 
@@ -27,9 +29,12 @@ class CheckpointNode : public torch::autograd::Node {
     if (!gradients[0].defined()) return torch::autograd::variable_list(saved_.size());
     Tensors inputs, wanted;
     for (std::size_t i = 0; i < saved_.size(); ++i) {
-      const at::Tensor held = saved_[i].unpack();
-      inputs.push_back(held.defined() ? held.detach().requires_grad_(needs_gradient_[i]) : held);
-      if (needs_gradient_[i]) wanted.push_back(inputs.back());
+      at::Tensor held = saved_[i].unpack();
+      if (i < inputs_) {
+        if (held.defined()) held = held.detach().requires_grad_(needs_gradient_[i]);
+        inputs.push_back(held);
+      }
+      if (needs_gradient_[i]) wanted.push_back(held);
     }
     Tensors found;
     {
@@ -53,16 +58,20 @@ class CheckpointNode : public torch::autograd::Node {
 
  private:
   Function function_;
+  std::size_t inputs_;
   std::vector<bool> needs_gradient_;
   std::vector<torch::autograd::SavedVariable> saved_;
 };
 
 }  // namespace
 
-at::Tensor checkpoint(Function function, Tensors inputs) {
-  if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) return function(inputs);
-  const auto node = std::shared_ptr<CheckpointNode>(new CheckpointNode(function, inputs), torch::autograd::deleteNode);
-  node->set_next_edges(torch::autograd::collect_next_edges(inputs));
+at::Tensor checkpoint(Function function, Tensors inputs, Tensors parameters) {
+  Tensors all = inputs;
+  all.insert(all.end(), parameters.begin(), parameters.end());
+  if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(all)) return function(inputs);
+  const auto node =
+      std::shared_ptr<CheckpointNode>(new CheckpointNode(function, all, inputs.size()), torch::autograd::deleteNode);
+  node->set_next_edges(torch::autograd::collect_next_edges(all));
   at::Tensor output;
   {
     const at::AutoGradMode without_gradient(false);

@@ -1,4 +1,4 @@
-#include "shine/ops/decoder_sublayers.h"
+#include "ops/decoder_sublayers.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -8,12 +8,12 @@
 
 #include <algorithm>
 
-#include "cpu/attention_sublayer.h"
-#include "cpu/mlp_sublayer.h"
-#include "operations/attention_sublayer.h"
-#include "operations/mlp_sublayer.h"
+#include "kernels/cpu/attention_sublayer.h"
+#include "kernels/cpu/mlp_sublayer.h"
+#include "kernels/fused.h"
+#include "kernels/torch/attention_sublayer.h"
+#include "kernels/torch/mlp_sublayer.h"
 #include "shine/common/error.h"
-#include "shine/ops/fused.h"
 
 namespace shine {
 namespace {
@@ -21,22 +21,22 @@ namespace {
 using torch::autograd::variable_list;
 
 /// The tensors that get gradients, in the order of a node's edges: x, then a, b, c of each projection.
-variable_list differentiable(const at::Tensor& x, std::span<const SublayerLora> lora) {
+variable_list differentiable(const at::Tensor& x, std::span<const LoraWeights> lora) {
   variable_list all{x};
-  for (const SublayerLora& each : lora) all.insert(all.end(), {each.a, each.b, each.c});
+  for (const LoraWeights& each : lora) all.insert(all.end(), {each.a, each.b, each.c});
   return all;
 }
 
-std::vector<SublayerLora> detached(std::span<const SublayerLora> lora) {
-  std::vector<SublayerLora> result;
-  for (const SublayerLora& each : lora) {
+std::vector<LoraWeights> detached(std::span<const LoraWeights> lora) {
+  std::vector<LoraWeights> result;
+  for (const LoraWeights& each : lora) {
     result.push_back({each.a.detach(), each.b.detach(), each.c.defined() ? each.c.detach() : each.c});
   }
   return result;
 }
 
 /// The LoRAs of a sub-layer against its weights, and its tokens against the spans of the adapters.
-void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora> lora, const at::Tensor& x,
+void check(std::span<const PreparedLinear> linear, std::span<const LoraWeights> lora, const at::Tensor& x,
            const TokenAdapters& given, std::int64_t tokens) {
   SHINE_CHECK(x.dim() == 2 && x.size(1) == linear.front().in, ShapeError, "sub-layer: x ", x.sizes(), ": expected (N, ",
               linear.front().in, ")");
@@ -46,7 +46,7 @@ void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora>
   if (lora.empty()) return;
   const std::int64_t adapters = lora.front().a.size(0), rank = lora.front().a.size(2);
   for (std::size_t p = 0; p < lora.size(); ++p) {
-    const SublayerLora& each = lora[p];
+    const LoraWeights& each = lora[p];
     const bool fits = each.a.sizes() == at::IntArrayRef({adapters, linear[p].in, rank}) &&
                       each.b.sizes() == at::IntArrayRef({adapters, rank, linear[p].out}) &&
                       (!each.c.defined() || each.c.sizes() == at::IntArrayRef({adapters, linear[p].out}));
@@ -65,16 +65,16 @@ void check(std::span<const PreparedLinear> linear, std::span<const SublayerLora>
 template <class Call>
 class SublayerNode : public torch::autograd::Node {
  public:
-  SublayerNode(Call call, const at::Tensor& x, std::span<const SublayerLora> lora, Keep keep)
+  SublayerNode(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations keep)
       : call_(std::move(call)), keep_(keep) {
     for (const at::Tensor& each : differentiable(x, lora)) saved_.emplace_back(each, /*is_output=*/false);
   }
 
-  at::Tensor run(const at::Tensor& x, std::span<const SublayerLora> lora) {
+  at::Tensor run(const at::Tensor& x, std::span<const LoraWeights> lora) {
     make(lora);
-    kept_.emplace();
-    const at::Tensor y = call_.forward(*sublayer_, x, *kept_);
-    if (keep_ == Keep::input) drop();
+    activations_.emplace();
+    const at::Tensor y = call_.forward(*sublayer_, x, *activations_);
+    if (keep_ == SavedActivations::input_only) drop();
     return y;
   }
 
@@ -85,17 +85,17 @@ class SublayerNode : public torch::autograd::Node {
     std::vector<at::Tensor> inputs;  // unpacking throws where one was changed in place
     for (auto& each : saved_) inputs.push_back(each.unpack());
     const at::Tensor x = inputs[0].detach();
-    std::vector<SublayerLora> lora;
+    std::vector<LoraWeights> lora;
     for (std::size_t i = 1; i < inputs.size(); i += 3) lora.push_back({inputs[i], inputs[i + 1], inputs[i + 2]});
-    if (!kept_) {
+    if (!activations_) {
       make(detached(lora));
-      kept_.emplace();
-      call_.keep(*sublayer_, x, *kept_);
+      activations_.emplace();
+      call_.keep(*sublayer_, x, *activations_);
     }
     WantedGradients wanted{should_compute_output(0), false};
     for (std::size_t i = 1; i < inputs.size(); ++i) wanted.lora |= inputs[i].defined() && should_compute_output(i);
-    auto found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *kept_, wanted);
-    if (keep_ == Keep::input) drop();
+    auto found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *activations_, wanted);
+    if (keep_ == SavedActivations::input_only) drop();
     result[0] = found.x;
     for (std::size_t p = 0; p < found.lora.size(); ++p) {
       const std::array<at::Tensor, 3> each{found.lora[p].a, found.lora[p].b, found.lora[p].c};
@@ -116,41 +116,43 @@ class SublayerNode : public torch::autograd::Node {
  private:
   using Sublayer = typename Call::Sublayer;
 
-  void make(std::span<const SublayerLora> lora) {
+  void make(std::span<const LoraWeights> lora) {
     sublayer_ = std::unique_ptr<Sublayer>(new Sublayer(call_.make(lora)));
   }
   void drop() {
-    kept_.reset();
+    activations_.reset();
     sublayer_.reset();
   }
 
   Call call_;
-  Keep keep_;
+  SavedActivations keep_;
   std::vector<torch::autograd::SavedVariable> saved_;  ///< x, then a, b, c of each projection
   std::unique_ptr<Sublayer> sublayer_;                 ///< holds copies of the LoRAs
-  std::optional<typename Sublayer::Kept> kept_;
+  std::optional<typename Sublayer::Saved> activations_;
 };
 
-/// By either engine.
-template <class Engine>
+/// By either backend.
+template <class Backend>
 struct MlpCall {
-  using Sublayer = Engine;
-  using Kept = typename Sublayer::Kept;
+  using Sublayer = Backend;
+  using Saved = typename Sublayer::Saved;
   static constexpr const char* name = "MlpSublayer";
 
-  Sublayer make(std::span<const SublayerLora> lora) const {
-    if constexpr (std::is_same_v<Sublayer, operations::MlpSublayer>) {
+  Sublayer make(std::span<const LoraWeights> lora) const {
+    if constexpr (std::is_same_v<Sublayer, torch_kernels::MlpSublayer>) {
       return Sublayer(*weights, lora, type, adapters.mask.defined());
     } else {
       return Sublayer(*weights, lora, type);
     }
   }
-  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Kept& kept) const { return s.forward(x, adapters, kept); }
+  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Saved& saved) const {
+    return s.forward(x, adapters, saved);
+  }
   at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, adapters); }
-  void keep(const Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, adapters, kept); }
-  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+  void keep(const Sublayer& s, const at::Tensor& x, Saved& saved) const { s.keep(x, adapters, saved); }
+  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
                 WantedGradients wanted) const {
-    return s.backward(dy, x, kept, adapters, wanted);
+    return s.backward(dy, x, saved, adapters, wanted);
   }
 
   std::shared_ptr<const MlpWeights> weights;
@@ -158,28 +160,28 @@ struct MlpCall {
   TokenAdapters adapters;
 };
 
-template <class Engine>
+template <class Backend>
 struct AttentionCall {
-  using Sublayer = Engine;
-  using Kept = typename Sublayer::Kept;
+  using Sublayer = Backend;
+  using Saved = typename Sublayer::Saved;
   static constexpr const char* name = "AttentionSublayer";
 
-  Sublayer make(std::span<const SublayerLora> lora) const {
-    if constexpr (std::is_same_v<Sublayer, operations::AttentionSublayer>) {
+  Sublayer make(std::span<const LoraWeights> lora) const {
+    if constexpr (std::is_same_v<Sublayer, torch_kernels::AttentionSublayer>) {
       const TokenAdapters& out = chosen ? chosen->adapters : batch->adapters;
       return Sublayer(*weights, lora, type, batch->adapters.mask.defined(), out.mask.defined());
     } else {
       return Sublayer(*weights, lora, type);
     }
   }
-  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Kept& kept) const {
-    return s.forward(x, *batch, chosen.get(), kept);
+  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Saved& saved) const {
+    return s.forward(x, *batch, chosen.get(), saved);
   }
   at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }
-  void keep(const Sublayer& s, const at::Tensor& x, Kept& kept) const { s.keep(x, *batch, chosen.get(), kept); }
-  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Kept& kept,
+  void keep(const Sublayer& s, const at::Tensor& x, Saved& saved) const { s.keep(x, *batch, chosen.get(), saved); }
+  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
                 WantedGradients wanted) const {
-    return s.backward(dy, x, kept, *batch, chosen.get(), wanted);
+    return s.backward(dy, x, saved, *batch, chosen.get(), wanted);
   }
 
   std::shared_ptr<const AttentionWeights> weights;
@@ -189,9 +191,9 @@ struct AttentionCall {
 };
 
 template <class Call>
-at::Tensor run_call(Call call, const at::Tensor& x, std::span<const SublayerLora> lora, Keep keep) {
+at::Tensor run_call(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations keep) {
   const variable_list inputs = differentiable(x, lora);
-  const std::vector<SublayerLora> frozen = detached(lora);
+  const std::vector<LoraWeights> frozen = detached(lora);
   if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) {
     const auto sublayer = call.make(frozen);
     return call.infer(sublayer, x);
@@ -210,42 +212,41 @@ at::Tensor run_call(Call call, const at::Tensor& x, std::span<const SublayerLora
 
 }  // namespace
 
-PreparedLinear prepare_linear(SublayerEngine engine, const at::Tensor& weight, const at::Tensor& bias) {
+PreparedLinear prepare_linear(SublayerBackend backend, const at::Tensor& weight, const at::Tensor& bias) {
   const at::NoGradGuard no_gradient;
   const at::ScalarType type = weight.scalar_type();
   const at::Tensor frozen = weight.detach();
   PreparedLinear linear{frozen, frozen, bias.defined() ? bias.detach() : bias, weight.size(1), weight.size(0)};
-  if (engine == SublayerEngine::operations) return linear;
+  if (backend == SublayerBackend::torch) return linear;
   linear.forward = cpu::pack_right(frozen.t(), type);
   linear.backward = cpu::pack_right(frozen, type);
   if (bias.defined()) linear.bias = linear.bias.to(cpu::wide_type(type));
   return linear;
 }
 
-at::Tensor prepare_norm(SublayerEngine engine, const at::Tensor& weight) {
+at::Tensor prepare_norm(SublayerBackend backend, const at::Tensor& weight) {
   if (!weight.defined()) return weight;
   const at::Tensor frozen = weight.detach();
-  return engine == SublayerEngine::operations ? frozen : frozen.to(cpu::wide_type(frozen.scalar_type())).contiguous();
+  return backend == SublayerBackend::torch ? frozen : frozen.to(cpu::wide_type(frozen.scalar_type())).contiguous();
 }
 
 bool blocks_run(at::ScalarType type, at::Device device) {
-  return device.is_cpu() && use_cpu_engine() && cpu::engine_runs(type);
+  return device.is_cpu() && use_fused_forms() && cpu::kernels_run(type);
 }
 
 at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& weights, const at::Tensor& x,
-                              const std::array<SublayerLora, 4>* lora,
-                              const std::shared_ptr<const SublayerBatch>& batch,
-                              const std::shared_ptr<const TokenChoice>& chosen, Keep keep) {
-  const auto given = lora == nullptr ? std::span<const SublayerLora>() : std::span<const SublayerLora>(*lora);
+                              const std::array<LoraWeights, 4>* lora, const std::shared_ptr<const SublayerBatch>& batch,
+                              const std::shared_ptr<const TokenChoice>& chosen, SavedActivations keep) {
+  const auto given = lora == nullptr ? std::span<const LoraWeights>() : std::span<const LoraWeights>(*lora);
   check(weights->linear, given, x, batch->adapters, batch->rows.tokens());
-  const bool blocks = weights->engine == SublayerEngine::blocks;
+  const bool blocks = weights->backend == SublayerBackend::cpu;
   SHINE_CHECK(x.size(0) == batch->rows.tokens() && batch->cos.defined() == blocks, ShapeError, "sub-layer: x ",
               x.sizes(), " for a batch of ", batch->rows.tokens(), " tokens",
-              batch->cos.defined() == blocks ? "" : ", made for another engine");
+              batch->cos.defined() == blocks ? "" : ", made for another backend");
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
   if (!blocks)
-    return run_call(AttentionCall<operations::AttentionSublayer>{weights, type, batch, chosen}, rows, given, keep);
+    return run_call(AttentionCall<torch_kernels::AttentionSublayer>{weights, type, batch, chosen}, rows, given, keep);
   return cpu::with_kernel_type(type, [&](auto kind) {
     return run_call(AttentionCall<cpu::AttentionSublayer<decltype(kind)>>{weights, type, batch, chosen}, rows, given,
                     keep);
@@ -253,14 +254,14 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
 }
 
 at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const at::Tensor& x,
-                        const std::array<SublayerLora, 3>* lora, const TokenAdapters& adapters, Keep keep) {
-  const auto given = lora == nullptr ? std::span<const SublayerLora>() : std::span<const SublayerLora>(*lora);
+                        const std::array<LoraWeights, 3>* lora, const TokenAdapters& adapters, SavedActivations keep) {
+  const auto given = lora == nullptr ? std::span<const LoraWeights>() : std::span<const LoraWeights>(*lora);
   check(weights->linear, given, x, adapters, x.size(0));
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
   const TokenAdapters used = given.empty() ? TokenAdapters{} : adapters;
-  if (weights->engine == SublayerEngine::operations) {
-    return run_call(MlpCall<operations::MlpSublayer>{weights, type, used}, rows, given, keep);
+  if (weights->backend == SublayerBackend::torch) {
+    return run_call(MlpCall<torch_kernels::MlpSublayer>{weights, type, used}, rows, given, keep);
   }
   return cpu::with_kernel_type(type, [&](auto kind) {
     return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, given, keep);

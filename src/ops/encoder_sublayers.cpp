@@ -1,10 +1,10 @@
-#include "shine/ops/encoder_sublayers.h"
+#include "ops/encoder_sublayers.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "cpu/block_product.h"
-#include "cpu/encoder_blocks.h"
+#include "kernels/cpu/block_product.h"
+#include "kernels/cpu/encoder_blocks.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -33,11 +33,11 @@ class AttentionSublayer : public torch::autograd::Function<AttentionSublayer> {
                             const at::Tensor& norm_weight, const at::Tensor& norm_bias,
                             const cpu::EncoderAttentionForm& form) {
     const at::Tensor rows = x.contiguous().view({-1, x.size(-1)});
-    cpu::EncoderAttentionKept kept;
+    cpu::EncoderAttentionSaved kept;
     const at::Tensor result = cpu::encoder_attention_forward(
         rows, {in_weight, in_bias, out_weight, out_bias, norm_weight, norm_bias}, form, kept);
     context->save_for_backward(
-        {x, in_weight, in_bias, out_weight, out_bias, norm_weight, norm_bias, kept.qkv, kept.mixed, kept.sum});
+        {x, in_weight, in_bias, out_weight, out_bias, norm_weight, norm_bias, kept.qkv, kept.attn_out, kept.sum});
     context->saved_data["heads"] = form.heads;
     context->saved_data["eps"] = form.eps;
     context->saved_data["type"] = static_cast<std::int64_t>(form.type);
@@ -73,7 +73,7 @@ class FeedforwardSublayer : public torch::autograd::Function<FeedforwardSublayer
                             const at::Tensor& norm_weight, const at::Tensor& norm_bias, double eps,
                             at::ScalarType type) {
     const at::Tensor rows = x.contiguous().view({-1, x.size(-1)});
-    cpu::EncoderFeedforwardKept kept;
+    cpu::EncoderFeedforwardSaved kept;
     const at::Tensor result = cpu::encoder_feedforward_forward(
         rows, {up_weight, up_bias, down_weight, down_bias, norm_weight, norm_bias}, eps, type, kept);
     context->save_for_backward(
@@ -123,7 +123,7 @@ bool encoder_sublayers_run(const at::Tensor& x, std::int64_t heads, std::int64_t
   const at::ScalarType type = operand_type(x, compute);
   // bfloat16 operands are taken in pairs.
   const bool pairs = type != at::kBFloat16 || (x.size(-1) / heads % 2 == 0 && feedforward % 2 == 0);
-  return pairs && cpu::engine_runs(type);
+  return pairs && cpu::kernels_run(type);
 }
 
 at::Tensor encoder_attention_sublayer(const EncoderAttentionInput& in) {
@@ -133,14 +133,14 @@ at::Tensor encoder_attention_sublayer(const EncoderAttentionInput& in) {
   check_linear("in_proj", in.x, in.in_proj_weight, in.in_proj_bias, 3 * width, width);
   check_linear("out_proj", in.x, in.out_proj_weight, in.out_proj_bias, width, width);
   check_norm(in.x, in.norm_weight, in.norm_bias);
-  const bool masked = in.hidden_pairs.defined();
-  SHINE_CHECK(!masked || (in.hidden_pairs.sizes() == at::IntArrayRef({length, length}) &&
-                          in.hidden_pairs.scalar_type() == at::kBool),
-              ShapeError, "encoder layer: a mask that is not bool of shape (", length, ", ", length, ")");
+  const bool masked = in.attn_mask.defined();
+  SHINE_CHECK(
+      !masked || (in.attn_mask.sizes() == at::IntArrayRef({length, length}) && in.attn_mask.scalar_type() == at::kBool),
+      ShapeError, "encoder layer: a mask that is not bool of shape (", length, ", ", length, ")");
   const cpu::EncoderAttentionForm form{{in.x.size(0), length, in.x.size(2)},
                                        in.heads,
                                        in.eps,
-                                       masked ? in.hidden_pairs.contiguous() : at::Tensor(),
+                                       masked ? in.attn_mask.contiguous() : at::Tensor(),
                                        operand_type(in.x, in.compute)};
   return AttentionSublayer::apply(in.x, in.in_proj_weight, in.in_proj_bias, in.out_proj_weight, in.out_proj_bias,
                                   in.norm_weight, in.norm_bias, form);

@@ -1,13 +1,14 @@
-#include "shine/ops/linear_cross_entropy.h"
+#include "ops/linear_cross_entropy.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
-#include "cpu/cross_entropy_engine.h"
-#include "cuda_ops.h"
-#include "shine/ops/fused.h"
+#include "kernels/cpu/cross_entropy.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "kernels/fused.h"
+#include "ops/agreement.h"
 
 namespace shine {
 namespace {
@@ -23,7 +24,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
                             const at::Tensor& targets, bool need_gradient) {
-    if (use_cpu_engine() && cpu::cross_entropy_engine_takes(hidden, weight)) {
+    if (cpu::cross_entropy_takes(hidden, weight)) {
       const auto result =
           cpu::cross_entropy(hidden.contiguous(), weight.contiguous(), targets.contiguous(), need_gradient);
       if (need_gradient) context->save_for_backward({result.to_hidden});
@@ -63,16 +64,32 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
   }
 };
 
-}  // namespace
-
-at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+at::Tensor linear_cross_entropy_fused(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
   const bool need_gradient = at::GradMode::is_enabled() && hidden.requires_grad();
   return LinearCrossEntropy::apply(hidden, weight, targets, need_gradient);
 }
 
-at::Tensor linear_cross_entropy_plain(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+bool forms_of_cross_entropy_agree() {
+  const at::Tensor weight = form_inputs({{11, 8}}, 2.0)[0], targets = at::tensor({0, 10, 4}, at::kLong);
+  return forms_agree(
+      "cross-entropy", [&](const FormInputs& in) { return linear_cross_entropy_reference(in[0], weight, targets); },
+      [&](const FormInputs& in) { return linear_cross_entropy_fused(in[0], weight, targets); },
+      form_inputs({{3, 8}}, 2.0));
+}
+
+}  // namespace
+
+at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
+                                          const at::Tensor& targets) {
   const at::Tensor logits = hidden.mm(weight.t()).to(loss_type(hidden.scalar_type()));
   return at::log_softmax(logits, -1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+}
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  static const bool agree = forms_of_cross_entropy_agree();
+  const bool frozen = !(at::GradMode::is_enabled() && weight.requires_grad());
+  return frozen && use_fused_forms() && agree ? linear_cross_entropy_fused(hidden, weight, targets)
+                                              : linear_cross_entropy_reference(hidden, weight, targets);
 }
 
 }  // namespace shine

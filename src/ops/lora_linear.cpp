@@ -1,23 +1,16 @@
-#include "shine/ops/lora_linear.h"
+#include "ops/lora_linear.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
-#include "operations/adapted_group.h"
+#include "kernels/fused.h"
+#include "ops/agreement.h"
 #include "shine/common/error.h"
 
 namespace shine {
 namespace {
-
-/// autograd::Function takes a tensor that may be absent in this form only.
-using OptionalTensor = std::optional<at::Tensor>;
-
-OptionalTensor if_defined(const at::Tensor& tensor) {
-  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
-}
 
 std::string sizes_text(const at::Tensor& tensor) {
   return tensor.defined() ? ::shine::str(tensor.sizes()) : "none";
@@ -39,59 +32,11 @@ void check(const LoraLinearInput& in) {
               " LoRAs and ", in.x.size(0), " tokens");
 }
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
-class LoraLinear : public torch::autograd::Function<LoraLinear> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& a, const at::Tensor& b, const OptionalTensor& c,
-                            const OptionalTensor& bias, const std::vector<std::int64_t>& spans) {
-    const std::array maps{linear_of(weight, bias.value_or(at::Tensor()))};
-    const std::array lora{SublayerLora{a, b, c.value_or(at::Tensor())}};
-    const operations::AdaptedGroup group(maps, lora, x.scalar_type(), /*masked=*/false);
-    const TokenAdapters adapters = adapters_of(spans);
-    const at::Tensor reduced = group.reduce(x, adapters);
-    context->save_for_backward({x, weight, a, b, c.value_or(at::Tensor()), reduced});
-    context->saved_data["spans"] = spans;
-    return group.apply(0, x, reduced, adapters, /*residual=*/{});
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const std::array maps{linear_of(saved[1], {})};
-    const std::array lora{SublayerLora{saved[2], saved[3], saved[4]}};
-    const at::Tensor &x = saved[0], dy = gradients[0].contiguous();
-    const operations::AdaptedGroup group(maps, lora, x.scalar_type(), /*masked=*/false);
-    // Edges count the tensors that were given: x, W, A, B, C if any.
-    const bool wants_lora = context->needs_input_grad(2) || context->needs_input_grad(3) ||
-                            (saved[4].defined() && context->needs_input_grad(4));
-    auto found = group.backward({&dy, 1}, x, saved[5], adapters_of(context->saved_data["spans"].toIntVector()),
-                                {.x = context->needs_input_grad(0), .lora = wants_lora});
-    variable_list results(7);
-    results[0] = found.x;
-    if (wants_lora) {
-      results[2] = found.lora[0].a;
-      results[3] = found.lora[0].b;
-      results[4] = found.lora[0].c;
-    }
-    return results;
-  }
-
- private:
-  static PreparedLinear linear_of(const at::Tensor& weight, const at::Tensor& bias) {
-    return prepare_linear(SublayerEngine::operations, weight, bias);
-  }
-  static TokenAdapters adapters_of(const std::vector<std::int64_t>& spans) {
-    return {static_cast<std::int64_t>(spans.size()) - 1, spans, {}};
-  }
-};
-
 /// In inference mode: consecutive adapters that serve equally many tokens are one batched product.
-at::Tensor infer(const LoraLinearInput& in) {
+at::Tensor lora_linear_batched(const LoraLinearInput& in) {
   const auto type = in.x.scalar_type();
   const at::Tensor a = in.a.to(type), b = in.b.to(type), c = in.c.defined() ? in.c.to(type) : in.c;
-  const at::Tensor y = at::linear(in.x, in.weight, if_defined(in.bias));
+  const at::Tensor y = at::linear(in.x, in.weight, in.bias.defined() ? std::optional(in.bias) : std::nullopt);
   const auto length = [&](std::int64_t i) {
     return in.spans[static_cast<std::size_t>(i) + 1] - in.spans[static_cast<std::size_t>(i)];
   };
@@ -115,16 +60,21 @@ at::Tensor infer(const LoraLinearInput& in) {
   return y;
 }
 
-}  // namespace
-
-at::Tensor lora_linear(const LoraLinearInput& in) {
-  check(in);
-  if (c10::InferenceMode::is_enabled()) return infer(in);
-  return LoraLinear::apply(in.x, in.weight, in.a, in.b, if_defined(in.c), if_defined(in.bias), in.spans);
+bool forms_of_lora_linear_agree() {
+  const auto given = [](const FormInputs& in) {
+    return LoraLinearInput{in[0], in[1], in[2], in[3], in[4], in[5], {0, 2, 4}};
+  };
+  return forms_agree(
+      "LoRA linear", [&](const FormInputs& in) { return lora_linear_reference(given(in)); },
+      [&](const FormInputs& in) {
+        return c10::InferenceMode::is_enabled() ? lora_linear_batched(given(in)) : lora_linear_reference(given(in));
+      },
+      form_inputs({{4, 3}, {5, 3}, {5}, {2, 3, 2}, {2, 2, 5}, {2, 5}}));
 }
 
-at::Tensor lora_linear_plain(const LoraLinearInput& in) {
-  check(in);
+}  // namespace
+
+at::Tensor lora_linear_reference(const LoraLinearInput& in) {
   const auto type = in.x.scalar_type();
   std::vector<at::Tensor> parts;
   for (std::int64_t i = 0; i < in.a.size(0); ++i) {
@@ -136,6 +86,13 @@ at::Tensor lora_linear_plain(const LoraLinearInput& in) {
     parts.push_back(y);
   }
   return at::cat(parts, 0);
+}
+
+at::Tensor lora_linear(const LoraLinearInput& in) {
+  static const bool agree = forms_of_lora_linear_agree();
+  check(in);
+  const bool batched = c10::InferenceMode::is_enabled() && use_fused_forms() && agree;
+  return batched ? lora_linear_batched(in) : lora_linear_reference(in);
 }
 
 }  // namespace shine

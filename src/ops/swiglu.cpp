@@ -1,53 +1,30 @@
-#include "shine/ops/swiglu.h"
+#include "ops/swiglu.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/csrc/autograd/custom_function.h>
 
-#include "cuda_ops.h"
-#include "hand_written.h"
+#include "kernels/fused.h"
+#include "kernels/torch/swiglu.h"
+#include "ops/agreement.h"
 
 namespace shine {
 namespace {
 
-bool takes_kernel(const at::Tensor& gate, const at::Tensor& up) {
-  return takes_cuda_kernel(CudaKernel::swiglu, gate) && up.scalar_type() == gate.scalar_type() &&
-         up.sizes() == gate.sizes();
+at::Tensor swiglu_fused(const at::Tensor& gate, const at::Tensor& up) {
+  return c10::InferenceMode::is_enabled() ? torch_kernels::swiglu_values(gate, up) : torch_kernels::swiglu(gate, up);
 }
-
-class SwiGlu : public torch::autograd::Function<SwiGlu> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
-    context->save_for_backward({gate, up});
-    return swiglu_values(gate, up);
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    auto [to_gate, to_up] = swiglu_gradients(gradients[0], saved[0], saved[1]);
-    return {std::move(to_gate), std::move(to_up)};
-  }
-};
 
 }  // namespace
 
-at::Tensor swiglu_values(const at::Tensor& gate, const at::Tensor& up) {
-  return takes_kernel(gate, up) ? cuda_swiglu(gate, up) : at::silu(gate).mul_(up);
-}
-
-std::pair<at::Tensor, at::Tensor> swiglu_gradients(const at::Tensor& dy, const at::Tensor& gate, const at::Tensor& up) {
-  if (takes_kernel(gate, up)) return cuda_swiglu_backward(dy, gate, up);
-  return {at::silu_backward(dy * up, gate), at::silu(gate).mul_(dy)};
+at::Tensor swiglu_reference(const at::Tensor& gate, const at::Tensor& up) {
+  return gate * at::sigmoid(gate) * up;
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  if (c10::InferenceMode::is_enabled()) return swiglu_values(gate, up);
-  return SwiGlu::apply(gate, up);
-}
-
-at::Tensor swiglu_plain(const at::Tensor& gate, const at::Tensor& up) {
-  return gate * at::sigmoid(gate) * up;
+  static const bool agree = forms_agree(
+      "SwiGLU", [](const FormInputs& in) { return swiglu_reference(in[0], in[1]); },
+      [](const FormInputs& in) { return swiglu_fused(in[0], in[1]); }, form_inputs({{3, 8}, {3, 8}}));
+  return use_fused_forms() && agree ? swiglu_fused(gate, up) : swiglu_reference(gate, up);
 }
 
 }  // namespace shine

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/cuda_ops.h"
+#include "common/timer.h"
+#include "kernels/cuda/cuda_ops.h"
 #include "shine/common/error.h"
-#include "shine/common/timer.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/optim/flat_parameters.h"
+#include "optim/flat_parameters.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "shine/optim/gradient_reducer.h"
+#include "optim/gradient_reducer.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/function_hook.h>

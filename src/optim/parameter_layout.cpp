@@ -1,4 +1,4 @@
-#include "shine/optim/parameter_layout.h"
+#include "optim/parameter_layout.h"
 
 #include <algorithm>
 

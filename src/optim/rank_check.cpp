@@ -1,4 +1,4 @@
-#include "shine/optim/rank_check.h"
+#include "optim/rank_check.h"
 
 #include <ATen/ATen.h>
 

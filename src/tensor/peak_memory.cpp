@@ -1,4 +1,4 @@
-#include "shine/tensor/peak_memory.h"
+#include "tensor/peak_memory.h"
 
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/CachingDeviceAllocator.h>

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "text/regex.h"
-#include "text/utf8.h"
+#include "text/unicode/regex.h"
+#include "text/unicode/utf8.h"
 
 namespace shine {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "shine/text/tokenizer.h"
-#include "text/bpe_model.h"
+#include "text/bpe/bpe_model.h"
 
 namespace shine {
 

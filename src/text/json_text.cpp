@@ -1,12 +1,12 @@
-#include "shine/text/json_text.h"
+#include "text/json_text.h"
 
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "io/json/json_file.h"
 #include "shine/common/error.h"
-#include "shine/io/json_file.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace shine {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "shine/text/tokenizer.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace shine {
 

@@ -1,9 +1,9 @@
 #include "shine/text/tokenizer.h"
 
 #include "shine/common/error.h"
-#include "shine/text/bpe_tokenizer.h"
-#include "shine/text/sentencepiece_tokenizer.h"
-#include "text/utf8.h"
+#include "text/bpe/bpe_tokenizer.h"
+#include "text/sentencepiece/sentencepiece_tokenizer.h"
+#include "text/unicode/utf8.h"
 
 namespace shine {
 namespace {

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "io/quote_text.h"
+#include "io/json/json_file.h"
+#include "io/json/quote_text.h"
 #include "shine/common/error.h"
-#include "shine/io/json_file.h"
-#include "text/known_patterns.h"
+#include "text/bpe/known_patterns.h"
 
 namespace shine {
 namespace {

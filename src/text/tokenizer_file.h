@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "shine/text/tokenizer.h"
-#include "text/bpe_model.h"
-#include "text/pre_tokenizer.h"
+#include "text/bpe/bpe_model.h"
+#include "text/bpe/pre_tokenizer.h"
 
 namespace shine {
 

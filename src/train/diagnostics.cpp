@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "shine/common/format.h"
+#include "common/format.h"
 #include "shine/common/str.h"
 
 namespace shine {

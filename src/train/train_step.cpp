@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "shine/common/timer.h"
+#include "common/timer.h"
 
 namespace shine {
 

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "shine/common/format.h"
+#include "common/format.h"
+#include "common/timer.h"
+#include "distributed/exchange.h"
+#include "optim/lr_schedule.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
-#include "shine/common/timer.h"
-#include "shine/distributed/exchange.h"
-#include "shine/optim/lr_schedule.h"
 
 namespace shine {
 namespace {

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 
+#include "checkpoint/run_folder.h"
+#include "distributed/exchange.h"
+#include "optim/rank_check.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/version.h"
-#include "shine/distributed/exchange.h"
-#include "shine/optim/rank_check.h"
-#include "shine/run/run_folder.h"
 #include "shine/tensor/torch_tensor.h"
 #include "shine/train/trainer.h"
 #include "train/random_state.h"

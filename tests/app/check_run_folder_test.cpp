@@ -5,7 +5,7 @@
 
 #include "shine/app/builders.h"
 #include "shine/common/error.h"
-#include "shine/run/checkpoint_store.h"
+#include "shine/checkpoint/checkpoint_store.h"
 #include "support/paths.h"
 
 namespace shine::test {

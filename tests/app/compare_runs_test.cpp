@@ -1,12 +1,12 @@
-#include "shine/app/compare_runs.h"
+#include "app/inspect/compare_runs.h"
 
 #include <gtest/gtest.h>
 
-#include "run/raw_tensors.h"
+#include "checkpoint/raw_tensors.h"
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
-#include "shine/run/checkpoint.h"
-#include "shine/run/run_folder.h"
+#include "io/files/text_file.h"
+#include "shine/checkpoint/checkpoint.h"
+#include "checkpoint/run_folder.h"
 #include "support/paths.h"
 
 namespace shine::test {

@@ -1,4 +1,4 @@
-#include "shine/app/describe_rank.h"
+#include "app/train/describe_rank.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/app/inspect_checkpoint.h"
+#include "app/inspect/inspect_checkpoint.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "shine/app/inspection.h"
+#include "app/inspect/inspection.h"
 
 #include <gtest/gtest.h>
 

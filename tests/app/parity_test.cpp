@@ -1,4 +1,4 @@
-#include "shine/app/parity.h"
+#include "app/verify/parity.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 #include "shine/common/error.h"
 #include "shine/io/safetensors.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "shine/tensor/torch_tensor.h"
 #include "support/paths.h"
 

@@ -1,4 +1,4 @@
-#include "shine/app/rank.h"
+#include "app/train/rank.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include "distributed/store.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
-#include "shine/common/process_label.h"
-#include "shine/distributed/exchange.h"
+#include "common/process_label.h"
+#include "distributed/exchange.h"
 #include "shine/distributed/launch.h"
 #include "support/free_port.h"
 #include "support/thread_group.h"

@@ -1,11 +1,11 @@
-#include "shine/app/results_folder.h"
+#include "app/evaluate/results_folder.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine::test {

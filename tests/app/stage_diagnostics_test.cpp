@@ -1,10 +1,10 @@
-#include "app/stage_diagnostics.h"
+#include "app/train/stage_diagnostics.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "support/thread_group.h"
 
 namespace shine::test {

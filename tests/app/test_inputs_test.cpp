@@ -1,4 +1,4 @@
-#include "shine/app/test_inputs.h"
+#include "app/evaluate/test_inputs.h"
 
 #include <gtest/gtest.h>
 

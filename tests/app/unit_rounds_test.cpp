@@ -1,5 +1,5 @@
 // Units of a test shared out over ranks: what rank 0 keeps, and where a test that is stopped ends.
-#include "app/unit_rounds.h"
+#include "app/evaluate/unit_rounds.h"
 
 #include <gtest/gtest.h>
 
@@ -27,14 +27,14 @@ class NotedWork : public UnitWork {
   std::string keep(std::size_t unit, const std::vector<std::string>& results) override {
     EXPECT_EQ(group_.rank(), 0);
     EXPECT_EQ(results.at(0), shine::str("unit ", unit, "\n"));
-    kept_ += results.at(0);
+    activations_ += results.at(0);
     ranks_ += results.at(1);
     return "kept";
   }
 
   std::size_t fails_at_ = 1000, stopped_in_ = 1000, stopped_after_ = 1000;
   std::vector<std::size_t> done_;
-  std::string kept_, ranks_, stop_reason_;
+  std::string activations_, ranks_, stop_reason_;
 
  private:
   const ProcessGroup& group_;
@@ -59,7 +59,7 @@ TEST(UnitRounds, RankZeroKeepsAllInOrderWhateverTheNumberOfRanks) {
       const UnitsDone done = run(group, work);
       EXPECT_EQ(done.units, 7U);
       EXPECT_EQ(done.stopped_by, "");
-      EXPECT_EQ(work.kept_, group.is_first() ? lines(0, 7) : "");
+      EXPECT_EQ(work.activations_, group.is_first() ? lines(0, 7) : "");
       std::vector<std::size_t> own;
       for (auto unit = static_cast<std::size_t>(group.rank()); unit < 7; unit += static_cast<std::size_t>(ranks)) {
         own.push_back(unit);
@@ -74,7 +74,7 @@ TEST(UnitRounds, GoesOnBehindWhatRankZeroHas) {
     NotedWork work(group, 8);
     EXPECT_EQ(run(group, work, group.is_first() ? 4 : 99).units, 8U);
     if (!group.is_first()) return;
-    EXPECT_EQ(work.kept_, lines(4, 8));
+    EXPECT_EQ(work.activations_, lines(4, 8));
     EXPECT_EQ(work.ranks_, "0120");
     EXPECT_EQ(work.done_, (std::vector<std::size_t>{4, 7}));
   });
@@ -93,7 +93,7 @@ TEST(UnitRounds, AStopOfOneRankEndsAllAtWholeUnits) {
       const UnitsDone done = run(group, work);
       EXPECT_EQ(done.units, unit) << "behind the gap nothing is kept";
       EXPECT_EQ(done.stopped_by, "SIGUSR1");
-      EXPECT_EQ(work.kept_, group.is_first() ? lines(0, unit) : "");
+      EXPECT_EQ(work.activations_, group.is_first() ? lines(0, unit) : "");
     });
     run_ranks(3, [&](ProcessGroup& group) {
       NotedWork work(group, 20);

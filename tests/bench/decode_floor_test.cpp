@@ -1,9 +1,9 @@
 // Bytes that a step of decoding reads, counted by hand.
-#include "../../tools/bench/decode_floor.h"
+#include "bench/decode_floor.h"
 
 #include <gtest/gtest.h>
 
-#include "../../tools/bench/bench_size.h"
+#include "bench/bench_size.h"
 
 namespace shine::bench {
 namespace {

@@ -1,9 +1,9 @@
 // The work that shares of the floor are computed from, beside numbers counted by hand.
-#include "../../tools/bench/model_flops.h"
+#include "bench/model_flops.h"
 
 #include <gtest/gtest.h>
 
-#include "../../tools/bench/bench_size.h"
+#include "bench/bench_size.h"
 
 namespace shine::bench {
 namespace {

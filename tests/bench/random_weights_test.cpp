@@ -1,10 +1,10 @@
 // Weights drawn on the device have the scales of those drawn on the CPU.
-#include "../../tools/bench/random_weights.h"
+#include "bench/random_weights.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "../../tools/bench/bench_size.h"
+#include "bench/bench_size.h"
 
 namespace shine::bench {
 namespace {

@@ -1,5 +1,5 @@
 // Sizes of the benchmarks, and what the command line changes of them.
-#include "../../tools/bench/size_options.h"
+#include "bench/size_options.h"
 
 #include <gtest/gtest.h>
 

@@ -15,7 +15,7 @@
 
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
-#include "shine/common/process_label.h"
+#include "common/process_label.h"
 #include "support/paths.h"
 
 namespace shine::test {

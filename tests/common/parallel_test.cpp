@@ -1,4 +1,4 @@
-#include "shine/common/parallel.h"
+#include "common/parallel.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
-#include "shine/common/stop_signals.h"
+#include "common/stop_signals.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <cstdlib>
 
-#include "shine/common/process_label.h"
+#include "common/process_label.h"
 
 namespace shine::test {
 namespace {

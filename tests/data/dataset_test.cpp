@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "shine/common/hash.h"
-#include "shine/data/shifted_contexts.h"
+#include "data/qa/shifted_contexts.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/data/documents.h"
+#include "data/pretrain/documents.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/data/lm_dataset.h"
+#include "data/pretrain/lm_dataset.h"
 
 #include <gtest/gtest.h>
 

@@ -10,7 +10,7 @@
 
 #include "shine/common/error.h"
 #include "shine/common/random.h"
-#include "shine/data/rank_share.h"
+#include "data/sampling/rank_share.h"
 
 namespace shine {
 namespace {

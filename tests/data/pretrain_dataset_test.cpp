@@ -9,7 +9,7 @@
 
 #include "data/byte_tokenizer.h"
 #include "shine/common/error.h"
-#include "shine/data/words.h"
+#include "data/pretrain/words.h"
 #include "shine/text/chat_template.h"
 #include "support/paths.h"
 

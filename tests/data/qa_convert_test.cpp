@@ -1,5 +1,5 @@
 // Small files in the layouts of the data sets' authors.
-#include "shine/data/qa_convert.h"
+#include "data/convert/qa_convert.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <set>
 
 #include "data/golden.h"
-#include "data/qa_convert/json_records.h"
+#include "data/convert/json_records.h"
 #include "shine/common/error.h"
 #include "shine/config/enum_names.h"
 

@@ -1,4 +1,4 @@
-#include "shine/data/rank_share.h"
+#include "data/sampling/rank_share.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "shine/common/error.h"
-#include "shine/common/format.h"
+#include "common/format.h"
 #include "shine/common/random.h"
 
 namespace shine {

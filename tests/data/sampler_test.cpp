@@ -8,9 +8,9 @@
 #include <string>
 
 #include "shine/common/error.h"
-#include "shine/common/format.h"
+#include "common/format.h"
 #include "shine/common/random.h"
-#include "shine/data/rank_share.h"
+#include "data/sampling/rank_share.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/data/tiny_world.h"
+#include "data/tiny_world/tiny_world.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -1,4 +1,4 @@
-#include "shine/data/words.h"
+#include "data/pretrain/words.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 
 #include "shine/common/error.h"
 #include "shine/common/str.h"
-#include "shine/distributed/exchange.h"
+#include "distributed/exchange.h"
 
 namespace shine::test {
 namespace {

@@ -14,11 +14,11 @@
 #include "distributed/store.h"
 #include "shine/common/error.h"
 #include "shine/common/main_guard.h"
-#include "shine/common/process_label.h"
+#include "common/process_label.h"
 #include "shine/common/str.h"
 #include "shine/distributed/process_group.h"
 #include "shine/distributed/rank_device.h"
-#include "shine/distributed/start_failure.h"
+#include "distributed/start_failure.h"
 #include "train/rank_steps.h"
 
 namespace shine::test {

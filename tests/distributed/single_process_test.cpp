@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "shine/common/error.h"
-#include "shine/distributed/exchange.h"
+#include "distributed/exchange.h"
 #include "shine/distributed/process_group.h"
 
 namespace shine {

@@ -1,4 +1,4 @@
-#include "shine/eval/answer_records.h"
+#include "eval/report/answer_records.h"
 
 #include <gtest/gtest.h>
 

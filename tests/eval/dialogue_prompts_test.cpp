@@ -1,4 +1,4 @@
-#include "shine/eval/dialogue_prompts.h"
+#include "eval/qa/dialogue_prompts.h"
 
 #include <gtest/gtest.h>
 

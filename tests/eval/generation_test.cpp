@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/common/error.h"
 
 namespace shine::test {

@@ -1,4 +1,4 @@
-#include "shine/eval/judge.h"
+#include "eval/qa/judge.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/eval/length_buckets.h"
+#include "eval/reconstruction/length_buckets.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/eval/perplexity_report.h"
+#include "eval/reconstruction/perplexity_report.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
-#include "shine/eval/perplexity.h"
+#include "eval/reconstruction/perplexity.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/eval/qa_contexts.h"
+#include "eval/qa/qa_contexts.h"
 
 #include <gtest/gtest.h>
 

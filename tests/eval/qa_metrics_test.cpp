@@ -5,7 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "eval/answer_words.h"
+#include "eval/qa/answer_words.h"
 #include "support/paths.h"
 
 namespace shine {

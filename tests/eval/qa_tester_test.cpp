@@ -1,5 +1,5 @@
 // The tester against a plain greedy loop that computes everything anew.
-#include "shine/eval/qa_tester.h"
+#include "eval/qa/qa_tester.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/byte_tokenizer.h"
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/common/error.h"
 #include "shine/eval/context_lora.h"
 #include "shine/eval/qa_metrics.h"

@@ -1,4 +1,4 @@
-#include "shine/eval/report.h"
+#include "eval/report/report.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -1,4 +1,4 @@
-#include "shine/eval/sampling.h"
+#include "eval/generation/sampling.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "shine/common/random.h"
-#include "shine/io/json_file.h"
+#include "io/json/json_file.h"
 #include "support/paths.h"
 
 namespace shine::test {

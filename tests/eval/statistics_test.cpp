@@ -1,4 +1,4 @@
-#include "shine/eval/statistics.h"
+#include "eval/report/statistics.h"
 
 #include <gtest/gtest.h>
 

@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/common/str.h"
-#include "shine/models/shine/memory_to_params.h"
+#include "shine/hypernetwork/memory_to_params.h"
 #include "shine/nn/encoder_layer.h"
 #include "support/gradient_check.h"
 
@@ -66,7 +66,7 @@ TEST(AddM2p, GradientsEqualDifferences) {
   const auto& slots = mixer.network.parameters().slots();
   // [m2p gradient]
   std::vector<at::Tensor> inputs{random_leaf({1, 2, 29, 16})};
-  for (const ParameterSlot& slot : slots) inputs.push_back(leaf(*slot.tensor));
+  for (const ParameterSlot& slot : slots) inputs.push_back(leaf(slot.value()));
   const TensorFunction forward = [&](const std::vector<at::Tensor>& given) {
     for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = given[i + 1];
     return mixer.network.forward(given[0]);

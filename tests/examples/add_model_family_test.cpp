@@ -1,9 +1,9 @@
 // Example of the README: a decoder family of one's own.
 #include <gtest/gtest.h>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine::test {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "fuzz/fuzz_target.h"
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"
 

@@ -6,7 +6,7 @@
 
 #include "fuzz/fuzz_target.h"
 #include "shine/text/tokenizer.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace shine::fuzz {
 

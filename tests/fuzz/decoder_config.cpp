@@ -1,5 +1,5 @@
 // The config.json of a Hugging Face model.
-#include "shine/models/decoder/decoder_config.h"
+#include "shine/decoder/decoder_config.h"
 
 #include "fuzz/fuzz_target.h"
 

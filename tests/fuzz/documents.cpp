@@ -1,9 +1,9 @@
 // Text files for training: the first byte chooses the kind of file and of separator.
-#include "shine/data/documents.h"
+#include "data/pretrain/documents.h"
 
 #include "fuzz/fuzz_target.h"
 #include "support/paths.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace shine::fuzz {
 namespace {

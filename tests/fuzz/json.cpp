@@ -2,9 +2,9 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz_target.h"
-#include "shine/io/json_file.h"
-#include "shine/text/json_text.h"
-#include "text/utf8.h"
+#include "io/json/json_file.h"
+#include "text/json_text.h"
+#include "text/unicode/utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shine;

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz_target.h"
-#include "shine/io/model_files.h"
+#include "io/safetensors/model_files.h"
 #include "support/paths.h"
 
 namespace shine::fuzz {

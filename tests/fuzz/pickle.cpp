@@ -1,6 +1,6 @@
 // The pickle of a torch.save file, run over an archive of three small storages.
 #include "fuzz/torch_values.h"
-#include "io/pickle_machine.h"
+#include "io/torch_format/pickle_machine.h"
 #include "io/zip_builder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,5 +1,5 @@
 // Published question answering: the first byte chooses the layout; stories and letters have a zero byte between.
-#include "shine/data/qa_convert.h"
+#include "data/convert/qa_convert.h"
 
 #include "fuzz/fuzz_target.h"
 #include "support/paths.h"

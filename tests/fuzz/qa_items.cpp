@@ -2,8 +2,8 @@
 #include "shine/data/qa_items.h"
 
 #include "fuzz/fuzz_target.h"
-#include "shine/data/words.h"
-#include "text/utf8.h"
+#include "data/pretrain/words.h"
+#include "text/unicode/utf8.h"
 
 namespace shine::fuzz {
 namespace {

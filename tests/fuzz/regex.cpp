@@ -1,8 +1,8 @@
 // A pattern of a pre-tokenizer and, behind a zero byte, the text it cuts.
 #include "fuzz/fuzz_target.h"
-#include "text/known_patterns.h"
-#include "text/pre_tokenizer.h"
-#include "text/utf8.h"
+#include "text/bpe/known_patterns.h"
+#include "text/bpe/pre_tokenizer.h"
+#include "text/unicode/utf8.h"
 
 namespace shine::fuzz {
 namespace {

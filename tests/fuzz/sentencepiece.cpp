@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "fuzz/check_tokens.h"
-#include "shine/text/sentencepiece_tokenizer.h"
+#include "text/sentencepiece/sentencepiece_tokenizer.h"
 #include "shine/text/special_tokens.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,6 +1,6 @@
 // A tokenizer.json and, behind a zero byte, a text that it encodes and decodes.
 #include "fuzz/check_tokens.h"
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "shine/text/special_tokens.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

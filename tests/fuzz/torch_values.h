@@ -1,7 +1,7 @@
 #pragma once
 
 #include "fuzz/fuzz_target.h"
-#include "shine/io/torch_pickle.h"
+#include "io/torch_format/torch_pickle.h"
 
 namespace shine::fuzz {
 

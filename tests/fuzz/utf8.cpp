@@ -1,8 +1,8 @@
 // Repair of UTF-8 and NFC, with the places that they keep.
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 #include "fuzz/fuzz_target.h"
-#include "text/nfc.h"
+#include "text/unicode/nfc.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shine;

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "gpu/gpu_test.h"
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/eval/generation.h"
-#include "shine/models/decoder/decoding_step.h"
+#include "shine/decoder/decoding_step.h"
 
 namespace shine::test {
 namespace {
@@ -48,7 +48,7 @@ TEST_F(GpuDecoding, AGraphGivesTheBitsOfSingleLaunches) {
       model->forward(TokenRows::pack(random_rows(lengths, 1), gpu()), &lora, cache);
       DecodingStep step(*model, &lora, cache, record);
       std::vector<at::Tensor> steps;
-      for (std::uint64_t token = 0; token < 6; ++token) {  // over the end of the first window: recorded twice
+      for (std::uint64_t token = 0; token < 6; ++token) {  // over the end of the first window: captured twice
         steps.push_back(
             step.run(random_ids(4, 20 + token), {true, true, true, true}).to(at::kCPU, at::kFloat, false, true));
       }

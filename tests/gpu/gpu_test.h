@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <optional>
 
-#include "ops/cuda_ops.h"
+#include "kernels/cuda/cuda_ops.h"
 #include "shine/tensor/device.h"
 #include "support/random_sizes.h"
 #include "support/tensor_match.h"

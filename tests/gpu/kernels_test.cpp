@@ -1,12 +1,12 @@
-// Each GPU kernel against its plain twin, on the GPU, values and gradients.
+// Each GPU kernel against its reference, on the GPU, values and gradients.
 #include <c10/core/InferenceMode.h>
 
 #include "gpu/gpu_test.h"
 #include "shine/lora/lora_layout.h"
-#include "shine/ops/linear_cross_entropy.h"
-#include "shine/ops/rms_norm.h"
-#include "shine/ops/rotary.h"
-#include "shine/ops/swiglu.h"
+#include "ops/linear_cross_entropy.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/swiglu.h"
 
 namespace shine::test {
 namespace {
@@ -44,11 +44,11 @@ TEST_P(GpuKernels, RmsNorm) {
   for (const Sizes& sizes : row_sizes()) {
     const at::Tensor x = random(sizes, 1), weight = random({sizes.back()}, 2), frozen = weight.detach();
     EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return rms_norm(in[0], in[1], kEps); },
-                             [](const Tensors& in) { return rms_norm_plain(in[0], in[1], kEps); }, {x, weight},
+                             [](const Tensors& in) { return rms_norm_reference(in[0], in[1], kEps); }, {x, weight},
                              tolerance()))
         << x.sizes();
     EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return rms_norm(in[0], in[1], kEps); },
-                             [](const Tensors& in) { return rms_norm_plain(in[0], in[1], kEps); }, {x, frozen},
+                             [](const Tensors& in) { return rms_norm_reference(in[0], in[1], kEps); }, {x, frozen},
                              tolerance()))
         << "frozen weight " << x.sizes();
   }
@@ -58,32 +58,9 @@ TEST_P(GpuKernels, RmsNormOfATransposedTensor) {
   const std::int64_t rows = draw().any(1, 9), width = draw().any(1, 64);
   const at::Tensor x = random({width, rows}, 1), weight = random({width}, 2);
   EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return rms_norm(in[0].t(), in[1], kEps); },
-                           [](const Tensors& in) { return rms_norm_plain(in[0].t(), in[1], kEps); }, {x, weight},
+                           [](const Tensors& in) { return rms_norm_reference(in[0].t(), in[1], kEps); }, {x, weight},
                            tolerance()))
       << x.sizes();
-}
-
-TEST_P(GpuKernels, AddRmsNorm) {
-  const auto joined = [](const at::Tensor& sum, const at::Tensor& normed) { return at::cat({sum, normed}, -1); };
-  for (const Sizes& sizes : row_sizes()) {
-    const at::Tensor x = random(sizes, 1), residual = random(sizes, 3), weight = random({sizes.back()}, 2);
-    const auto fused = [&](const Tensors& in) {
-      const AddedNorm both = add_rms_norm(in[0], in[1], in[2], kEps);
-      return joined(both.sum, both.normed);
-    };
-    const auto plain = [&](const Tensors& in) {
-      const at::Tensor sum = in[0] + in[1];
-      return joined(sum, rms_norm_plain(sum, in[2], kEps));
-    };
-    EXPECT_TRUE(agree_on_gpu(fused, plain, {x, residual, weight}, tolerance())) << x.sizes();
-    EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return add_rms_norm(in[0], in[1], in[2], kEps).normed; },
-                             [](const Tensors& in) { return rms_norm_plain(in[0] + in[1], in[2], kEps); },
-                             {x, residual, weight}, tolerance()))
-        << "sum unused " << x.sizes();
-    EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return add_rms_norm(in[0], in[1], in[2], kEps).sum; },
-                             [](const Tensors& in) { return in[0] + in[1]; }, {x, residual, weight}, tolerance()))
-        << "norm unused " << x.sizes();
-  }
 }
 
 TEST_P(GpuKernels, WeightGradientsHaveTheSameBitsEveryTime) {
@@ -93,31 +70,31 @@ TEST_P(GpuKernels, WeightGradientsHaveTheSameBitsEveryTime) {
   EXPECT_TRUE(at::equal(gradients_of(norm, {x, weight})[1], gradients_of(norm, {x, weight})[1])) << x.sizes();
 }
 
-RotaryTable table_of(std::int64_t tokens, std::int64_t d, const at::Tensor& like) {
+RopeTable table_of(std::int64_t tokens, std::int64_t d, const at::Tensor& like) {
   const at::Tensor positions = at::arange(tokens, at::TensorOptions().dtype(at::kLong)) * 7;
-  return make_rotary_table(positions.to(like.device()), d, 1e4, like.scalar_type());
+  return make_rope_table(positions.to(like.device()), d, 1e4, like.scalar_type());
 }
 
-TEST_P(GpuKernels, Rotary) {
-  expect_taken(CudaKernel::rotary);
+TEST_P(GpuKernels, Rope) {
+  expect_taken(CudaKernel::rope);
   for (const Sizes& sizes : head_sizes()) {
     EXPECT_TRUE(
-        agree_on_gpu([&](const Tensors& in) { return rotary(in[0], table_of(sizes[0], sizes[2], in[0])); },
-                     [&](const Tensors& in) { return rotary_plain(in[0], table_of(sizes[0], sizes[2], in[0])); },
+        agree_on_gpu([&](const Tensors& in) { return apply_rope(in[0], table_of(sizes[0], sizes[2], in[0])); },
+                     [&](const Tensors& in) { return rope_reference(in[0], table_of(sizes[0], sizes[2], in[0])); },
                      {random(sizes, 1)}, tolerance()))
         << at::IntArrayRef(sizes);
   }
 }
 
-TEST_P(GpuKernels, NormRotary) {
+TEST_P(GpuKernels, NormRope) {
   for (const Sizes& sizes : head_sizes()) {
     for (const bool trained : {false, true}) {  // a trained weight goes the plain way
       const at::Tensor leaf_weight = random({sizes[2]}, 2), weight = trained ? leaf_weight : leaf_weight.detach();
       const auto plain = [&](const Tensors& in) {
-        return rotary_plain(rms_norm_plain(in[0], in[1], kEps), table_of(sizes[0], sizes[2], in[0]));
+        return rope_reference(rms_norm_reference(in[0], in[1], kEps), table_of(sizes[0], sizes[2], in[0]));
       };
       const auto fused = [&](const Tensors& in) {
-        return norm_rotary(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
+        return norm_rope(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
       };
       EXPECT_TRUE(agree_on_gpu(fused, plain, {random(sizes, 1), weight}, tolerance())) << at::IntArrayRef(sizes);
     }
@@ -134,7 +111,7 @@ TEST_P(GpuKernels, SwiGlu) {
                                {0, draw().any(1, 9)}};
   for (const Sizes& sizes : all) {
     EXPECT_TRUE(agree_on_gpu([](const Tensors& in) { return swiglu(in[0] * 4, in[1]); },
-                             [](const Tensors& in) { return swiglu_plain(in[0] * 4, in[1]); },
+                             [](const Tensors& in) { return swiglu_reference(in[0] * 4, in[1]); },
                              {random(sizes, 1), random(sizes, 2)}, tolerance()))
         << at::IntArrayRef(sizes);
   }
@@ -148,12 +125,12 @@ TEST_P(GpuKernels, InferenceMode) {
   const std::int64_t tokens = draw().any(1, 33), d = 2 * draw().any(1, 64);
   const at::Tensor x = on_device({tokens, draw().any(1, 8), d}, 1), weight = on_device({d}, 2);
   SCOPED_TRACE(testing::Message() << x.sizes());
-  const RotaryTable table = table_of(tokens, d, x);
-  EXPECT_TRUE(tensors_match(rms_norm(x, weight, kEps), rms_norm_plain(x, weight, kEps), tolerance()));
-  EXPECT_TRUE(tensors_match(rotary(x, table), rotary_plain(x, table), tolerance()));
-  EXPECT_TRUE(tensors_match(norm_rotary(x, weight, table, kEps), rotary_plain(rms_norm_plain(x, weight, kEps), table),
+  const RopeTable table = table_of(tokens, d, x);
+  EXPECT_TRUE(tensors_match(rms_norm(x, weight, kEps), rms_norm_reference(x, weight, kEps), tolerance()));
+  EXPECT_TRUE(tensors_match(apply_rope(x, table), rope_reference(x, table), tolerance()));
+  EXPECT_TRUE(tensors_match(norm_rope(x, weight, table, kEps), rope_reference(rms_norm_reference(x, weight, kEps), table),
                             tolerance()));
-  EXPECT_TRUE(tensors_match(swiglu(x, x), swiglu_plain(x, x), tolerance()));
+  EXPECT_TRUE(tensors_match(swiglu(x, x), swiglu_reference(x, x), tolerance()));
 }
 
 TEST_P(GpuKernels, LinearCrossEntropy) {
@@ -167,7 +144,7 @@ TEST_P(GpuKernels, LinearCrossEntropy) {
     const at::Tensor targets = at::arange(rows, at::TensorOptions().dtype(at::kLong)) * 7 % vocabulary;
     EXPECT_TRUE(
         agree_on_gpu([&](const Tensors& in) { return linear_cross_entropy(in[0], in[1], targets.to(gpu())); },
-                     [&](const Tensors& in) { return linear_cross_entropy_plain(in[0], in[1], targets.to(gpu())); },
+                     [&](const Tensors& in) { return linear_cross_entropy_reference(in[0], in[1], targets.to(gpu())); },
                      {hidden, weight}, tolerance()))
         << hidden.sizes() << " to " << vocabulary;
   }
@@ -217,7 +194,7 @@ TEST_P(GpuKernels, LoraFromVector) {
         };
       };
       for (const bool all : {true, false}) {
-        EXPECT_TRUE(agree_on_gpu(values(lora_from_vector, all), values(lora_from_vector_plain, all),
+        EXPECT_TRUE(agree_on_gpu(values(lora_from_vector, all), values(lora_from_vector_reference, all),
                                  {random({rows, width}, 1)}, tolerance()))
             << rows << " " << width << " rank " << rank;
       }

@@ -3,7 +3,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "gpu/gpu_test.h"
-#include "models/shine/recorded_m2p.h"
+#include "hypernetwork/graphed_m2p.h"
 #include "train/graph_steps.h"
 
 namespace shine::test {
@@ -26,22 +26,22 @@ class GpuM2pGraph : public GpuTest {
   static at::Tensor states(std::int64_t contexts, std::uint64_t seed) {
     return random_tensor({contexts, 2, 464, 16}, seed).to(gpu());
   }
-  static std::unique_ptr<MemoryToParams> network(M2pKind kind, at::ScalarType compute, bool recompute, bool recorded) {
+  static std::unique_ptr<MemoryToParams> network(M2pKind kind, at::ScalarType compute, bool recompute, bool captured) {
     const auto make = [&] { return make_memory_to_params(config(kind), shape(), recompute, compute); };
     auto made = make();
-    if (recorded) made = std::make_unique<RecordedM2p>(std::move(made), make());
+    if (captured) made = std::make_unique<GraphedM2p>(std::move(made), make());
     made->parameters().allocate(at::TensorOptions().dtype(at::kFloat).device(gpu()));
     std::uint64_t seed = 40;
-    for (const ParameterSlot& slot : made->parameters().slots()) {
-      slot.tensor->copy_(random_tensor(slot.shape, ++seed) * 0.3);
-      slot.tensor->requires_grad_(true);
+    for (const auto& slot : made->named_parameters()) {
+      slot.value().copy_(random_tensor(slot.value().sizes().vec(), ++seed) * 0.3);
+      slot.value().requires_grad_(true);
     }
     return made;
   }
   /// The vector, then the gradients of the states and of all parameters, on the CPU.
   static std::vector<at::Tensor> train_once(const MemoryToParams& network, const at::Tensor& given) {
     std::vector<at::Tensor> wanted{given.detach().clone().requires_grad_(true)};
-    for (const ParameterSlot& slot : network.parameters().slots()) wanted.push_back(*slot.tensor);
+    for (const auto& slot : network.named_parameters()) wanted.push_back(slot.value());
     const at::Tensor vector = network.forward(wanted[0]);
     std::vector<at::Tensor> found{vector.detach().to(at::kCPU)};
     for (const at::Tensor& gradient : torch::autograd::grad({vector.square().mean()}, wanted)) {
@@ -51,7 +51,7 @@ class GpuM2pGraph : public GpuTest {
   }
   static void change(const MemoryToParams& network) {
     const at::NoGradGuard no_grad;
-    for (const ParameterSlot& slot : network.parameters().slots()) slot.tensor->mul_(0.95);
+    for (const auto& slot : network.named_parameters()) slot.value().mul_(0.95);
   }
 };
 
@@ -59,16 +59,16 @@ TEST_F(GpuM2pGraph, PassesAreThoseOfSingleLaunches) {
   for (const M2pKind kind : {M2pKind::transformer, M2pKind::linear, M2pKind::lineargate}) {
     for (const auto compute : {at::kFloat, at::kBFloat16}) {
       for (const bool recompute : {false, true}) {
-        const auto recorded = network(kind, compute, recompute, true), plain = network(kind, compute, recompute, false);
+        const auto captured = network(kind, compute, recompute, true), plain = network(kind, compute, recompute, false);
         const double tolerance = compute == at::kFloat ? 1e-5 : 2e-2;
         for (std::uint64_t step = 0; step < 4; ++step) {
-          const at::Tensor given = states(step % 2 == 0 ? 2 : 1, step + 1);  // two recordings by turns
-          const auto found = train_once(*recorded, given), expected = train_once(*plain, given);
+          const at::Tensor given = states(step % 2 == 0 ? 2 : 1, step + 1);  // two captures by turns
+          const auto found = train_once(*captured, given), expected = train_once(*plain, given);
           for (std::size_t i = 0; i < expected.size(); ++i) {
             EXPECT_LT(relative_error(found[i], expected[i]), tolerance) << "step " << step << ", tensor " << i;
             note_difference(found[i], expected[i]);
           }
-          change(*recorded);
+          change(*captured);
           change(*plain);
         }
       }
@@ -77,15 +77,15 @@ TEST_F(GpuM2pGraph, PassesAreThoseOfSingleLaunches) {
 }
 
 TEST_F(GpuM2pGraph, GradientsAddUpAndPendingForwardsStay) {
-  const auto recorded = network(M2pKind::transformer, at::kFloat, false, true);
+  const auto captured = network(M2pKind::transformer, at::kFloat, false, true);
   const auto plain = network(M2pKind::transformer, at::kFloat, false, false);
-  for (const MemoryToParams* each : {recorded.get(), plain.get()}) {
+  for (const MemoryToParams* each : {captured.get(), plain.get()}) {
     each->forward(states(2, 1)).square().mean().backward();
     const at::Tensor first = each->forward(states(2, 2)), second = each->forward(states(2, 3));
     first.square().mean().backward();
     second.square().mean().backward();
   }
-  const auto& found = recorded->parameters().slots();
+  const auto& found = captured->parameters().slots();
   const auto& expected = plain->parameters().slots();
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_LT(relative_error(found[i].tensor->grad(), expected[i].tensor->grad()), 1e-5) << expected[i].name;

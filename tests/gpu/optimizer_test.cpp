@@ -83,14 +83,14 @@ TEST_P(GpuAdamW, AGradientThatIsNotFiniteChangesNothing) {
 }
 
 TEST_P(GpuAdamW, StepsBetweenTheFormsGoOn) {
-  Training mixed(GetParam()), plain(GetParam());
+  Training attn_out(GetParam()), plain(GetParam());
   for (std::uint64_t step = 1; step <= 4; ++step) {
     const FusedOpsGuard mode(step % 2 == 0 ? FusedOps::off : FusedOps::on);
-    mixed.step(step);
+    attn_out.step(step);
     const FusedOpsGuard off(FusedOps::off);
     plain.step(step);
   }
-  EXPECT_TRUE(tensors_match(mixed.all(), plain.all(), 1e-5));
+  EXPECT_TRUE(tensors_match(attn_out.all(), plain.all(), 1e-5));
 }
 
 TEST_P(GpuAdamW, HasTheSameBitsEveryTime) {

@@ -1,7 +1,7 @@
 // The decoder's layers on the GPU: by sub-layer functions against the plain layers, values and gradients.
 #include "gpu/gpu_test.h"
-#include "models/tiny_model.h"
-#include "shine/ops/attention.h"
+#include "decoder/tiny_model.h"
+#include "ops/attention.h"
 
 namespace shine::test {
 namespace {
@@ -29,7 +29,7 @@ class GpuSublayers : public GpuTest, public testing::WithParamInterface<at::Scal
     const TokenRows rows = TokenRows::pack(random_rows({7, 1, 12, 4}, 1), options.device);
     const at::Tensor positions = index_tensor({0, 3, 8, 9, 10, 21, 23}, options.device);
     const LoraTree* lora = adapters == 0 ? nullptr : &tree;
-    const at::Tensor hidden = chosen ? decoder->forward_at(rows, lora, positions) : decoder->forward(rows, lora);
+    const at::Tensor hidden = chosen ? decoder->forward(rows, lora, positions) : decoder->forward(rows, lora);
     Pass pass{hidden.detach().to(at::kCPU), {}};
     if (lora == nullptr) return pass;
     hidden.to(at::kFloat).square().sum().backward();
@@ -87,12 +87,12 @@ TEST_F(GpuPackedAttention, EqualsThePlainForm) {
     const auto random = [&](std::int64_t heads, std::uint64_t seed) {
       return random_leaf({rows.tokens(), heads, d}, at::kBFloat16, seed);
     };
-    ASSERT_TRUE(prepare_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d).offsets.defined());
+    ASSERT_TRUE(pack_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d).offsets.defined());
     EXPECT_TRUE(agree_on_gpu(
         [&](const std::vector<at::Tensor>& in) {
           return causal_attention(in[0], in[1], in[2], rows, 0.2, AttentionLayout::padded);
         },
-        [&](const std::vector<at::Tensor>& in) { return causal_attention_plain(in[0], in[1], in[2], rows, 0.2); },
+        [&](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, 0.2); },
         {random(4, 1), random(2, 2), random(2, 3)}, 4e-2))
         << d;
   }

@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "integration/answers.h"
-#include "run/published_fixtures.h"
+#include "checkpoint/published_fixtures.h"
 #include "shine/io/mapped_file.h"
-#include "shine/run/checkpoint.h"
-#include "shine/run/convert_checkpoint.h"
-#include "shine/run/published_checkpoint.h"
+#include "shine/checkpoint/checkpoint.h"
+#include "checkpoint/convert_checkpoint.h"
+#include "shine/checkpoint/published_checkpoint.h"
 
 namespace shine::test {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "integration/tiny_run.h"
 #include "shine/io/safetensors.h"
-#include "shine/run/published_checkpoint.h"
+#include "shine/checkpoint/published_checkpoint.h"
 
 namespace shine::test {
 namespace {

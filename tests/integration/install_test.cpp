@@ -30,7 +30,7 @@ constexpr const char* program = R"(#include <iostream>
 #include "shine/app/builders.h"
 #include "shine/common/error.h"
 #include "shine/common/version.h"
-#include "shine/models/decoder/decoder_config.h"
+#include "shine/decoder/decoder_config.h"
 #include "shine/tensor/device.h"
 
 int main(int, char** argv) {

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "integration/run_program.h"
-#include "shine/eval/perplexity_report.h"
-#include "shine/eval/report.h"
+#include "eval/reconstruction/perplexity_report.h"
+#include "eval/report/report.h"
 
 namespace shine::test {
 namespace {

@@ -7,11 +7,11 @@
 
 #include "io/expect_fault.h"
 #include "shine/common/error.h"
-#include "shine/io/atomic_folder.h"
-#include "shine/io/line_file.h"
+#include "io/files/atomic_folder.h"
+#include "io/files/line_file.h"
 #include "shine/io/mapped_file.h"
-#include "shine/io/model_files.h"
-#include "shine/io/text_file.h"
+#include "io/safetensors/model_files.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -3,7 +3,7 @@
 #include "io/expect_fault.h"
 #include "io/zip_builder.h"
 #include "shine/common/error.h"
-#include "shine/io/torch_pickle.h"
+#include "io/torch_format/torch_pickle.h"
 #include "support/paths.h"
 
 namespace shine {

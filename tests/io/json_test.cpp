@@ -4,8 +4,8 @@
 
 #include "io/expect_fault.h"
 #include "shine/common/error.h"
-#include "shine/io/json_file.h"
-#include "shine/io/jsonl.h"
+#include "io/json/json_file.h"
+#include "io/json/jsonl.h"
 #include "support/paths.h"
 
 namespace shine {

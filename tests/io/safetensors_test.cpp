@@ -8,7 +8,7 @@
 
 #include "io/expect_fault.h"
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

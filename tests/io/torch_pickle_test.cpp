@@ -1,11 +1,11 @@
-#include "shine/io/torch_pickle.h"
+#include "io/torch_format/torch_pickle.h"
 
 #include <gtest/gtest.h>
 
 #include "io/expect_fault.h"
 #include "shine/common/error.h"
 #include "shine/io/safetensors.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -1,4 +1,4 @@
-#include "shine/io/torch_writer.h"
+#include "io/torch_format/torch_writer.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -9,7 +9,7 @@
 #include "io/expect_fault.h"
 #include "io/torch_file_bytes.h"
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

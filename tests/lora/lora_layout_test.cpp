@@ -91,7 +91,7 @@ TEST(LoraLayout, FormsAgree) {
   for (const Case& c : all_cases()) {
     const LoraLayout layout = layout_of(c.method, c.biases);
     const TensorFunction fused = [&](const auto& in) { return flat(lora_from_vector(in[0], layout)); };
-    const TensorFunction plain = [&](const auto& in) { return flat(lora_from_vector_plain(in[0], layout)); };
+    const TensorFunction plain = [&](const auto& in) { return flat(lora_from_vector_reference(in[0], layout)); };
     const at::Tensor vector = vector_of(layout, c.tail);
     EXPECT_TRUE(forms_agree(fused, plain, {vector}, 0.0)) << text(c);
     EXPECT_TRUE(forms_agree(fused, plain, {leaf(vector.to(at::kFloat))}, 1e-7)) << text(c);
@@ -126,7 +126,7 @@ TEST(LoraLayout, OutputsThatAreNotUsedLeaveZeros) {
     return at::cat({tree.layers[1][Projection::v].b.flatten(), tree.layers[0][Projection::q].c.flatten()});
   };
   EXPECT_TRUE(forms_agree([&](const auto& in) { return some(lora_from_vector(in[0], layout)); },
-                          [&](const auto& in) { return some(lora_from_vector_plain(in[0], layout)); }, {vector}, 0.0));
+                          [&](const auto& in) { return some(lora_from_vector_reference(in[0], layout)); }, {vector}, 0.0));
 }
 
 TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
@@ -136,7 +136,7 @@ TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
   for (const std::vector<std::int64_t>& sizes :
        {std::vector<std::int64_t>{1, 2 * needed - 2}, {1, 2 * needed + 1}, {2 * needed}, {1, 1, 2 * needed}}) {
     EXPECT_THROW(lora_from_vector(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
-    EXPECT_THROW(lora_from_vector_plain(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
+    EXPECT_THROW(lora_from_vector_reference(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
   }
 }
 

@@ -2,7 +2,7 @@
 #include "lora/slice_table.h"
 
 #include "lora/small_spec.h"
-#include "ops/cuda/flat_chunks.h"
+#include "kernels/cuda/flat_chunks.h"
 #include "shine/config/enum_names.h"
 #include "support/tensor_match.h"
 
@@ -38,7 +38,7 @@ TEST(SliceTable, TensorsTakeTheirValuesFromTheVector) {
     EXPECT_EQ(table.used, layout.spec.numel_per_layer(layout.rank));
     const at::Tensor vector = random_tensor({batch, layout.spec.layers * block}, at::kFloat);
     std::vector<at::Tensor> flat;
-    for (const at::Tensor& tensor : tensors_of(lora_from_vector_plain(vector, layout)))
+    for (const at::Tensor& tensor : tensors_of(lora_from_vector_reference(vector, layout)))
       flat.push_back(tensor.flatten());
     const at::Tensor expected = at::cat(flat);
     ASSERT_EQ(expected.numel(), table.tensor_values());
@@ -57,7 +57,7 @@ TEST(SliceTable, TensorsBeginWhereTheTableSays) {
     const cuda::SliceTable table = make_slice_table(layout, batch, block);
     std::int64_t begin = 0, number = 0;
     for (const at::Tensor& tensor :
-         tensors_of(lora_from_vector_plain(at::zeros({batch, layout.spec.layers * block}), layout))) {
+         tensors_of(lora_from_vector_reference(at::zeros({batch, layout.spec.layers * block}), layout))) {
       const cuda::LoraSlice& slice = table.slices[number % table.count];
       EXPECT_EQ(table.tensor_begin(number / table.count, static_cast<int>(number % table.count)), begin);
       EXPECT_EQ(slice.is_vector, tensor.dim() == 2);
@@ -73,7 +73,7 @@ TEST(SliceTable, EveryValueOfTheVectorKnowsItsTensor) {
   for (const auto& [layout, batch, block] : cases()) {
     const cuda::SliceTable table = make_slice_table(layout, batch, block);
     const at::Tensor vector = random_tensor({batch, layout.spec.layers * block}, at::kFloat);
-    const std::vector<at::Tensor> tensors = tensors_of(lora_from_vector_plain(vector, layout));
+    const std::vector<at::Tensor> tensors = tensors_of(lora_from_vector_reference(vector, layout));
     std::int64_t unread = 0;
     for (std::int64_t i = 0; i < table.vector_values(); ++i) {
       const cuda::VectorPlace place = cuda::vector_place(table, i);

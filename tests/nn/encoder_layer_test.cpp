@@ -45,7 +45,7 @@ TEST_P(EncoderGolden, OutputAndEveryGradient) {
   const std::string kind = masked ? "masked." : "open.";
   const at::Tensor x = leaf(golden("x"));
   const at::Tensor output =
-      run_encoder_layer(loaded.layer, x, {kHeads, recompute, masked ? golden("hidden_pairs") : at::Tensor()});
+      run_encoder_layer(loaded.layer, x, {kHeads, recompute, masked ? golden("attn_mask") : at::Tensor()});
   EXPECT_TRUE(tensors_match(output, golden(kind + "output"), 1e-12));
   (output * golden("upstream")).sum().backward();
   EXPECT_TRUE(tensors_match(x.grad(), golden(kind + "gradient.x"), 1e-11));

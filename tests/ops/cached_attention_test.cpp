@@ -1,7 +1,7 @@
-#include "shine/ops/cached_attention.h"
+#include "ops/cached_attention.h"
 
 #include "shine/common/error.h"
-#include "shine/ops/attention.h"
+#include "ops/attention.h"
 #include "support/gradient_check.h"
 
 namespace shine::test {
@@ -53,7 +53,7 @@ TEST(CachedAttention, AgreesWithThePlainForm) {
                {at::kDouble, 1e-12}, {at::kFloat, 1e-5}, {at::kBFloat16, 6e-2}}) {
         const Tensors in = random_tensors(tested, all, kv, type);
         const at::Tensor plain =
-            cached_attention_plain(in.q, in.keys, in.values, layout_of(tested.added), tested.past, kScale);
+            cached_attention_reference(in.q, in.keys, in.values, layout_of(tested.added), tested.past, kScale);
         EXPECT_TRUE(tensors_match(attend(tested, in), plain, tolerance))
             << "added " << join(tested.added, " ") << ", past " << join(tested.past, " ") << ", heads " << all << "/"
             << kv;
@@ -66,7 +66,7 @@ TEST(CachedAttention, OfAPromptIsCausalAttention) {
   const Case tested{{5}, {0}};
   const Tensors in = random_tensors(tested, 4, 2, at::kDouble);
   const auto packed = [](const at::Tensor& cache) { return cache[0].narrow(1, 0, 5).transpose(0, 1); };
-  const at::Tensor expected = causal_attention_plain(in.q, packed(in.keys), packed(in.values), layout_of({5}), kScale);
+  const at::Tensor expected = causal_attention_reference(in.q, packed(in.keys), packed(in.values), layout_of({5}), kScale);
   EXPECT_TRUE(tensors_match(attend(tested, in), expected, 1e-12));
 }
 

@@ -1,4 +1,4 @@
-#include "shine/ops/checkpoint.h"
+#include "ops/checkpoint.h"
 
 #include "support/gradient_check.h"
 

@@ -1,15 +1,15 @@
-#include "shine/ops/decoder_sublayers.h"
+#include "ops/decoder_sublayers.h"
 
 #include <ATen/Parallel.h>
 
 #include <cmath>
 
 #include "shine/common/error.h"
-#include "shine/ops/attention.h"
-#include "shine/ops/lora_linear.h"
-#include "shine/ops/rms_norm.h"
-#include "shine/ops/rotary.h"
-#include "shine/ops/swiglu.h"
+#include "ops/attention.h"
+#include "ops/lora_linear.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/swiglu.h"
 #include "support/gradient_check.h"
 
 namespace shine::test {
@@ -100,7 +100,7 @@ at::Tensor project(const Case& c, const at::Tensor& x, const at::Tensor& weight,
     const at::Tensor y = x.matmul(weight.t());
     return bias.defined() ? y + bias : y;
   }
-  return lora_linear_plain({x, weight, bias, in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p], spans});
+  return lora_linear_reference({x, weight, bias, in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p], spans});
 }
 
 at::Tensor index_of(const Case& c) {
@@ -109,8 +109,8 @@ at::Tensor index_of(const Case& c) {
 
 /// How the sub-layers are computed.
 struct How {
-  SublayerEngine engine = SublayerEngine::blocks;
-  Keep keep = Keep::all;
+  SublayerBackend backend = SublayerBackend::cpu;
+  SavedActivations keep = SavedActivations::all;
   bool masked = false;  ///< adapters, as on a GPU
   AttentionLayout attention = AttentionLayout::per_row;
 };
@@ -119,22 +119,22 @@ TensorFunction attention_form(const Case& c, const How& how) {
   return [c, how](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
     auto weights = std::make_shared<AttentionWeights>();
-    weights->engine = how.engine;
-    weights->norm = prepare_norm(how.engine, norm_of(c.hidden, 50, type));
+    weights->backend = how.backend;
+    weights->norm = prepare_norm(how.backend, norm_of(c.hidden, 50, type));
     if (c.qk_norm) {
-      weights->q_norm = prepare_norm(how.engine, norm_of(c.d, 51, type));
-      weights->k_norm = prepare_norm(how.engine, norm_of(c.d, 52, type));
+      weights->q_norm = prepare_norm(how.backend, norm_of(c.d, 51, type));
+      weights->k_norm = prepare_norm(how.backend, norm_of(c.d, 52, type));
     }
     for (std::size_t p = 0; p < 4; ++p) {
       const auto size = c.attention_sizes()[p];
-      weights->linear[p] = prepare_linear(how.engine, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+      weights->linear[p] = prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
     weights->heads = c.heads;
     weights->kv_heads = c.kv_heads;
     weights->head_dim = c.d;
     weights->eps = kEps;
     const auto batch =
-        make_sublayer_batch(how.engine, c.rows(), {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
+        make_sublayer_batch(how.backend, c.rows(), {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
     const auto chosen = c.chosen.empty() ? nullptr : choose_tokens(*batch, index_of(c));
     if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.keep);
     const auto lora = lora_of<4>(in);
@@ -145,7 +145,7 @@ TensorFunction attention_form(const Case& c, const How& how) {
 TensorFunction attention_plain(const Case& c) {
   return [c](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
-    const at::Tensor normed = rms_norm_plain(in[0], norm_of(c.hidden, 50, type), kEps);
+    const at::Tensor normed = rms_norm_reference(in[0], norm_of(c.hidden, 50, type), kEps);
     const auto of = [&](const at::Tensor& x, std::size_t p) {
       const auto size = c.attention_sizes()[p];
       return project(c, x, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type), in, p, c.spans());
@@ -154,13 +154,13 @@ TensorFunction attention_plain(const Case& c) {
                k = of(normed, 1).view({c.tokens(), c.kv_heads, c.d});
     const at::Tensor v = of(normed, 2).view({c.tokens(), c.kv_heads, c.d});
     if (c.qk_norm) {
-      q = rms_norm_plain(q, norm_of(c.d, 51, type), kEps);
-      k = rms_norm_plain(k, norm_of(c.d, 52, type), kEps);
+      q = rms_norm_reference(q, norm_of(c.d, 51, type), kEps);
+      k = rms_norm_reference(k, norm_of(c.d, 52, type), kEps);
     }
-    const RotaryTable table = make_rotary_table(c.rows().positions(at::kCPU), c.d, kTheta, type);
-    const at::Tensor mixed = causal_attention_plain(rotary_plain(q, table), rotary_plain(k, table), v, c.rows(),
+    const RopeTable table = make_rope_table(c.rows().positions(at::kCPU), c.d, kTheta, type);
+    const at::Tensor attn_out = causal_attention_reference(rope_reference(q, table), rope_reference(k, table), v, c.rows(),
                                                     1.0 / std::sqrt(static_cast<double>(c.d)));
-    const at::Tensor y = in[0] + of(mixed.reshape({c.tokens(), c.heads * c.d}), 3);
+    const at::Tensor y = in[0] + of(attn_out.reshape({c.tokens(), c.heads * c.d}), 3);
     return c.chosen.empty() ? y : y.index_select(0, index_of(c));
   };
 }
@@ -169,12 +169,12 @@ TensorFunction mlp_form(const Case& c, const How& how) {
   return [c, how](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
     auto weights = std::make_shared<MlpWeights>();
-    weights->engine = how.engine;
-    weights->norm = prepare_norm(how.engine, norm_of(c.hidden, 50, type));
+    weights->backend = how.backend;
+    weights->norm = prepare_norm(how.backend, norm_of(c.hidden, 50, type));
     weights->eps = kEps;
     for (std::size_t p = 0; p < 3; ++p) {
       const auto size = c.mlp_sizes()[p];
-      weights->linear[p] = prepare_linear(how.engine, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+      weights->linear[p] = prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
     if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, how.keep);
     const auto lora = lora_of<3>(in);
@@ -187,12 +187,12 @@ TensorFunction mlp_form(const Case& c, const How& how) {
 TensorFunction mlp_plain(const Case& c) {
   return [c](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
-    const at::Tensor normed = rms_norm_plain(in[0], norm_of(c.hidden, 50, type), kEps);
+    const at::Tensor normed = rms_norm_reference(in[0], norm_of(c.hidden, 50, type), kEps);
     const auto of = [&](const at::Tensor& x, std::size_t p) {
       const auto size = c.mlp_sizes()[p];
       return project(c, x, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type), in, p, c.spans());
     };
-    return in[0] + of(swiglu_plain(of(normed, 0), of(normed, 1)), 2);
+    return in[0] + of(swiglu_reference(of(normed, 0), of(normed, 1)), 2);
   };
 }
 
@@ -224,27 +224,27 @@ void expect_as_exact_as_plain(const TensorFunction& fused, const TensorFunction&
   }
 }
 
-/// By each engine.
-class DecoderSublayers : public testing::TestWithParam<SublayerEngine> {
+/// By each backend.
+class DecoderSublayers : public testing::TestWithParam<SublayerBackend> {
  protected:
   bool runs(at::ScalarType type) const {
-    return GetParam() == SublayerEngine::operations || blocks_run(type, at::kCPU);
+    return GetParam() == SublayerBackend::torch || blocks_run(type, at::kCPU);
   }
 
-  /// With this engine, in all that it can do otherwise.
+  /// With this backend, in all that it can do otherwise.
   std::vector<How> ways() const {
     std::vector<How> all;
-    for (const Keep keep : {Keep::all, Keep::input}) {
+    for (const SavedActivations keep : {SavedActivations::all, SavedActivations::input_only}) {
       all.push_back({GetParam(), keep});
-      if (GetParam() == SublayerEngine::blocks) continue;
+      if (GetParam() == SublayerBackend::cpu) continue;
       all.push_back({GetParam(), keep, /*masked=*/true, AttentionLayout::padded});
     }
     return all;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Engines, DecoderSublayers, testing::Values(SublayerEngine::blocks, SublayerEngine::operations),
+INSTANTIATE_TEST_SUITE_P(Engines, DecoderSublayers, testing::Values(SublayerBackend::cpu, SublayerBackend::torch),
                          [](const auto& tested) {
-                           return std::string(tested.param == SublayerEngine::blocks ? "Blocks" : "Operations");
+                           return std::string(tested.param == SublayerBackend::cpu ? "Blocks" : "Operations");
                          });
 
 TEST_P(DecoderSublayers, FormsAgree) {
@@ -368,18 +368,18 @@ TEST_P(DecoderSublayers, RefusesABatchThatIsNotItsOwn) {
   const Case& c = kCases[0];
   const auto in = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
   AttentionWeights weights;
-  weights.engine = GetParam();
+  weights.backend = GetParam();
   for (std::size_t p = 0; p < 4; ++p) {
     weights.linear[p] = prepare_linear(GetParam(), weight_of(c.attention_sizes()[p], 60 + p, at::kDouble), {});
   }
   const auto shared = std::make_shared<const AttentionWeights>(weights);
-  const auto other = GetParam() == SublayerEngine::blocks ? SublayerEngine::operations : SublayerEngine::blocks;
+  const auto other = GetParam() == SublayerBackend::cpu ? SublayerBackend::torch : SublayerBackend::cpu;
   const PassShape shape{at::kDouble, at::kCPU, AttentionLayout::per_row, c.d, kTheta};
   RowLayout longer;
   longer.push(c.tokens() + 1);
   for (const auto& batch :
        {make_sublayer_batch(GetParam(), longer, shape), make_sublayer_batch(other, c.rows(), shape)}) {
-    EXPECT_THROW(attention_sublayer(shared, in[0], nullptr, batch, nullptr, Keep::all), ShapeError);
+    EXPECT_THROW(attention_sublayer(shared, in[0], nullptr, batch, nullptr, SavedActivations::all), ShapeError);
   }
 }
 
@@ -400,7 +400,7 @@ TEST(SublayerAdapters, TheMaskIsThatOfTheSpans) {
 TEST(SublayerAdapters, ChosenTokensMustRise) {
   RowLayout rows;
   rows.push(4);
-  const auto batch = make_sublayer_batch(SublayerEngine::operations, rows,
+  const auto batch = make_sublayer_batch(SublayerBackend::torch, rows,
                                          {at::kFloat, at::kCPU, AttentionLayout::per_row, 4, kTheta});
   EXPECT_THROW(choose_tokens(*batch, at::tensor({2, 1}, at::kLong)), ShapeError);
   EXPECT_THROW(choose_tokens(*batch, at::tensor({1, 4}, at::kLong)), ShapeError);

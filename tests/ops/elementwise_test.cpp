@@ -1,6 +1,6 @@
-#include "shine/ops/rms_norm.h"
-#include "shine/ops/rotary.h"
-#include "shine/ops/swiglu.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/swiglu.h"
 #include "support/gradient_check.h"
 
 namespace shine::test {
@@ -19,7 +19,7 @@ constexpr std::array kTypes{at::kDouble, at::kFloat, at::kBFloat16};
 TensorFunction norm_form(bool fused, const at::Tensor& frozen_weight = {}) {
   return [=](const std::vector<at::Tensor>& in) {
     const at::Tensor& weight = frozen_weight.defined() ? frozen_weight : in[1];
-    return fused ? rms_norm(in[0], weight, kEps) : rms_norm_plain(in[0], weight, kEps);
+    return fused ? rms_norm(in[0], weight, kEps) : rms_norm_reference(in[0], weight, kEps);
   };
 }
 
@@ -59,32 +59,32 @@ TEST(RmsNorm, StatisticsOfBfloat16AreFloat32) {
   EXPECT_TRUE(tensors_match(rms_norm(x, weight, kEps), x, 0.0));
 }
 
-TEST(Rotary, FormsAgree) {
+TEST(Rope, FormsAgree) {
   const at::Tensor positions = at::tensor({0, 1, 2, 0, 41}, at::kLong);
   for (const auto type : kTypes) {
     for (const std::int64_t dim : {2, 6, 34}) {
-      const RotaryTable table = make_rotary_table(positions, dim, 1e4, type);
-      EXPECT_TRUE(forms_agree([&](const auto& in) { return rotary(in[0], table); },
-                              [&](const auto& in) { return rotary_plain(in[0], table); },
+      const RopeTable table = make_rope_table(positions, dim, 1e4, type);
+      EXPECT_TRUE(forms_agree([&](const auto& in) { return apply_rope(in[0], table); },
+                              [&](const auto& in) { return rope_reference(in[0], table); },
                               {random_leaf({5, 3, dim}, type)}, tolerance_of(type)))
           << type << " " << dim;
     }
   }
 }
 
-TEST(Rotary, GradientMatchesDifferences) {
-  const RotaryTable table = make_rotary_table(at::tensor({0, 7, 3}, at::kLong), 6, 100.0, at::kDouble);
+TEST(Rope, GradientMatchesDifferences) {
+  const RopeTable table = make_rope_table(at::tensor({0, 7, 3}, at::kLong), 6, 100.0, at::kDouble);
   EXPECT_TRUE(
-      gradients_match_differences([&](const auto& in) { return rotary(in[0], table); }, {random_leaf({3, 2, 6})}));
+      gradients_match_differences([&](const auto& in) { return apply_rope(in[0], table); }, {random_leaf({3, 2, 6})}));
 }
 
-TEST(Rotary, TurnsEveryPairByItsAngle) {
+TEST(Rope, TurnsEveryPairByItsAngle) {
   const std::int64_t position = 5, dim = 6, half = dim / 2;
   const double theta = 100.0;
-  const RotaryTable table = make_rotary_table(at::tensor({position}, at::kLong), dim, theta, at::kFloat);
+  const RopeTable table = make_rope_table(at::tensor({position}, at::kLong), dim, theta, at::kFloat);
   EXPECT_EQ(table.cos.sizes(), at::IntArrayRef({1, 1, dim}));
   EXPECT_EQ(table.cos.scalar_type(), at::kFloat);
-  const at::Tensor x = random_tensor({1, 1, dim}, at::kFloat), y = rotary(x, table);
+  const at::Tensor x = random_tensor({1, 1, dim}, at::kFloat), y = apply_rope(x, table);
   const auto at_index = [](const at::Tensor& t, std::int64_t i) { return t[0][0][i].item<double>(); };
   for (std::int64_t i = 0; i < half; ++i) {
     const double angle = static_cast<double>(position) * std::pow(theta, -2.0 * static_cast<double>(i) / dim);
@@ -99,7 +99,7 @@ TEST(SwiGlu, FormsAgree) {
     for (const std::vector<std::int64_t>& sizes : {std::vector<std::int64_t>{3, 7}, {1}, {2, 5, 9}, {0, 4}}) {
       const at::Tensor gate = random_leaf(sizes, type), up = random_leaf(sizes, type, 2);
       EXPECT_TRUE(forms_agree([](const auto& in) { return swiglu(in[0], in[1]); },
-                              [](const auto& in) { return swiglu_plain(in[0], in[1]); }, {gate, up},
+                              [](const auto& in) { return swiglu_reference(in[0], in[1]); }, {gate, up},
                               tolerance_of(type)))
           << type << " " << gate.sizes();
     }

@@ -1,10 +1,10 @@
 #include <c10/core/InferenceMode.h>
 
-#include "shine/ops/attention.h"
-#include "shine/ops/lora_linear.h"
-#include "shine/ops/rms_norm.h"
-#include "shine/ops/rotary.h"
-#include "shine/ops/swiglu.h"
+#include "ops/attention.h"
+#include "ops/lora_linear.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/swiglu.h"
 #include "support/gradient_check.h"
 
 namespace shine::test {
@@ -25,24 +25,24 @@ TEST_P(InferenceForms, RmsNorm) {
     const at::Tensor weight = random_tensor({width}, type(), 2);
     for (const std::int64_t rows : {0, 1, 5}) {
       const at::Tensor x = random_tensor({rows, 3, width}, type(), 1);
-      EXPECT_TRUE(tensors_match(rms_norm(x, weight, 1e-5), rms_norm_plain(x, weight, 1e-5), tolerance())) << width;
+      EXPECT_TRUE(tensors_match(rms_norm(x, weight, 1e-5), rms_norm_reference(x, weight, 1e-5), tolerance())) << width;
     }
-    const at::Tensor turned = random_tensor({width, 4}, type(), 1).t();
-    EXPECT_TRUE(tensors_match(rms_norm(turned, weight, 1e-5), rms_norm_plain(turned, weight, 1e-5), tolerance()));
+    const at::Tensor rotated = random_tensor({width, 4}, type(), 1).t();
+    EXPECT_TRUE(tensors_match(rms_norm(rotated, weight, 1e-5), rms_norm_reference(rotated, weight, 1e-5), tolerance()));
   }
   const at::Tensor many = random_tensor({3000, 40}, type(), 1), weight = random_tensor({40}, type(), 2);
-  EXPECT_TRUE(tensors_match(rms_norm(many, weight, 1e-5), rms_norm_plain(many, weight, 1e-5), tolerance()));
+  EXPECT_TRUE(tensors_match(rms_norm(many, weight, 1e-5), rms_norm_reference(many, weight, 1e-5), tolerance()));
 }
 
-TEST_P(InferenceForms, Rotary) {
+TEST_P(InferenceForms, Rope) {
   for (const std::int64_t d : {2, 6, 32}) {
     for (const std::int64_t tokens : {0, 1, 5}) {
       const at::Tensor x = random_tensor({tokens, 3, d}, type(), 1);
       const at::Tensor positions = at::arange(tokens, at::TensorOptions().dtype(at::kLong)) * 7;
-      const RotaryTable table = make_rotary_table(positions, d, 10000.0, type());
-      EXPECT_TRUE(tensors_match(rotary(x, table), rotary_plain(x, table), tolerance())) << d;
-      const at::Tensor turned = x.transpose(0, 1).contiguous().transpose(0, 1);
-      EXPECT_TRUE(tensors_match(rotary(turned, table), rotary_plain(turned, table), tolerance())) << d;
+      const RopeTable table = make_rope_table(positions, d, 10000.0, type());
+      EXPECT_TRUE(tensors_match(apply_rope(x, table), rope_reference(x, table), tolerance())) << d;
+      const at::Tensor rotated = x.transpose(0, 1).contiguous().transpose(0, 1);
+      EXPECT_TRUE(tensors_match(apply_rope(rotated, table), rope_reference(rotated, table), tolerance())) << d;
     }
   }
 }
@@ -54,11 +54,11 @@ TEST_P(InferenceForms, CausalAttention) {
       for (const std::int64_t length : lengths) rows.push(length);
       const at::Tensor q = random_tensor({rows.tokens(), 4, d}, type(), 1);
       const at::Tensor k = random_tensor({rows.tokens(), 2, d}, type(), 2), v = random_tensor(k.sizes(), type(), 3);
-      const at::Tensor expected = causal_attention_plain(q, k, v, rows, 0.3);
-      const at::Tensor turned = q.transpose(0, 1).contiguous().transpose(0, 1);
+      const at::Tensor expected = causal_attention_reference(q, k, v, rows, 0.3);
+      const at::Tensor rotated = q.transpose(0, 1).contiguous().transpose(0, 1);
       for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
         EXPECT_TRUE(tensors_match(causal_attention(q, k, v, rows, 0.3, layout), expected, tolerance())) << d;
-        EXPECT_TRUE(tensors_match(causal_attention(turned, k, v, rows, 0.3, layout), expected, tolerance())) << d;
+        EXPECT_TRUE(tensors_match(causal_attention(rotated, k, v, rows, 0.3, layout), expected, tolerance())) << d;
       }
     }
   }
@@ -67,7 +67,7 @@ TEST_P(InferenceForms, CausalAttention) {
 TEST_P(InferenceForms, SwiGlu) {
   const at::Tensor gate = random_tensor({4, 9}, type(), 1), up = random_tensor({4, 9}, type(), 2);
   const at::Tensor before = gate.clone();
-  EXPECT_TRUE(tensors_match(swiglu(gate, up), swiglu_plain(gate, up), tolerance()));
+  EXPECT_TRUE(tensors_match(swiglu(gate, up), swiglu_reference(gate, up), tolerance()));
   EXPECT_TRUE(tensors_match(gate, before, 0.0));
 }
 
@@ -85,7 +85,7 @@ TEST_P(InferenceForms, LoraLinear) {
       if (biased) in.bias = random_tensor({6}, type(), 5);
       if (biased) in.c = random_tensor({adapters, 6}, at::kFloat, 6);
       in.spans = spans;
-      EXPECT_TRUE(tensors_match(lora_linear(in), lora_linear_plain(in), 3 * tolerance())) << join(spans, " ");
+      EXPECT_TRUE(tensors_match(lora_linear(in), lora_linear_reference(in), 3 * tolerance())) << join(spans, " ");
     }
   }
 }

@@ -1,9 +1,9 @@
-#include "shine/ops/linear_cross_entropy.h"
+#include "ops/linear_cross_entropy.h"
 
 #include <ATen/Parallel.h>
 
-#include "ops/cpu/cross_entropy_engine.h"
-#include "shine/ops/fused.h"
+#include "kernels/cpu/cross_entropy.h"
+#include "kernels/fused.h"
 #include "support/gradient_check.h"
 
 namespace shine::test {
@@ -26,17 +26,17 @@ TensorFunction fused(const Head& head) {
 
 TensorFunction plain(const Head& head) {
   return [head](const std::vector<at::Tensor>& in) {
-    return linear_cross_entropy_plain(in[0], head.weight, head.targets);
+    return linear_cross_entropy_reference(in[0], head.weight, head.targets);
   };
 }
 
-/// With the CPU engine, where the processor runs it, and with compositions of LibTorch's operations.
+/// With the CPU backend, where the processor runs it, and with compositions of LibTorch's operations.
 class LinearCrossEntropy : public testing::TestWithParam<FusedOps> {
   FusedOpsGuard guard_{GetParam()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Forms, LinearCrossEntropy, testing::Values(FusedOps::automatic, FusedOps::off),
-                         [](const auto& form) { return form.param == FusedOps::off ? "Composed" : "Engine"; });
+                         [](const auto& form) { return form.param == FusedOps::off ? "Composed" : "Backend"; });
 
 TEST_P(LinearCrossEntropy, FormsAgree) {
   // Blocks of 64 rows, groups of 4 blocks, strips of 128 tokens: below, at and beyond each.

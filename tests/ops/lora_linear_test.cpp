@@ -1,4 +1,4 @@
-#include "shine/ops/lora_linear.h"
+#include "ops/lora_linear.h"
 
 #include "shine/common/error.h"
 #include "support/gradient_check.h"
@@ -43,7 +43,7 @@ LoraLinearInput operands(const Case& c, const std::vector<at::Tensor>& in) {
 
 TensorFunction form(const Case& c, bool fused) {
   return [c, fused](const std::vector<at::Tensor>& in) {
-    return fused ? lora_linear(operands(c, in)) : lora_linear_plain(operands(c, in));
+    return fused ? lora_linear(operands(c, in)) : lora_linear_reference(operands(c, in));
   };
 }
 
@@ -86,7 +86,7 @@ TEST(LoraLinear, AcceptsStridedOperands) {
     input.a = input.a.transpose(1, 2).contiguous().transpose(1, 2);
     return lora_linear(input).t();
   };
-  const TensorFunction plain = [&](const auto& in) { return lora_linear_plain(operands(c, in)).t(); };
+  const TensorFunction plain = [&](const auto& in) { return lora_linear_reference(operands(c, in)).t(); };
   EXPECT_TRUE(forms_agree(strided, plain, trained(c, at::kDouble, at::kDouble), 1e-12));
 }
 
@@ -97,7 +97,7 @@ TEST(LoraLinear, RefusesOperandsThatDoNotFit) {
     LoraLinearInput input = operands(c, inputs);
     spoil(input);
     EXPECT_THROW(lora_linear(input), ShapeError);
-    EXPECT_THROW(lora_linear_plain(input), ShapeError);
+    EXPECT_THROW(lora_linear_reference(input), ShapeError);
   };
   refused([](LoraLinearInput& in) { in.x = at::ones({5, kIn + 1}); });
   refused([](LoraLinearInput& in) { in.x = at::ones({6, kIn}); });

@@ -38,7 +38,7 @@ bool allocates_only(std::string_view op) {
 
 void note_call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
   const std::string& name = op.operator_name().name;
-  SHINE_CHECK(!reads_to_host(name), Error, "a recording cannot give the host a value (", name, ")");
+  SHINE_CHECK(!reads_to_host(name), Error, "a capture cannot give the host a value (", name, ")");
   Call call{op, last(*stack, op.schema().arguments().size()), {}};
   {
     const c10::impl::ExcludeDispatchKeyGuard inside(kKey);
@@ -76,7 +76,7 @@ void do_again(const Call& call) {
   }
 }
 
-std::vector<Call> calls_of(const RecordedWork::Part& part) {
+std::vector<Call> calls_of(const GraphedWork::Part& part) {
   std::vector<Call> calls;
   const c10::impl::IncludeDispatchKeyGuard passing(kKey);
   noted = &calls;
@@ -84,21 +84,21 @@ std::vector<Call> calls_of(const RecordedWork::Part& part) {
   return calls;
 }
 
-class ReplayedWork : public RecordedWork {
+class ReplayedWork : public GraphedWork {
  public:
   ReplayedWork(std::vector<Part> parts, c10::Device device)
-      : RecordedWork({}, device, /*record=*/false), parts_(std::move(parts)) {}
+      : GraphedWork({}, device, /*record=*/false), parts_(std::move(parts)) {}
 
   void run(std::size_t part) override {
-    if (calls_.empty()) record();
+    if (calls_.empty()) capture();
     const at::AutoDispatchBelowADInplaceOrView without_autograd;
     for (const Call& call : calls_.at(part)) do_again(call);
   }
 
-  bool records() const override { return true; }
+  bool captures() const override { return true; }
 
  private:
-  void record() {
+  void capture() {
     for (const Part& part : parts_) part();  // the warm-up
     std::vector<std::vector<Call>> calls;
     for (const Part& part : parts_) calls.push_back(calls_of(part));
@@ -115,7 +115,7 @@ TORCH_LIBRARY_IMPL(_, Fake, library) {
   library.fallback(torch::CppFunction::makeFromBoxedFunction<&note_call>());
 }
 
-std::unique_ptr<RecordedWork> replay_on_cpu(std::vector<RecordedWork::Part> parts, c10::Device device) {
+std::unique_ptr<GraphedWork> replay_on_cpu(std::vector<GraphedWork::Part> parts, c10::Device device) {
   return std::make_unique<ReplayedWork>(std::move(parts), device);
 }
 

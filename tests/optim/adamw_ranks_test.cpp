@@ -8,7 +8,7 @@
 
 #include "shine/common/error.h"
 #include "shine/optim/adamw.h"
-#include "shine/optim/rank_check.h"
+#include "optim/rank_check.h"
 #include "support/thread_group.h"
 
 namespace shine::test {

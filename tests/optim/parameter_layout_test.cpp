@@ -1,4 +1,4 @@
-#include "shine/optim/parameter_layout.h"
+#include "optim/parameter_layout.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 
 #include "shine/common/error.h"
 #include "shine/common/str.h"
-#include "shine/optim/flat_parameters.h"
+#include "optim/flat_parameters.h"
 
 namespace shine::test {
 namespace {

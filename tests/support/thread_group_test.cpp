@@ -6,7 +6,7 @@
 #include <array>
 #include <cmath>
 
-#include "shine/distributed/exchange.h"
+#include "distributed/exchange.h"
 
 namespace shine::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 
 #include <gtest/gtest.h>
 

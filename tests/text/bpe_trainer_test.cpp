@@ -1,4 +1,4 @@
-#include "shine/text/bpe_trainer.h"
+#include "text/bpe/bpe_trainer.h"
 
 #include <gtest/gtest.h>
 
@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "support/paths.h"
-#include "text/pair_learner.h"
+#include "text/bpe/pair_learner.h"
 
 namespace shine {
 namespace {

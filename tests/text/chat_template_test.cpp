@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"
 

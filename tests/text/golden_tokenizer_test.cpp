@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "shine/common/error.h"
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <random>
 
-#include "shine/text/bpe_tokenizer.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "support/paths.h"
-#include "text/bpe_model.h"
+#include "text/bpe/bpe_model.h"
 
 namespace shine {
 namespace {

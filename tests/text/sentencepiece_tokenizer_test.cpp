@@ -1,5 +1,5 @@
 // Ids, offsets and decoded texts equal those of the package `sentencepiece` (scripts/fixtures/make_sentencepiece.py).
-#include "shine/text/sentencepiece_tokenizer.h"
+#include "text/sentencepiece/sentencepiece_tokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "shine/common/error.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"

@@ -2,11 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "shine/common/error.h"
-#include "shine/text/json_text.h"
-#include "text/byte_level.h"
-#include "text/nfc.h"
-#include "text/regex.h"
-#include "text/utf8.h"
+#include "text/json_text.h"
+#include "text/bpe/byte_level.h"
+#include "text/unicode/nfc.h"
+#include "text/unicode/regex.h"
+#include "text/unicode/utf8.h"
 
 namespace shine {
 namespace {

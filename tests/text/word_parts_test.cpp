@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "support/random_text.h"
-#include "text/bpe_model.h"
-#include "text/known_patterns.h"
-#include "text/split_pattern.h"
-#include "text/word_cache.h"
+#include "text/bpe/bpe_model.h"
+#include "text/bpe/known_patterns.h"
+#include "text/bpe/split_pattern.h"
+#include "text/bpe/word_cache.h"
 
 namespace shine {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "shine/run/tensorboard_file.h"
+#include "shine/checkpoint/tensorboard_file.h"
 
 namespace shine::test {
 namespace {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/train/train_step.h"
 #include "train/tiny_trainer.h"
 
@@ -44,7 +44,7 @@ inline GraphSteps take_graph_steps(CudaGraph graph, at::Device device, at::Scala
     taken.losses.push_back(objective.forward(batch(4 * i, 2)).losses.sum().item<double>());
   }
   taken.losses.push_back(step.run({batch(16, 2), batch(18, 1)}, 1e-2).loss);
-  for (const NamedTensor& named : hypernetwork.trained()) {
+  for (const TrainedParameter& named : hypernetwork.trained()) {
     taken.trained.push_back({named.name, named.tensor.detach().to(at::kCPU)});
   }
   return taken;

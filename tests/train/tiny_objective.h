@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/tiny_model.h"
+#include "decoder/tiny_model.h"
 #include "shine/data/dataset.h"
 #include "shine/train/objective.h"
 

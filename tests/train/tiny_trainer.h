@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "shine/train/trainer.h"
 #include "train/tiny_objective.h"
 
@@ -46,7 +46,7 @@ inline std::vector<std::pair<std::string, at::Tensor>> named_weights(const Run& 
   if (run.hypernetwork) {
     for (const NamedTensor& named : run.hypernetwork->tensors()) weights.emplace_back(named.name, named.tensor);
   } else {
-    for (const ParameterSlot& slot : run.decoder->parameters().slots()) weights.emplace_back(slot.name, *slot.tensor);
+    for (const auto& slot : run.decoder->named_parameters()) weights.emplace_back(slot.key(), slot.value());
   }
   return weights;
 }

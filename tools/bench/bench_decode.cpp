@@ -10,21 +10,21 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "../command_line.h"
-#include "../enum_option.h"
-#include "bench_size.h"
-#include "decode_floor.h"
-#include "machine.h"
-#include "median.h"
-#include "op_profile.h"
-#include "random_weights.h"
+#include "command_line.h"
+#include "enum_option.h"
+#include "bench/bench_size.h"
+#include "bench/decode_floor.h"
+#include "bench/machine.h"
+#include "bench/median.h"
+#include "bench/op_profile.h"
+#include "bench/random_weights.h"
 #include "shine/common/random.h"
 #include "shine/eval/generation.h"
-#include "shine/io/json_file.h"
-#include "shine/io/text_file.h"
+#include "io/json/json_file.h"
+#include "io/files/text_file.h"
 #include "shine/tensor/device.h"
-#include "shine/tensor/peak_memory.h"
-#include "step_trace.h"
+#include "tensor/peak_memory.h"
+#include "bench/step_trace.h"
 
 namespace {
 
@@ -55,7 +55,7 @@ LoraTree random_loras(const Decoder& decoder, std::int64_t rows, std::int64_t ra
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const LoraSpec spec = decoder.config().lora_spec();
   const auto draw = [&](std::int64_t height, std::int64_t width) {
-    return at::empty({rows, height, width}, at::kFloat).normal_(0.0, 0.03, generator).to(decoder.options().device);
+    return at::empty({rows, height, width}, at::kFloat).normal_(0.0, 0.03, generator).to(decoder.device());
   };
   LoraTree tree;
   tree.layers.resize(static_cast<std::size_t>(spec.layers));
@@ -103,13 +103,13 @@ class Subject {
     } else {
       draw_on_device(decoder_, /*gain=*/0.7, options.seed);
     }
-    const at::Device device = decoder_.options().device;
+    const at::Device device = decoder_.device();
     copy_rate_ = options.serve ? 0.0 : measure_copy_rate(device);
     if (!options.serve && PeakMemory::can_measure(device)) memory_.emplace(device);
   }
 
   const DecoderConfig& config() const { return decoder_.config(); }
-  at::Device device() const { return decoder_.options().device; }
+  at::Device device() const { return decoder_.device(); }
   double copy_rate() const { return copy_rate_; }
   /// Above the loaded model; none where the system does not tell.
   std::optional<std::size_t> peak_bytes() const {
@@ -119,7 +119,7 @@ class Subject {
   /// Tokens/s that reading weights, keys, values and LoRAs allows, half of the new tokens written.
   double floor(std::int64_t rows) const {
     const DecodeStep step{rows, options_.prompt_tokens + options_.new_tokens / 2, options_.lora_rank,
-                          static_cast<std::int64_t>(c10::elementSize(decoder_.options().dtype))};
+                          static_cast<std::int64_t>(c10::elementSize(decoder_.dtype()))};
     return static_cast<double>(rows) * copy_rate_ / bytes_per_step(config(), step);
   }
 
@@ -150,7 +150,7 @@ class Subject {
     generation.decoding.max_new_tokens = new_tokens;
     generation.decoding.cache = !options_.no_cache;
     generation.decoding.cuda_graph = options_.cuda_graph;
-    const at::Device device = decoder_.options().device;
+    const at::Device device = decoder_.device();
     Run run;
     const std::clock_t ticks = std::clock();
     const double start = now(device);

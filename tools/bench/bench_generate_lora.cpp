@@ -7,16 +7,16 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "../command_line.h"
-#include "machine.h"
-#include "model_flops.h"
-#include "run_options.h"
+#include "command_line.h"
+#include "bench/machine.h"
+#include "bench/model_flops.h"
+#include "bench/run_options.h"
 #include "shine/common/str.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "shine/tensor/device.h"
-#include "size_options.h"
-#include "step_subject.h"
-#include "step_trace.h"
+#include "bench/size_options.h"
+#include "bench/step_subject.h"
+#include "bench/step_trace.h"
 
 namespace {
 
@@ -95,7 +95,7 @@ Report measure(const Options& options, const StepSubject& subject) {
     subject.hypernetwork->generate(contexts);
     trace.save(options.trace);
   }
-  report.product_rate = measure_product_rate(subject.decoder.options().dtype, subject.device);
+  report.product_rate = measure_product_rate(subject.decoder.dtype(), subject.device);
   return report;
 }
 

@@ -8,11 +8,11 @@
 #include <cstdio>
 #include <ctime>
 
-#include "../command_line.h"
-#include "machine.h"
-#include "median.h"
-#include "shine/models/shine/memory_to_params.h"
-#include "shine/ops/fused.h"
+#include "command_line.h"
+#include "bench/machine.h"
+#include "bench/median.h"
+#include "shine/hypernetwork/memory_to_params.h"
+#include "kernels/fused.h"
 
 namespace {
 
@@ -45,10 +45,10 @@ std::unique_ptr<MemoryToParams> make_network(const Options& options, at::ScalarT
   shape.hidden_size = options.width;
   shape.memory_tokens = options.tokens;
   auto network = make_memory_to_params(config, shape, /*recompute=*/false, compute);
-  network->parameters().allocate(at::TensorOptions().dtype(at::kFloat));
+  allocate_parameters(*network, at::kFloat);
   at::Generator generator = at::detail::createCPUGenerator(1);
   network->initialise(generator);
-  for (const ParameterSlot& slot : network->parameters().slots()) slot.tensor->requires_grad_(true);
+  for (const auto& slot : network->named_parameters()) slot.value().requires_grad_(true);
   return network;
 }
 

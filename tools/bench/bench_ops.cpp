@@ -1,4 +1,4 @@
-// Measures operations of the CPU engine beside LibTorch's: attention, and cross-entropy over a vocabulary.
+// Measures operations of the CPU backend beside LibTorch's: attention, and cross-entropy over a vocabulary.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -9,12 +9,12 @@
 #include <functional>
 #include <limits>
 
-#include "../command_line.h"
-#include "machine.h"
-#include "median.h"
-#include "ops/cpu/attention_engine.h"
-#include "ops/cpu/block_product.h"
-#include "shine/ops/linear_cross_entropy.h"
+#include "command_line.h"
+#include "bench/machine.h"
+#include "bench/median.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/block_product.h"
+#include "ops/linear_cross_entropy.h"
 #include "shine/tensor/device.h"
 
 namespace {
@@ -121,13 +121,13 @@ void measure_cross_entropy(const Options& options, at::ScalarType type) {
   const double flops =
       4 * static_cast<double>(options.labelled) * static_cast<double>(options.width * options.vocabulary);
   report("cross-entropy and gradient", flops,
-         time_pair(with(linear_cross_entropy), with(linear_cross_entropy_plain), options));
+         time_pair(with(linear_cross_entropy), with(linear_cross_entropy_reference), options));
 }
 
 void run(const Options& options) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   const at::ScalarType type = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  if (!cpu::engine_runs(type)) throw UnsupportedError("the CPU engine needs a processor with AVX-512", options.dtype);
+  if (!cpu::kernels_run(type)) throw UnsupportedError("the CPU backend needs a processor with AVX-512", options.dtype);
   std::printf("%s, %d threads, load %.2f, medians of %d\n", options.dtype.c_str(), at::get_num_threads(),
               load_average(), options.repeats);
   measure_attention(options, type);
@@ -137,7 +137,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Measures operations of the CPU engine beside LibTorch's, in turns."};
+  CLI::App app{"Measures operations of the CPU backend beside LibTorch's, in turns."};
   Options options;
   app.add_option("--lengths", options.lengths, "Tokens of each row of the attention")->delimiter(',');
   app.add_option("--heads", options.heads, "Heads of the queries")->capture_default_str();

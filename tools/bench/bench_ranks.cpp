@@ -2,15 +2,15 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "../command_line.h"
-#include "bench_size.h"
-#include "machine.h"
-#include "shine/app/rank.h"
-#include "shine/data/rank_share.h"
-#include "shine/io/text_file.h"
+#include "command_line.h"
+#include "bench/bench_size.h"
+#include "bench/machine.h"
+#include "app/train/rank.h"
+#include "data/sampling/rank_share.h"
+#include "io/files/text_file.h"
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
-#include "step_subject.h"
+#include "bench/step_subject.h"
 
 namespace {
 

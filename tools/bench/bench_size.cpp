@@ -1,4 +1,4 @@
-#include "bench_size.h"
+#include "bench/bench_size.h"
 
 #include <algorithm>
 

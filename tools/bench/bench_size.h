@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "shine/config/hypernetwork_config.h"
-#include "shine/models/decoder/decoder_config.h"
+#include "shine/decoder/decoder_config.h"
 #include "shine/train/model_batch.h"
 
 namespace shine::bench {

@@ -1,18 +1,18 @@
 // Measures one optimizer step of SHINE training with random weights and tokens.
 #include <nlohmann/json.hpp>
 
-#include "../command_line.h"
-#include "../enum_option.h"
-#include "bench_size.h"
-#include "machine.h"
+#include "command_line.h"
+#include "enum_option.h"
+#include "bench/bench_size.h"
+#include "bench/machine.h"
 #include "shine/common/str.h"
-#include "shine/io/text_file.h"
+#include "io/files/text_file.h"
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
-#include "step_plan.h"
-#include "step_report.h"
-#include "step_subject.h"
-#include "step_trace.h"
+#include "bench/step_plan.h"
+#include "bench/step_report.h"
+#include "bench/step_subject.h"
+#include "bench/step_trace.h"
 
 namespace {
 
@@ -87,7 +87,7 @@ void measure(const StepSubject& subject, StepReport& report) {
     run_steps(subject, step, options, /*count=*/1);
     trace.save(options.trace);
   }
-  report.product_rate = measure_product_rate(subject.decoder.options().dtype, subject.device);
+  report.product_rate = measure_product_rate(subject.decoder.dtype(), subject.device);
 }
 
 StepReport run_benchmark(const StepOptions& options) {
@@ -102,7 +102,7 @@ StepReport run_benchmark(const StepOptions& options) {
   subject.config.pass_tokens = options.pass_tokens;
   report.size = subject.size;
   report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
-  report.frozen = subject.decoder.parameters().numel();
+  report.frozen = count_parameters(subject.decoder);
   report.trained = count_trained(*subject.hypernetwork);
   measure(subject, report);
   report.load_after = load_average();

@@ -7,15 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "../command_line.h"
-#include "median.h"
+#include "command_line.h"
+#include "bench/median.h"
 #include "shine/common/error.h"
-#include "shine/common/parallel.h"
-#include "shine/io/json_file.h"
-#include "shine/io/text_file.h"
-#include "shine/text/json_text.h"
+#include "common/parallel.h"
+#include "io/json/json_file.h"
+#include "io/files/text_file.h"
+#include "text/json_text.h"
 #include "shine/text/tokenizer.h"
-#include "tokenizer_texts.h"
+#include "bench/tokenizer_texts.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "decode_floor.h"
+#include "bench/decode_floor.h"
 
 namespace shine::bench {
 

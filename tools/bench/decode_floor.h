@@ -1,6 +1,6 @@
 #pragma once
 
-#include "shine/models/decoder/decoder_config.h"
+#include "shine/decoder/decoder_config.h"
 
 namespace shine::bench {
 

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "shine/tensor/peak_memory.h"
+#include "tensor/peak_memory.h"
 
 namespace shine::bench {
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "shine/config/hypernetwork_config.h"
-#include "shine/models/decoder/decoder_config.h"
-#include "shine/models/shine/memory_to_params.h"
+#include "shine/decoder/decoder_config.h"
+#include "shine/hypernetwork/memory_to_params.h"
 #include "shine/train/model_batch.h"
 
 namespace shine::bench {

@@ -1,4 +1,4 @@
-#include "op_profile.h"
+#include "bench/op_profile.h"
 
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>

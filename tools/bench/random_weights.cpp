@@ -1,4 +1,4 @@
-#include "random_weights.h"
+#include "bench/random_weights.h"
 
 #include <ATen/ATen.h>
 
@@ -8,17 +8,17 @@ namespace shine::bench {
 
 void draw_on_device(Decoder& decoder, double gain, std::uint64_t seed) {
   at::manual_seed(seed);
-  const auto options = at::TensorOptions().dtype(decoder.options().dtype).device(decoder.options().device);
-  for (const ParameterSlot& slot : decoder.parameters().slots()) {
-    at::Tensor values = at::zeros(slot.shape, options);
-    if (slot.name == "model.embed_tokens.weight") {
-      values.normal_(0.0, decoder.config().tied_embeddings ? 1.0 / std::sqrt(static_cast<double>(slot.shape[1])) : 1.0);
-    } else if (slot.shape.size() == 2) {
-      values.normal_(0.0, gain / std::sqrt(static_cast<double>(slot.shape[1])));
-    } else if (slot.name.ends_with("norm.weight")) {
+  const auto options = at::TensorOptions().dtype(decoder.dtype()).device(decoder.device());
+  for (const auto& slot : decoder.named_parameters()) {
+    at::Tensor values = at::zeros(slot.value().sizes().vec(), options);
+    if (slot.key() == "model.embed_tokens.weight") {
+      values.normal_(0.0, decoder.config().tied_embeddings ? 1.0 / std::sqrt(static_cast<double>(slot.value().sizes().vec()[1])) : 1.0);
+    } else if (slot.value().dim() == 2) {
+      values.normal_(0.0, gain / std::sqrt(static_cast<double>(slot.value().sizes().vec()[1])));
+    } else if (slot.key().ends_with("norm.weight")) {
       values.fill_(1.0);
     }
-    *slot.tensor = values;
+    slot.value() = values;
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "shine/models/shine/hypernetwork.h"
+#include "shine/hypernetwork/hypernetwork.h"
 
 namespace shine::bench {
 

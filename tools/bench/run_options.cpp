@@ -1,8 +1,8 @@
-#include "run_options.h"
+#include "bench/run_options.h"
 
 #include <CLI/CLI.hpp>
 
-#include "../enum_option.h"
+#include "enum_option.h"
 
 namespace shine::bench {
 

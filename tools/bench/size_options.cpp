@@ -1,4 +1,4 @@
-#include "size_options.h"
+#include "bench/size_options.h"
 
 #include <CLI/CLI.hpp>
 

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "bench_size.h"
+#include "bench/bench_size.h"
 
 namespace CLI {
 class App;

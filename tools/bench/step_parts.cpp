@@ -1,8 +1,8 @@
-#include "step_parts.h"
+#include "bench/step_parts.h"
 
 #include <ATen/ATen.h>
 
-#include "machine.h"
+#include "bench/machine.h"
 #include "shine/common/error.h"
 
 namespace shine::bench {
@@ -41,7 +41,7 @@ void PartClock::move(double seconds, Part from, Part to) {
 
 TimedObjective::TimedObjective(const Hypernetwork& hypernetwork, PartClock& clock)
     : hypernetwork_(hypernetwork), clock_(clock) {
-  for (const NamedTensor& named : hypernetwork.trained()) {
+  for (const TrainedParameter& named : hypernetwork.trained()) {
     if (named.name == "mem_tokens") memory_embeddings_ = named.tensor;
   }
   // They enter below the first layer: nothing of the backward comes after their gradient.
@@ -73,10 +73,10 @@ ObjectiveValue TimedObjective::forward(const ModelBatch& batch) const {
   backward_ends(tree.layers[0][Projection::q].a, Part::conversation_backward);
   clock_.end_of(Part::slicing);
   const Decoder& decoder = hypernetwork_.decoder();
-  const at::Tensor hidden = decoder.forward_at(batch.conversations, &tree, batch.labelled.positions);
+  const at::Tensor hidden = decoder.forward(batch.conversations, &tree, batch.labelled.positions);
   backward_ends(hidden, Part::head_backward);
   clock_.end_of(Part::conversation);
-  ObjectiveValue value{decoder.losses_at(hidden, batch.labelled.targets), {}};
+  ObjectiveValue value{decoder.losses(hidden, batch.labelled.targets), {}};
   clock_.end_of(Part::head);
   return value;
 }

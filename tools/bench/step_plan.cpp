@@ -1,4 +1,4 @@
-#include "step_plan.h"
+#include "bench/step_plan.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -24,7 +24,7 @@ Json lengths_of(const std::vector<ModelBatch>& batches) {
 
 std::int64_t count_trained(const Hypernetwork& hypernetwork) {
   std::int64_t count = 0;
-  for (const NamedTensor& named : hypernetwork.trained()) count += named.tensor.numel();
+  for (const TrainedParameter& named : hypernetwork.trained()) count += named.tensor.numel();
   return count;
 }
 
@@ -52,7 +52,7 @@ Json step_plan(const BenchSize& size, const StepOptions& options) {
               {"m2p_layers", m2p.num_layers},
               {"m2p_heads", m2p.heads},
               {"m2p_feedforward", m2p.feedforward}}},
-            {"frozen_parameters", decoder.parameters().numel()},
+            {"frozen_parameters", count_parameters(decoder)},
             {"trained_parameters", count_trained(hypernetwork)},
             {"longest", {size.contexts.longest, size.conversations.longest}},
             {"batches", Json::array()}};

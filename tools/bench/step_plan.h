@@ -2,8 +2,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "shine/models/shine/hypernetwork.h"
-#include "step_report.h"
+#include "shine/hypernetwork/hypernetwork.h"
+#include "bench/step_report.h"
 
 namespace shine::bench {
 

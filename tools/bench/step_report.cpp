@@ -1,4 +1,4 @@
-#include "step_report.h"
+#include "bench/step_report.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -6,7 +6,7 @@
 
 #include "shine/common/str.h"
 #include "shine/config/enum_names.h"
-#include "shine/ops/fused.h"
+#include "kernels/fused.h"
 
 namespace shine::bench {
 namespace {

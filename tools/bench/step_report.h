@@ -4,13 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "machine.h"
-#include "model_flops.h"
-#include "op_profile.h"
-#include "run_options.h"
+#include "bench/machine.h"
+#include "bench/model_flops.h"
+#include "bench/op_profile.h"
+#include "bench/run_options.h"
 #include "shine/config/ops_config.h"
-#include "size_options.h"
-#include "step_parts.h"
+#include "bench/size_options.h"
+#include "bench/step_parts.h"
 
 namespace shine::bench {
 

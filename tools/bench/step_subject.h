@@ -4,12 +4,12 @@
 #include <optional>
 #include <string>
 
-#include "bench_size.h"
-#include "random_weights.h"
+#include "bench/bench_size.h"
+#include "bench/random_weights.h"
 #include "shine/config/optimizer_config.h"
-#include "shine/models/shine/hypernetwork.h"
+#include "shine/hypernetwork/hypernetwork.h"
 #include "shine/tensor/device.h"
-#include "shine/tensor/peak_memory.h"
+#include "tensor/peak_memory.h"
 
 namespace shine::bench {
 

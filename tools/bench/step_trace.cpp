@@ -1,4 +1,4 @@
-#include "step_trace.h"
+#include "bench/step_trace.h"
 
 #include <torch/csrc/autograd/profiler_kineto.h>
 
@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "shine/common/error.h"
-#include "shine/tensor/peak_memory.h"
+#include "tensor/peak_memory.h"
 
 namespace shine::bench {
 

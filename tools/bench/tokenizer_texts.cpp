@@ -1,8 +1,8 @@
-#include "tokenizer_texts.h"
+#include "bench/tokenizer_texts.h"
 
 #include <random>
 
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace shine::bench {
 namespace {

@@ -1,4 +1,4 @@
-#include "prepare_qa.h"
+#include "prepare/prepare_qa.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/data/qa_convert.h"
+#include "data/convert/qa_convert.h"
 
 namespace CLI {
 class App;

@@ -7,12 +7,12 @@
 #include <unordered_map>
 
 #include "shine/common/error.h"
-#include "shine/io/atomic_folder.h"
-#include "shine/io/text_file.h"
+#include "io/files/atomic_folder.h"
+#include "io/files/text_file.h"
 #include "shine/text/special_tokens.h"
-#include "text/sentencepiece_file.h"
-#include "text/sentencepiece_normalizer.h"
-#include "text/utf8.h"
+#include "text/sentencepiece/sentencepiece_file.h"
+#include "text/sentencepiece/sentencepiece_normalizer.h"
+#include "text/unicode/utf8.h"
 
 namespace shine {
 namespace {

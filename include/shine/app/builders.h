@@ -5,9 +5,9 @@
 #include <string>
 
 #include "shine/app/experiment_config.h"
-#include "shine/models/decoder/decoder.h"
-#include "shine/models/shine/hypernetwork.h"
-#include "shine/run/weights_source.h"
+#include "shine/checkpoint/weights_source.h"
+#include "shine/decoder/decoder.h"
+#include "shine/hypernetwork/hypernetwork.h"
 #include "shine/text/tokenizer.h"
 #include "shine/train/trainer.h"
 

@@ -22,6 +22,9 @@ void log(LogLevel level, std::string_view message);
 /// Writes one line to the log files alone. A file that cannot be written is passed over in silence.
 void log_to_files(LogLevel level, std::string_view message);
 
+/// Writes a line the first time it is given in this process: what is true of every pass is said once.
+void log_once(LogLevel level, const std::string& message);
+
 inline void log_debug(std::string_view message) {
   log(LogLevel::debug, message);
 }

@@ -20,6 +20,12 @@ constexpr std::array<std::string_view, 3> config_names(CudaGraph) {
   return {"auto", "on", "off"};
 }
 
+/// By what the fused sub-layers of a decoder compute.
+enum class SublayerBackend {
+  cpu,    ///< the CPU backend: blocks of tokens that stay in cache
+  torch,  ///< LibTorch's operations, on any device
+};
+
 /// How operations are computed; none of it changes a result beyond rounding, which tf32 makes coarser.
 struct OpsConfig {
   FusedOps fused = FusedOps::automatic;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/common/parallel.h"
+#include "common/parallel.h"
 #include "shine/data/dataset.h"
 #include "shine/data/text_groups.h"
 #include "shine/text/tokenizer.h"

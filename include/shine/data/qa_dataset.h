@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shine/common/parallel.h"
+#include "common/parallel.h"
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/data/dataset.h"

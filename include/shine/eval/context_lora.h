@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "shine/config/evaluation_config.h"
+#include "shine/decoder/decoder.h"
 #include "shine/lora/lora_tree.h"
-#include "shine/models/decoder/decoder.h"
 #include "shine/text/message.h"
 
 namespace shine {

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "shine/config/evaluation_config.h"
+#include "shine/decoder/decoder.h"
+#include "shine/decoder/decoding_step.h"
+#include "shine/decoder/kv_cache.h"
 #include "shine/lora/lora_tree.h"
-#include "shine/models/decoder/decoder.h"
-#include "shine/models/decoder/decoding_step.h"
-#include "shine/models/decoder/kv_cache.h"
 
 namespace shine {
 

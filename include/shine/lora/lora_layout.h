@@ -18,7 +18,7 @@ struct LoraLayout {
 /// Throws ShapeError if L does not divide the width or a block is too short.
 LoraTree lora_from_vector(const at::Tensor& vector, const LoraLayout& layout);
 
-/// The same through autograd's own slicing: the plain twin that tests lora_from_vector.
-LoraTree lora_from_vector_plain(const at::Tensor& vector, const LoraLayout& layout);
+/// The same through autograd's own slicing: the reference that tests lora_from_vector.
+LoraTree lora_from_vector_reference(const at::Tensor& vector, const LoraLayout& layout);
 
 }  // namespace shine

@@ -4,19 +4,14 @@
 
 #include <array>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "shine/lora/lora_spec.h"
+#include "shine/tensor/lora_weights.h"
 
 namespace shine {
-
-/// One projection's LoRA for B_l adapters: y = W x + b + (x A) B + C.
-struct LoraWeights {
-  at::Tensor a;  ///< (B_l, in, r)
-  at::Tensor b;  ///< (B_l, r, out)
-  at::Tensor c;  ///< (B_l, out), undefined where the projection has no bias
-};
 
 /// The LoRA of one decoder layer, indexed by Projection.
 struct LoraLayer {
@@ -38,6 +33,12 @@ struct LoraTree {
 
 /// Calls `f(name, tensor)` for every defined tensor; names are "{layer}.{attention|mlp}.{projection}.{A|B|C}".
 void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f);
+
+/// Appends A, B and C of every projection, in order; C may be undefined.
+void append_tensors(const LoraLayer& layer, std::vector<at::Tensor>& tensors);
+
+/// The layer that append_tensors gave these tensors of. Throws ShapeError unless there are three a projection.
+LoraLayer lora_layer_of(std::span<const at::Tensor> tensors);
 
 /// Joins two trees along the rank: A along r, B along r, C summed, so that the sum of both deltas results.
 /// One side may be shared (B_l = 1) while the other is not: it is expanded. Throws ShapeError unless the layers and

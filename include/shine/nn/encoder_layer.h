@@ -1,52 +1,73 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <string>
-#include <vector>
-
-#include "shine/nn/parameter_list.h"
+#include "shine/nn/linear.h"
+#include "shine/nn/norm.h"
 
 namespace shine {
 
-/// The weights of torch.nn.TransformerEncoderLayer(norm_first=False, activation=gelu, bias=True), with its names.
-struct EncoderLayer {
-  at::Tensor in_proj_weight;                                      ///< (3 d, d): q, k, v
-  at::Tensor in_proj_bias;                                        ///< (3 d)
-  at::Tensor out_proj_weight;                                     ///< (d, d)
-  at::Tensor out_proj_bias;                                       ///< (d)
-  at::Tensor linear1_weight, linear1_bias;                        ///< (ff, d), (ff)
-  at::Tensor linear2_weight, linear2_bias;                        ///< (d, ff), (d)
-  at::Tensor norm1_weight, norm1_bias, norm2_weight, norm2_bias;  ///< (d)
-
-  /// Adds the twelve tensors, their names after `prefix`; the list points into this layer.
-  void declare(ParameterList& list, const std::string& prefix, std::int64_t width, std::int64_t feedforward);
-
-  /// The values PyTorch gives: in_proj Xavier-uniform with zero bias, out_proj bias zero, other linear weights and
-  /// biases U(+-1/sqrt(fan_in)), norms 1 / 0.
-  void initialise(at::Generator& generator) const;
-};
-
-/// How a layer is run.
+/// All that an encoder layer is made of. A form of the layer that is faster than EncoderLayer::forward knows exactly
+/// the options it reads (fused_encoder_layer.h): where a further one is not at its default, forward runs.
 struct EncoderLayerOptions {
-  std::int64_t heads = 1;   ///< divides d
-  bool recompute = false;   ///< keep only the input for the backward
-  at::Tensor hidden_pairs;  ///< (T, T) bool, true where a query (row) must not see a key; every row sees one;
-                            ///< undefined: all visible
+  std::int64_t width = 0;        ///< d
+  std::int64_t heads = 1;        ///< divides d
+  std::int64_t feedforward = 0;  ///< ff
+  double layer_norm_eps = 1e-5;
   at::ScalarType compute = at::kFloat;  ///< operands of the products where x is float32: float32 or bfloat16
+
+  bool operator==(const EncoderLayerOptions&) const = default;
 };
 
-/// x = LN1(x + SelfAttn(x)); x = LN2(x + W2 gelu(W1 x)), exact gelu, eps 1e-5, bidirectional (SPEC section 5).
-/// On a CPU with the needed instructions, unless `ops.fused` is off, it is two fused operations. With bfloat16 operands
-/// residual stream, softmax and norms stay float32.
-/// @param x  (B, T, d): B sequences; or (S, T, I, d): S * I sequences along the second dimension
-/// @return   the shape of x
-at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const EncoderLayerOptions& options);
+/// Multi-head self-attention with the names of torch.nn.MultiheadAttention.
+class SelfAttentionImpl : public Module<SelfAttentionImpl> {
+ public:
+  explicit SelfAttentionImpl(const EncoderLayerOptions& options) : options(options) { reset(); }
+  void reset() override;
 
-/// x W^T + bias (may be undefined) with operands of type `compute` where x is float32; the result has the dtype of x.
-at::Tensor linear_in(at::ScalarType compute, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+  /// Every row of a sequence sees all of it.
+  /// @param x          (B, T, d)
+  /// @param attn_mask  (T, T) bool, true where a query (row) must not see a key; every row sees one; undefined: none
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& attn_mask) const;
 
-/// Fills with U(-bound, bound) from a CPU generator, whatever the tensor's device.
-void fill_uniform(const at::Tensor& tensor, double bound, at::Generator& generator);
+  /// in_proj Xavier-uniform with zero bias, out_proj weight U(+-1 / sqrt(d)) with zero bias.
+  void initialise(at::Generator& generator);
+
+  EncoderLayerOptions options;
+  at::Tensor in_proj_weight;  ///< (3 d, d): q, k, v
+  at::Tensor in_proj_bias;    ///< (3 d)
+  Linear out_proj{nullptr};   ///< (d, d)
+};
+TORCH_MODULE(SelfAttention);
+
+/// torch.nn.TransformerEncoderLayer(norm_first=False, activation=gelu, bias=True), with its names, which the M2P
+/// Transformer is made of (paper section 3.3). LibTorch's own is not used: its sequences come first, and its products
+/// have no second type of operands.
+class EncoderLayerImpl : public Module<EncoderLayerImpl> {
+ public:
+  explicit EncoderLayerImpl(const EncoderLayerOptions& options) : options(options) { reset(); }
+  void reset() override;
+
+  /// x = norm1(x + self_attn(x)); x = norm2(x + linear2(gelu(linear1(x)))), exact gelu. With bfloat16 operands the
+  /// residual stream, softmax and norms stay float32.
+  /// @param x          (B, T, d)
+  /// @param attn_mask  as in SelfAttention
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& attn_mask = {}) const;
+
+  /// The values PyTorch gives: linear weights and biases U(+-1 / sqrt(fan_in)), norms 1 / 0.
+  void initialise(at::Generator& generator);
+
+  EncoderLayerOptions options;
+  SelfAttention self_attn{nullptr};
+  Linear linear1{nullptr};  ///< (ff, d)
+  Linear linear2{nullptr};  ///< (d, ff)
+  LayerNorm norm1{nullptr}, norm2{nullptr};
+};
+TORCH_MODULE(EncoderLayer);
+
+/// EncoderLayer::forward, or on a CPU with the needed instructions its fused form.
+/// @param x          (B, T, d): B sequences; or (S, T, I, d): S * I sequences along the second dimension
+/// @param recompute  keep only x for the backward
+/// @return           the shape of x
+at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask,
+                             bool recompute);
 
 }  // namespace shine

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "optim/flat_parameters.h"
+#include "optim/gradient_reducer.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/distributed/process_group.h"
-#include "shine/optim/flat_parameters.h"
-#include "shine/optim/gradient_reducer.h"
 
 namespace shine {
 

@@ -28,7 +28,7 @@ struct RowLayout {
   std::vector<std::int64_t> adapter_spans(std::int64_t adapters) const;
 };
 
-/// Token ids of R rows end to end: the one form of a batch. Padded and packed are views made at an op's edge.
+/// Token ids of R packed rows: the one form of a batch. Padded and packed are views made at an op's edge.
 struct TokenRows {
   at::Tensor ids;  ///< (N), int64
   RowLayout layout;

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "shine/models/shine/hypernetwork.h"
+#include "shine/hypernetwork/hypernetwork.h"
 #include "shine/optim/param_groups.h"
 #include "shine/train/model_batch.h"
 

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "shine/checkpoint/checkpoint_saver.h"
+#include "shine/checkpoint/metrics_file.h"
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
 #include "shine/data/loader.h"
-#include "shine/run/checkpoint_saver.h"
-#include "shine/run/metrics_file.h"
 #include "shine/train/diagnostics.h"
 #include "shine/train/progress.h"
 #include "shine/train/train_step.h"

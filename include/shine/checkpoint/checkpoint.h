@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "shine/checkpoint/train_progress.h"
+#include "shine/tensor/raw_tensor.h"
+
+namespace shine {
+
+/// A training state: all that a run needs to go on as if it had not stopped.
+struct CheckpointContents {
+  NamedRawTensors weights;  ///< trained tensors, and frozen ones of the hypernetwork
+  NamedRawTensors moments;  ///< of the optimizer
+  NamedRawTensors random;   ///< generator states of LibTorch, by device
+  TrainProgress progress;
+  Provenance made_by;
+  std::string config_yaml;  ///< the resolved configuration
+  std::string metrics;      ///< metrics.jsonl so far
+};
+
+/// A checkpoint that was read; tensors lie in the mapped files.
+struct Checkpoint {
+  RawTensorDict weights, moments, random;
+  TrainProgress progress;
+  Provenance made_by;
+  std::string metrics;
+};
+
+/// A checkpoint is a folder: trained.safetensors, optimizer.safetensors, random.safetensors, state.json, config.yaml,
+/// metrics.jsonl and the mark DONE with the checksum of each, without which it does not count. Written aside, synced
+/// and renamed (see FolderWriter). Throws IoError.
+void save_checkpoint(const std::filesystem::path& folder, const CheckpointContents& contents);
+
+/// What rank 0 sends to the others, and back.
+std::string progress_text(const TrainProgress& progress);
+TrainProgress parse_progress(const std::string& text);
+
+/// Everything, after comparing all checksums. Throws IoError, FormatError (incomplete or damaged folder, with the
+/// file's name) or UnsupportedError (written by a later format version).
+Checkpoint read_checkpoint(const std::filesystem::path& folder);
+
+/// The weights alone, their checksum compared. Throws as read_checkpoint.
+RawTensorDict read_checkpoint_weights(const std::filesystem::path& folder);
+
+/// The state alone, its checksum compared. Throws as read_checkpoint.
+TrainProgress read_checkpoint_progress(const std::filesystem::path& folder);
+Provenance read_checkpoint_provenance(const std::filesystem::path& folder);
+
+}  // namespace shine

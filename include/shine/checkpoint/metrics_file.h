@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/files/line_file.h"
+#include "shine/checkpoint/tensorboard_file.h"
+
+namespace shine {
+
+/// JSON lines, one object a metric event, flushed as written. Every object has `kind`, `step` and `time`.
+class MetricsFile {
+ public:
+  /// Starts with `so_far`, the lines of the checkpoint that a run goes on from: what a run wrote beyond it, and a line
+  /// cut off by a crash, is dropped.
+  /// @param tensorboard  folder that holds the same events for TensorBoard; empty: none
+  /// Throws IoError.
+  MetricsFile(const std::filesystem::path& path, const std::string& so_far,
+              const std::filesystem::path& tensorboard = {});
+
+  /// Adds `time`, seconds since the epoch. Throws IoError when the line cannot be written.
+  void write(nlohmann::ordered_json event);
+
+  /// All lines written so far. Throws IoError.
+  std::string content() const;
+
+ private:
+  LineFile file_;
+  std::optional<TensorboardFile> tensorboard_;
+};
+
+/// First and last loss of one validation set over a whole run, whatever processes ran it.
+struct ValidationTrace {
+  std::string set;
+  std::int64_t first_step = 0, last_step = 0;
+  double first_loss = 0.0, last_loss = 0.0;
+};
+
+/// The validation events of a metrics file, by set in the order of their first event; empty where there is no file.
+std::vector<ValidationTrace> read_validation_traces(const std::filesystem::path& path);
+
+}  // namespace shine

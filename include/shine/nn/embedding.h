@@ -1,0 +1,23 @@
+#pragma once
+
+#include "shine/nn/module.h"
+
+namespace shine {
+
+/// One row a token id. Its matrix is not decayed (Decay::never).
+class EmbeddingImpl : public Module<EmbeddingImpl> {
+ public:
+  EmbeddingImpl(std::int64_t rows, std::int64_t width) : rows(rows), width(width) { reset(); }
+  void reset() override { weight = declare("weight", {rows, width}, Decay::never); }
+
+  /// ids (..), int64, below `rows` -> (.., width)
+  at::Tensor forward(const at::Tensor& ids) const;
+
+  void pretty_print(std::ostream& stream) const override;
+
+  std::int64_t rows, width;
+  at::Tensor weight;  ///< (rows, width)
+};
+TORCH_MODULE(Embedding);
+
+}  // namespace shine

@@ -1,0 +1,254 @@
+#include "shine/app/builders.h"
+
+#include <ATen/ATen.h>
+
+#include "app/build/build_stage.h"
+#include "app/build/meta_lora_weights.h"
+#include "io/files/atomic_folder.h"
+#include "io/files/text_file.h"
+#include "kernels/fused.h"
+#include "ops/decoder_sublayers.h"
+#include "shine/common/error.h"
+#include "shine/common/logging.h"
+#include "shine/io/safetensors.h"
+#include "shine/tensor/device.h"
+#include "shine/text/special_tokens.h"
+
+namespace shine {
+namespace {
+
+DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device) {
+  DecoderOptions options;
+  options.device = device;
+  options.recompute = config.model.recompute;
+  const std::int64_t passes = config.stage.name == StageName::backbone ? 1 : 2;  // of a micro-batch, alive together
+  options.activation_bytes = config.model.activation_memory * (std::int64_t{1} << 20) / passes;
+  switch (config.model.dtype) {
+    case WeightDtype::float32: options.dtype = at::kFloat; break;
+    case WeightDtype::bfloat16: options.dtype = at::kBFloat16; break;
+    case WeightDtype::automatic:  // float16 is too narrow for generated LoRAs: it is widened
+      options.dtype = stored_dtype(config.model.path) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+      break;
+  }
+  options.attention = best_layout(device);
+  if (config.model.attention == AttentionForm::padded) options.attention = AttentionLayout::padded;
+  if (config.model.attention == AttentionForm::per_row) options.attention = AttentionLayout::per_row;
+  return options;
+}
+
+std::filesystem::path decoder_config_file(const ExperimentConfig& config) {
+  if (config.stage.name == StageName::backbone) return config.model.config;
+  return std::filesystem::path(config.model.path) / "config.json";
+}
+
+std::unique_ptr<Decoder> build_decoder(const ExperimentConfig& config, at::Device device) {
+  auto decoder =
+      std::make_unique<Decoder>(read_decoder_config(decoder_config_file(config)), decoder_options(config, device));
+  if (config.stage.name == StageName::backbone) {
+    initialise_decoder(*decoder, config.model.init_gain, static_cast<std::uint64_t>(config.run.seed));
+  } else {
+    load_decoder(*decoder, config.model.path);
+  }
+  return decoder;
+}
+
+/// Rows that the tokenizer's ids need beyond the embedding matrix.
+std::int64_t missing_rows(const Decoder& decoder, const Tokenizer& tokenizer) {
+  return std::max<std::int64_t>(0, tokenizer.size() - decoder.config().vocab_size);
+}
+
+HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::int64_t new_tokens) {
+  HypernetworkOptions options;
+  options.config = config.hypernetwork;
+  options.new_tokens = new_tokens;
+  options.train_new_tokens = config.stage.train_new_tokens;
+  options.extra_meta_lora_rank = std::max<std::int64_t>(0, config.stage.extra_meta_lora_rank);
+  options.train_meta_lora = config.stage.extra_meta_lora_rank < 0;
+  options.recompute = config.model.recompute;
+  return options;
+}
+
+std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
+                                                 const Tokenizer& tokenizer,
+                                                 const std::optional<WeightsSource>& weights) {
+  const std::int64_t new_tokens = missing_rows(decoder, tokenizer);
+  HypernetworkOptions options = hypernetwork_options(config, new_tokens);
+  if (weights) {
+    RawTensorDict tensors = read_weights(*weights);
+    options.extra_meta_lora_rank = extra_meta_lora_rank(tensors);
+    auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
+    hypernetwork->load(std::move(tensors), weights->folder.string());
+    return hypernetwork;
+  }
+  auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
+  hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
+  if (!config.stage.init_from.empty() && !has_checkpoint(config)) {
+    const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
+    log_info("initial weights: " + source.note);
+    RawTensorDict tensors = read_weights(source);
+    join_extra_meta_lora(tensors, config.hypernetwork.meta_lora_rank, source.folder.string());
+    keep_new_extra_meta_lora(tensors, *hypernetwork);
+    hypernetwork->load(std::move(tensors), source.folder.string());
+  }
+  if (new_tokens > 0) log_info(str(new_tokens, " added tokens have no embedding row: made from the mean of all rows"));
+  return hypernetwork;
+}
+
+/// Rows that will be made for added tokens, where the tokenizer is there to tell.
+std::int64_t expected_new_tokens(const ExperimentConfig& config, const Decoder& decoder) {
+  if (!has_tokenizer(config.text.tokenizer)) return 0;
+  const auto tokenizer = load_tokenizer(config.text.tokenizer);
+  add_task_tokens(*tokenizer);
+  return missing_rows(decoder, *tokenizer);
+}
+
+void check_positions(const ExperimentConfig& config, const DecoderConfig& model, std::int64_t memory_tokens) {
+  if (model.max_positions <= 0) return;
+  const auto check = [&](const char* key, std::int64_t length, std::int64_t extra) {
+    SHINE_CHECK(length + extra <= model.max_positions, ConfigError, key, " ", length,
+                extra > 0 ? str(" and ", extra, " memory tokens") : "", ": the backbone has ", model.max_positions,
+                " positions (max_position_embeddings)");
+  };
+  check("text.conversation_max_length", config.text.conversation_max_length, 0);
+  if (memory_tokens > 0) check("text.context_max_length", config.text.context_max_length, memory_tokens);
+}
+
+std::string mebibytes(double bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f MiB", bytes / (1 << 20));
+  return text;
+}
+
+}  // namespace
+
+Experiment build_language_model(const ExperimentConfig& config) {
+  Experiment experiment;
+  experiment.config = config;
+  set_fused_ops(config.ops.fused);
+  set_tf32(config.ops.tf32);
+  avoid_cudnn_attention();
+  experiment.device = parse_device(config.run.device);
+  log_info(
+      str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
+  if (config.run.deterministic) set_deterministic();
+  experiment.tokenizer = load_tokenizer(config.text.tokenizer);
+  if (config.stage.name != StageName::backbone) add_task_tokens(*experiment.tokenizer);
+  experiment.decoder = build_decoder(config, experiment.device);
+  Decoder& decoder = *experiment.decoder;
+  const at::ScalarType dtype = decoder.dtype();
+  if (experiment.device.is_cpu() && dtype == at::kBFloat16 && !blocks_run(dtype, experiment.device)) {
+    log_warning(
+        "bfloat16 without this processor's bf16 instructions (or with ops.fused=off) is slow: model.dtype=float32 is "
+        "faster");
+  }
+  if (config.stage.name != StageName::backbone) decoder.prepare();
+  if (config.text.vocabulary == VocabularyUse::tokenizer) {
+    decoder.set_softmax_size(std::min(decoder.config().vocab_size, experiment.tokenizer->size()));
+  }
+  return experiment;
+}
+
+Experiment build_model(const ExperimentConfig& config, const std::optional<WeightsSource>& weights) {
+  Experiment experiment = build_language_model(config);
+  Decoder& decoder = *experiment.decoder;
+  if (config.stage.name != StageName::backbone) {
+    experiment.hypernetwork = build_hypernetwork(config, decoder, *experiment.tokenizer, weights);
+  } else {
+    SHINE_CHECK(missing_rows(decoder, *experiment.tokenizer) == 0, ConfigError, config.model.config, ": vocab_size ",
+                decoder.config().vocab_size, " is below the tokenizer's ", experiment.tokenizer->size(), " tokens");
+  }
+  return experiment;
+}
+
+Experiment build_experiment(const ExperimentConfig& config) {
+  Experiment experiment = build_model(config);
+  experiment.stage = build_stage(experiment);
+  return experiment;
+}
+
+TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device) {
+  TrainerOptions options;
+  options.run = config.run;
+  options.order = config.data.order;
+  options.optimizer = config.optimizer;
+  options.schedule = config.schedule;
+  options.checkpoint = config.checkpoint;
+  options.evaluation = config.evaluation;
+  options.logging = config.logging;
+  options.config_yaml = experiment_yaml(config);
+  options.device = device;
+  return options;
+}
+
+ExperimentDescription describe_experiment(const ExperimentConfig& config) {
+  const DecoderConfig model = read_decoder_config(decoder_config_file(config));
+  DecoderOptions options;
+  options.device = at::kMeta;
+  options.dtype = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
+  Decoder decoder(model, options);
+  const std::int64_t backbone = count_parameters(decoder);
+  const bool trains_backbone = config.stage.name == StageName::backbone;
+  std::string text = str("backbone: ", model.model_type, ", ", model.layers, " layers, H ", model.hidden_size, ", ",
+                         backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n");
+  std::int64_t trained = backbone, memory_tokens = 0;
+  if (!trains_backbone) {
+    Hypernetwork hypernetwork(decoder, hypernetwork_options(config, expected_new_tokens(config, decoder)));
+    const M2pShape& shape = hypernetwork.shape();
+    std::map<std::string, std::int64_t> parts;
+    trained = 0;
+    for (const TrainedParameter& named : hypernetwork.trained()) {
+      parts[named.name.substr(0, named.name.find('.'))] += named.tensor.numel();
+      trained += named.tensor.numel();
+    }
+    text += str("generated LoRA: rank ", shape.rank, ", ", shape.spec.numel_per_layer(shape.rank), " values a layer, ",
+                shape.spec.numel_per_layer(shape.rank) * shape.spec.layers, " in all\n");
+    memory_tokens = shape.memory_tokens * config.hypernetwork.m2p.mean_pool_size;
+    text += str("memory tokens: ", memory_tokens, "\n");
+    for (const auto& [name, numel] : parts) text += str("trained ", name, ": ", numel, " parameters\n");
+  }
+  text += str("trained in all: ", trained, " parameters\n");
+  check_positions(config, model, memory_tokens);
+  const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained);
+  text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.copies),
+              " prepared copies of their layers + ", mebibytes(memory.trained),
+              " trained weights, gradients and moments + ", mebibytes(memory.activations),
+              " activations of one micro-batch at the maximum lengths = ",
+              mebibytes(memory.frozen + memory.copies + memory.trained + memory.activations));
+  if (memory.snapshot > 0) {
+    text += str("; ", mebibytes(memory.snapshot), " of main memory more while a checkpoint is written");
+  }
+  return {text + "\n", memory.frozen + memory.copies + memory.trained + memory.activations, memory.snapshot};
+}
+
+void warn_about_memory(const ExperimentDescription& description, at::Device device, int processes) {
+  const auto check = [](const std::string& place, double needed, std::size_t available) {
+    if (needed <= static_cast<double>(available)) return;
+    log_warning(str("the memory estimate, ", mebibytes(needed), ", is above the ",
+                    mebibytes(static_cast<double>(available)), " available on ", place, ": ", memory_cure));
+  };
+  const bool on_cpu = device.is_cpu();
+  if (!on_cpu) check(device.str(), description.device_bytes, available_memory_bytes(device));
+  check("this machine", description.main_bytes + (on_cpu ? processes * description.device_bytes : 0),
+        available_memory_bytes(at::kCPU));
+}
+
+void export_decoder(const Experiment& experiment, const std::filesystem::path& directory) {
+  const std::filesystem::path fresh = directory.string() + ".new";
+  remove_folder(fresh);
+  FolderWriter writer(fresh);
+  std::vector<std::pair<std::string, RawTensor>> tensors;
+  for (const auto& slot : experiment.decoder->named_parameters()) {
+    tensors.emplace_back(slot.key(), to_raw(slot.value()));
+  }
+  write_safetensors(writer.path() / "model.safetensors", tensors, {{"format", "pt"}});
+  write_file_atomically(writer.path() / "config.json", read_text_file(experiment.config.model.config));
+  for (const std::string_view name : tokenizer_files) {
+    const auto source = std::filesystem::path(experiment.config.text.tokenizer) / name;
+    if (std::filesystem::exists(source)) write_file_atomically(writer.path() / name, read_text_file(source));
+  }
+  writer.commit();
+  remove_folder(directory);
+  std::filesystem::rename(fresh, directory);
+}
+
+}  // namespace shine

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/torch_format/torch_pickle.h"
+#include "shine/tensor/raw_tensor.h"
+
+namespace shine {
+
+/// A file of the published layout and the name that its tensors have, or begin with, in this project.
+struct PublishedName {
+  const char* file;
+  const char* name;
+  bool required;
+};
+
+inline constexpr PublishedName published_names[] = {
+    {"mem_tokens.pt", "mem_tokens", true},
+    {"metanetwork.pth", "metanetwork", true},
+    {"metalora.pth", "metalora", true},
+    {"ift_additional_metalora.pth", "extra_metalora", false},
+    {"new_token_rows.pt", "new_token_rows", false},
+};
+
+struct PublishedFile {
+  std::string name;
+  PickleValue value;
+};
+
+/// The weights as the values that the published code saves, with its types and in its order of keys. Throws FormatError
+/// at `where` for tensors without a place and for missing ones.
+std::vector<PublishedFile> published_files(RawTensorDict weights, const std::string& where);
+
+}  // namespace shine

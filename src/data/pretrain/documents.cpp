@@ -1,0 +1,207 @@
+#include "data/pretrain/documents.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "data/pretrain/words.h"
+#include "data/sampling/random_streams.h"
+#include "io/json/json_parser.h"
+#include "io/json/jsonl.h"
+#include "shine/common/error.h"
+#include "shine/io/mapped_file.h"
+#include "text/json_text.h"
+#include "text/unicode/utf8.h"
+
+namespace shine {
+namespace {
+
+/// Takes documents until there are enough.
+class Collector {
+ public:
+  explicit Collector(std::size_t max_texts) : max_texts_(max_texts) {}
+
+  bool full() const { return max_texts_ > 0 && documents_.texts.size() >= max_texts_; }
+
+  void add(std::string text) {
+    if (trim_whitespace(text).empty()) {
+      ++documents_.empty;
+    } else {
+      documents_.texts.push_back(std::move(text));
+    }
+  }
+
+  void count_repaired() { ++documents_.repaired; }
+
+  Documents take() { return std::move(documents_); }
+
+ private:
+  std::size_t max_texts_;
+  Documents documents_;
+};
+
+std::string unix_line_ends(std::string text) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
+    text[kept++] = text[i];
+  }
+  text.resize(kept);
+  return text;
+}
+
+void add_raw_document(std::string_view bytes, Collector& collector) {
+  const bool valid = is_valid_utf8(bytes);
+  if (!valid) collector.count_repaired();
+  const std::string text = unix_line_ends(valid ? std::string(bytes) : replace_invalid_utf8(bytes));
+  collector.add(std::string(trim_whitespace(text)));
+}
+
+void read_txt(const std::filesystem::path& path, std::string_view separator, Collector& collector) {
+  const MappedFile file(path);
+  std::string_view rest(reinterpret_cast<const char*>(file.data()), file.size());
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
+
+  const std::string_view wanted = trim_whitespace(separator);
+  std::size_t line_begin = 0;
+  bool has_text = false;
+  const auto close = [&](std::size_t next_begin) {
+    if (has_text || !wanted.empty()) add_raw_document(rest.substr(0, line_begin), collector);
+    rest.remove_prefix(next_begin);
+    line_begin = 0;
+    has_text = false;
+  };
+  while (line_begin < rest.size() && !collector.full()) {
+    const std::size_t newline = std::min(rest.find('\n', line_begin), rest.size());
+    const std::size_t next_begin = std::min(newline + 1, rest.size());
+    if (trim_whitespace(rest.substr(line_begin, newline - line_begin)) == wanted) {
+      close(next_begin);
+    } else {
+      has_text = true;
+      line_begin = next_begin;
+    }
+  }
+  if (has_text && !collector.full()) close(rest.size());
+}
+
+void read_text_field(const std::filesystem::path& path, Collector& collector) {
+  const auto take = [&](std::size_t number, std::string_view line) {
+    const auto fail = [&](std::string_view what) {
+      throw FormatError(what, str(path.string(), ":", number), R"(each line must be like {"text": "..."})");
+    };
+    const std::string repaired = repair_json(line);
+    nlohmann::json value = parse_json_from_line(repaired, path.string(), number);
+    if (!value.is_object()) fail(str("expected an object, found ", value.type_name()));
+    const auto found = value.find("text");
+    if (found == value.end()) fail("the object has no key `text`");
+    if (!found->is_string()) fail(str("expected a string in `text`, found ", found->type_name()));
+    if (repaired != line) collector.count_repaired();
+    collector.add(std::move(found->get_ref<std::string&>()));
+    return !collector.full();
+  };
+  read_lines(path, take);
+}
+
+std::size_t target_count(std::size_t texts, double share) {
+  return std::max<std::size_t>(1, static_cast<std::size_t>(std::llround(share * static_cast<double>(texts))));
+}
+
+/// For each text the number of the different text that it is, and how often each of these occurs.
+struct DifferentTexts {
+  std::vector<std::size_t> number;
+  std::vector<std::size_t> occurrences;
+};
+
+DifferentTexts find_different(const std::vector<std::string>& texts) {
+  DifferentTexts result;
+  std::unordered_map<std::string_view, std::size_t> seen;
+  for (const auto& text : texts) {
+    const auto [place, is_new] = seen.try_emplace(text, seen.size());
+    if (is_new) result.occurrences.push_back(0);
+    ++result.occurrences[place->second];
+    result.number.push_back(place->second);
+  }
+  return result;
+}
+
+}  // namespace
+
+Documents read_documents(const std::vector<std::filesystem::path>& files, const DocumentOptions& options) {
+  SHINE_CHECK(!files.empty(), ConfigError, "no text file is named");
+  Collector collector(options.max_texts);
+  for (const auto& file : files) {
+    if (collector.full()) break;
+    if (file.extension() == ".txt") {
+      read_txt(file, options.separator, collector);
+    } else if (file.extension() == ".jsonl") {
+      read_text_field(file, collector);
+    } else {
+      throw ConfigError(str("unknown kind of text file \"", file.extension().string(), "\""), file.string(),
+                        "use .txt or .jsonl");
+    }
+  }
+  return collector.take();
+}
+
+DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed) {
+  SHINE_CHECK(share >= 0 && share < 1, ConfigError, "the validation share must be in [0, 1), found ", share);
+  DocumentSplit split;
+  if (share == 0) {
+    split.train = std::move(texts);
+    return split;
+  }
+  const DifferentTexts different = find_different(texts);
+  const std::size_t count = different.occurrences.size();
+  SHINE_CHECK(count >= 2, ConfigError, "a validation share needs at least two different documents, found ", count,
+              " (name validation files, or set the share to 0)");
+
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  stream_of(seed, RandomPurpose::validation_split).shuffle(order);
+  const std::size_t wanted = target_count(texts.size(), share);
+  std::vector<bool> held_out(count, false);
+  std::size_t taken = 0;
+  for (std::size_t i = 0; i + 1 < count && taken < wanted; ++i) {
+    held_out[order[i]] = true;
+    taken += different.occurrences[order[i]];
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto& side = held_out[different.number[i]] ? split.validation : split.train;
+    side.push_back(std::move(texts[i]));
+  }
+  return split;
+}
+
+DocumentSplit split_documents(std::vector<std::string> train, std::vector<std::string> validation) {
+  const std::unordered_set<std::string_view> held_out(validation.begin(), validation.end());
+  DocumentSplit split;
+  split.dropped_from_train = std::erase_if(train, [&](const std::string& text) { return held_out.contains(text); });
+  SHINE_CHECK(!train.empty() || split.dropped_from_train == 0, ConfigError, "all ", split.dropped_from_train,
+              " training documents are also validation documents (name other files, or a validation share)");
+  split.train = std::move(train);
+  split.validation = std::move(validation);
+  return split;
+}
+
+DocumentSplit load_documents(const DataConfig& config, std::uint64_t seed) {
+  const auto read = [&config](const std::vector<std::string>& files, std::size_t max_texts) {
+    return read_documents({files.begin(), files.end()}, {.separator = config.separator, .max_texts = max_texts});
+  };
+  Documents train = read(config.train, static_cast<std::size_t>(config.max_texts));
+  Documents validation;
+  if (!config.validation.empty()) validation = read(config.validation, 0);
+  DocumentSplit split = config.validation.empty()
+                            ? split_documents(std::move(train.texts), config.validation_share, seed)
+                            : split_documents(std::move(train.texts), std::move(validation.texts));
+  split.empty = train.empty + validation.empty;
+  split.repaired = train.repaired + validation.repaired;
+  return split;
+}
+
+}  // namespace shine

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "io/json/json_file.h"
+
+namespace shine {
+
+/// parse_json for a text whose first line is line `first_line` of the file.
+nlohmann::json parse_json_from_line(std::string_view text, const std::string& where, std::size_t first_line,
+                                    std::size_t max_values = max_json_values);
+
+}  // namespace shine

@@ -1,0 +1,227 @@
+#include "shine/io/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+#include "io/files/pieces.h"
+#include "io/files/posix_file.h"
+#include "io/json/json_file.h"
+#include "io/json/quote_text.h"
+#include "io/safetensors/borrow_tensor.h"
+#include "shine/common/error.h"
+
+namespace shine {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+using Json = nlohmann::json;
+using Entry = SafetensorsFile::Entry;
+
+constexpr std::size_t length_bytes = 8;
+constexpr std::size_t max_header_bytes = 100'000'000;
+constexpr std::size_t max_dimensions = 64;
+constexpr const char* metadata_key = "__metadata__";
+
+constexpr std::array<std::pair<std::string_view, DType>, 10> dtype_names = {{{"F64", DType::float64},
+                                                                             {"F32", DType::float32},
+                                                                             {"F16", DType::float16},
+                                                                             {"BF16", DType::bfloat16},
+                                                                             {"I64", DType::int64},
+                                                                             {"I32", DType::int32},
+                                                                             {"I16", DType::int16},
+                                                                             {"I8", DType::int8},
+                                                                             {"U8", DType::uint8},
+                                                                             {"BOOL", DType::boolean}}};
+
+DType parse_dtype(const std::string& name, const std::string& where) {
+  for (const auto& [known, dtype] : dtype_names) {
+    if (name == known) return dtype;
+  }
+  throw FormatError(str("dtype ", quote_text(name), " is not supported"), where,
+                    "F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL are");
+}
+
+std::string_view safetensors_name(DType dtype) {
+  for (const auto& [name, known] : dtype_names) {
+    if (dtype == known) return name;
+  }
+  throw UnsupportedError(str("safetensors has no name for ", name_of(dtype)));
+}
+
+/// Reads a list of non-negative integers that fit int64.
+std::vector<std::int64_t> parse_sizes(const Json& object, const char* key, const std::string& where) {
+  const Json& list = get_array(object, key, where);
+  SHINE_CHECK(list.size() <= max_dimensions, FormatError, where, ": ", quote_text(key), " has ", list.size(),
+              " numbers, expected at most ", max_dimensions);
+  std::vector<std::int64_t> sizes;
+  for (const Json& size : list) {
+    if (!size.is_number_unsigned() || size.get<std::uint64_t>() > INT64_MAX) {
+      throw FormatError(str(quote_text(key), ": expected integers from 0 to 2^63 - 1"), where);
+    }
+    sizes.push_back(size.get<std::int64_t>());
+  }
+  return sizes;
+}
+
+Entry parse_entry(const Json& node, std::size_t data_bytes, const std::string& where) {
+  Entry entry;
+  entry.dtype = parse_dtype(get_string(node, "dtype", where), where);
+  entry.shape = parse_sizes(node, "shape", where);
+  const std::vector<std::int64_t> offsets = parse_sizes(node, "data_offsets", where);
+  SHINE_CHECK(node.size() == 3, FormatError, where, ": expected only dtype, shape and data_offsets");
+  SHINE_CHECK(offsets.size() == 2, FormatError, where, ": \"data_offsets\" has ", offsets.size(),
+              " numbers, expected 2");
+  entry.begin = static_cast<std::size_t>(offsets[0]);
+  entry.end = static_cast<std::size_t>(offsets[1]);
+  SHINE_CHECK(entry.begin <= entry.end && entry.end <= data_bytes, FormatError, where, ": data_offsets [", entry.begin,
+              ", ", entry.end, "] lie outside the file's ", data_bytes, " bytes of data");
+  const std::optional<std::size_t> bytes = bytes_of(entry.dtype, entry.shape);
+  SHINE_CHECK(bytes.has_value(), FormatError, where, ": shape [", join(entry.shape, ", "), "] overflows");
+  SHINE_CHECK(*bytes == entry.end - entry.begin, FormatError, where, ": shape [", join(entry.shape, ", "), "] of ",
+              name_of(entry.dtype), " needs ", *bytes, " bytes, data_offsets give ", entry.end - entry.begin);
+  return entry;
+}
+
+std::map<std::string, std::string> parse_metadata(const Json& node, const std::string& where) {
+  SHINE_CHECK(node.is_object(), FormatError, where, ": expected an object, found ", node.type_name());
+  std::map<std::string, std::string> metadata;
+  for (const auto& [key, value] : node.items()) metadata[key] = get_string(node, key, where);
+  return metadata;
+}
+
+/// The header's JSON text, after the length in front of it was checked.
+std::string_view header_of(const MappedFile& file) {
+  const std::string where = file.path().string();
+  SHINE_CHECK(file.size() >= length_bytes, FormatError, where, ": ", file.size(),
+              " bytes, too short for a safetensors file");
+  std::uint64_t length = 0;
+  std::memcpy(&length, file.data(), length_bytes);
+  SHINE_CHECK(length <= max_header_bytes, FormatError, where, ": header of ", length, " bytes, expected at most ",
+              max_header_bytes, "; not a safetensors file, or damaged");
+  SHINE_CHECK(length <= file.size() - length_bytes, FormatError, where, ": header of ", length,
+              " bytes does not fit the file's ", file.size(), "; the file is cut short or damaged");
+  const std::string_view header(reinterpret_cast<const char*>(file.data()) + length_bytes, length);
+  SHINE_CHECK(header.starts_with('{'), FormatError, where, ": the header is no JSON object");
+  return header;
+}
+
+/// Checks that the ranges, which are sorted, cover the data from its first to its last byte exactly once.
+void require_cover(const std::vector<std::string>& names, const std::map<std::string, Entry>& entries,
+                   std::size_t data_bytes, const std::string& where) {
+  std::size_t covered = 0;
+  for (const std::string& name : names) {
+    const Entry& entry = entries.at(name);
+    SHINE_CHECK(entry.begin == covered, FormatError, where, ": tensor ", quote_text(name), " starts at ", entry.begin,
+                ", expected ", covered, ": tensors overlap or leave a hole");
+    covered = entry.end;
+  }
+  SHINE_CHECK(covered == data_bytes, FormatError, where, ": the tensors cover ", covered, " bytes of ", data_bytes);
+}
+
+/// The header for tensors in their final order, padded so that the data starts at a multiple of 8.
+std::string make_header(const std::vector<const std::pair<std::string, RawTensor>*>& ordered,
+                        const std::map<std::string, std::string>& metadata) {
+  std::string header = "{";
+  if (!metadata.empty()) header += str(Json(metadata_key).dump(), ":", Json(metadata).dump());
+  std::size_t offset = 0;
+  for (const auto* item : ordered) {
+    const auto& [name, tensor] = *item;
+    if (header.size() > 1) header += ',';
+    header += str(Json(name).dump(), R"(:{"dtype":")", safetensors_name(tensor.dtype), R"(","shape":[)",
+                  join(tensor.shape, ","), R"(],"data_offsets":[)", offset, ",", offset + tensor.bytes, "]}");
+    offset += tensor.bytes;
+  }
+  header += '}';
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  return header;
+}
+
+/// Pointers to the tensors, checked, by element size (largest first), then by name.
+std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
+    const std::vector<std::pair<std::string, RawTensor>>& tensors, const std::string& where) {
+  std::vector<const std::pair<std::string, RawTensor>*> ordered;
+  for (const auto& item : tensors) {
+    const auto& [name, tensor] = item;
+    SHINE_CHECK(name != metadata_key, FormatError, where, ": no tensor may be named ", metadata_key);
+    SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": tensor ", quote_text(name),
+                " has ", tensor.bytes, " bytes, not what its shape [", join(tensor.shape, ", "), "] of ",
+                name_of(tensor.dtype), " needs");
+    ordered.push_back(&item);
+  }
+  std::sort(ordered.begin(), ordered.end(), [](const auto* left, const auto* right) {
+    const std::size_t left_size = size_of(left->second.dtype);
+    const std::size_t right_size = size_of(right->second.dtype);
+    return left_size != right_size ? left_size > right_size : left->first < right->first;
+  });
+  std::vector<std::string_view> names;
+  for (const auto* item : ordered) names.push_back(item->first);
+  std::sort(names.begin(), names.end());
+  const auto twin = std::adjacent_find(names.begin(), names.end());
+  SHINE_CHECK(twin == names.end(), FormatError, where, ": two tensors are named ", quote_text(*twin));
+  return ordered;
+}
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : SafetensorsFile(std::make_shared<const MappedFile>(path)) {}
+
+SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {
+  const std::string where = path().string();
+  const std::string_view header = header_of(*file_);
+  data_start_ = length_bytes + header.size();
+  const std::size_t data_bytes = file_->size() - data_start_;
+  const Json root = parse_json(header, where + ": header");
+  for (const auto& [name, node] : root.items()) {
+    if (name == metadata_key) {
+      metadata_ = parse_metadata(node, str(where, ": ", metadata_key));
+      continue;
+    }
+    entries_.emplace(name, parse_entry(node, data_bytes, str(where, ": tensor ", quote_text(name))));
+  }
+  std::vector<const std::pair<const std::string, Entry>*> ordered;  // by name, then by place
+  for (const auto& item : entries_) ordered.push_back(&item);
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto* left, const auto* right) {
+    return std::tie(left->second.begin, left->second.end) < std::tie(right->second.begin, right->second.end);
+  });
+  for (const auto* item : ordered) names_.push_back(item->first);
+  require_cover(names_, entries_, data_bytes, where);
+}
+
+RawTensor SafetensorsFile::tensor(const std::string& name) const {
+  const auto found = entries_.find(name);
+  SHINE_CHECK(found != entries_.end(), FormatError, path().string(), ": no tensor ", quote_text(name));
+  const Entry& entry = found->second;
+  return borrow_mapped(file_->data() + data_start_ + entry.begin, entry.dtype, entry.shape, file_,
+                       str(path().string(), ": tensor ", quote_text(name)));
+}
+
+void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, RawTensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const auto ordered = in_file_order(tensors, path.string());
+  std::string header;
+  try {
+    header = make_header(ordered, metadata);
+  } catch (const Json::exception&) {
+    throw FormatError("a tensor name or the metadata is not valid UTF-8", path.string());
+  }
+  SHINE_CHECK(header.size() <= max_header_bytes, FormatError, path.string(), ": header of ", header.size(),
+              " bytes, the format allows ", max_header_bytes);
+  PendingFile file(path);
+  const std::uint64_t length = header.size();
+  file.write(&length, length_bytes);
+  file.write(header);
+  for (const auto* item : ordered) {
+    for_each_piece(item->second, [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });
+  }
+  file.commit();
+}
+
+}  // namespace shine

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/torch_format/stored_zip.h"
+#include "shine/tensor/raw_tensor.h"
+
+namespace shine {
+
+/// One storage of a torch.save archive: `numel` elements, shared by any number of tensors.
+struct TorchStorage {
+  std::string key;
+  DType dtype = DType::float32;
+  std::int64_t numel = 0;
+  std::span<const std::byte> bytes;
+};
+
+/// Makes tensors from the storages of one archive. Numbers come from the pickle and are not trusted.
+class TorchStorages {
+ public:
+  /// @param prefix  the archive's folder with its slash: storages are the entries "<prefix>data/<key>"
+  TorchStorages(std::shared_ptr<StoredZip> archive, std::string prefix);
+
+  /// Throws FormatError where the archive has no such storage, or it holds another number of elements or damaged bytes.
+  TorchStorage find(const std::string& key, DType dtype, std::int64_t numel);
+
+  /// The view (offset, shape, strides in elements) of a storage as a contiguous tensor: a part of the mapped file, or a
+  /// copy. All copies together are bounded, since a few bytes with strides of 0 can stand for any number of elements.
+  /// Throws FormatError where the view reaches outside the storage.
+  RawTensor view(const TorchStorage& storage, std::int64_t offset, const std::vector<std::int64_t>& shape,
+                 const std::vector<std::int64_t>& strides);
+
+ private:
+  void charge(std::size_t bytes, const std::string& where);
+
+  std::shared_ptr<StoredZip> archive_;
+  std::string prefix_;
+  std::size_t copy_budget_;
+};
+
+}  // namespace shine

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "kernels/cpu/adapted_group.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/sublayer_parts.h"
+
+namespace shine::cpu {
+
+/// x + o(attention(q, k, v of norm(x))); forward and gradient of one call.
+template <class T>
+class AttentionSublayer {
+ public:
+  /// What the gradient needs beside x.
+  struct Saved {
+    at::Tensor inverse;       ///< (N), the norm's factor of each token, wide
+    at::Tensor q_raw, k_raw;  ///< before norm and rotation, (N, heads * d), (N, kv_heads * d)
+    at::Tensor v;             ///< (N, kv_heads * d)
+    AttentionResult attention;
+    at::Tensor down_in, down_out;  ///< x A of q, k, v (N, R), and of o (Nq, R')
+  };
+  AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type);
+
+  /// @param chosen  null: all tokens
+  at::Tensor forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+
+  /// The same where nothing is saved.
+  at::Tensor infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const;
+
+  /// What `forward` keeps, computed again without y.
+  void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+
+  /// Once for each call of forward.
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, const SublayerBatch& batch,
+                             const TokenChoice* chosen, WantedGradients wanted);
+
+ private:
+  /// What the attention reads beside v: after norm and rotation, q of the chosen tokens alone.
+  struct Rotated {
+    at::Tensor q, k;
+  };
+
+  void project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const;
+  Rotated turn(const SublayerBatch& batch, const TokenChoice* chosen, const Saved& saved) const;
+  void attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  void mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved, const at::Tensor& y) const;
+
+  const AttentionWeights& weights_;
+  at::ScalarType type_;
+  AttentionHeads heads_;
+  AdaptedGroup<T> in_, out_;
+};
+
+}  // namespace shine::cpu

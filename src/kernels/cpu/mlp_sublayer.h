@@ -1,0 +1,40 @@
+#pragma once
+
+#include "kernels/cpu/adapted_group.h"
+#include "kernels/sublayer_parts.h"
+
+namespace shine::cpu {
+
+/// x + down(silu(gate) * up of norm(x)) for blocks of tokens; forward and gradient of one call.
+template <class T>
+class MlpSublayer {
+ public:
+  /// What the gradient needs beside x; undefined tensors where nothing was saved.
+  struct Saved {
+    at::Tensor inverse;            ///< (N), the norm's factor of each token, wide
+    at::Tensor gate_up;            ///< (N, 2 ff)
+    at::Tensor down_in, down_out;  ///< x A of gate and up (N, R), and of down (N, R')
+  };
+  MlpSublayer(const MlpWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type);
+
+  at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+
+  /// The same where nothing is saved.
+  at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
+
+  /// What `forward` keeps, computed again without y.
+  void keep(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const { run(x, adapters, &saved, {}); }
+
+  /// Once for each call of forward.
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                             const TokenAdapters& adapters, WantedGradients wanted);
+
+ private:
+  void run(const at::Tensor& x, const TokenAdapters& adapters, Saved* saved, const at::Tensor& y) const;
+
+  const MlpWeights& weights_;
+  at::ScalarType type_;
+  AdaptedGroup<T> in_, out_;
+};
+
+}  // namespace shine::cpu

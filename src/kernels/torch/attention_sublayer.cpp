@@ -1,0 +1,122 @@
+#include "kernels/torch/attention_sublayer.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
+#include "kernels/torch/rms_norm.h"
+#include "kernels/torch/rope.h"
+
+namespace shine::torch_kernels {
+namespace {
+
+const TokenAdapters& adapters_of(const SublayerBatch& batch, const TokenChoice* chosen) {
+  return chosen == nullptr ? batch.adapters : chosen->adapters;
+}
+
+/// The rows of the chosen tokens.
+at::Tensor pick(const at::Tensor& x, const TokenChoice* chosen) {
+  return chosen == nullptr ? x : x.index_select(0, chosen->positions);
+}
+
+/// Back to (N, ..), zero elsewhere.
+at::Tensor spread(const at::Tensor& x, const TokenChoice* chosen, std::int64_t tokens) {
+  if (chosen == nullptr) return x;
+  return at::zeros({tokens, x.size(1)}, x.options()).index_copy_(0, chosen->positions, x);
+}
+
+/// Of q, k and v, each (N, heads * d).
+std::array<at::Tensor, 3> gradients_of_heads(const AttentionSublayer::Saved& saved, const at::Tensor& d_attn_out) {
+  const std::array<at::Tensor, 3> heads{saved.q, saved.k, saved.v};
+  const auto found = torch::autograd::grad({saved.attn_out}, {heads.begin(), heads.end()}, {d_attn_out},
+                                           /*retain_graph=*/std::nullopt, /*create_graph=*/false,
+                                           /*allow_unused=*/true);  // no tokens, no attention
+  std::array<at::Tensor, 3> flat;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const at::Tensor& each = heads[i];
+    flat[i] =
+        (found[i].defined() ? found[i] : at::zeros_like(each)).reshape({each.size(0), each.size(1) * each.size(2)});
+  }
+  return flat;
+}
+
+}  // namespace
+
+AttentionSublayer::AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora,
+                                     at::ScalarType type, bool masked_in, bool masked_out)
+    : weights_(weights),
+      in_(std::span(weights.linear).first(3), some_of(lora, 0, 3), type, masked_in),
+      out_(std::span(weights.linear).subspan(3), some_of(lora, 3, 1), type, masked_out) {}
+
+void AttentionSublayer::project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const {
+  const at::Tensor normed = rms_norm_values(x, weights_.norm, weights_.eps).y;
+  saved.reduced_in = in_.reduce(normed, batch.adapters);
+  const auto heads = [&](std::size_t map, std::int64_t count) {
+    return in_.apply(map, normed, saved.reduced_in, batch.adapters, /*residual=*/{})
+        .view({x.size(0), count, weights_.head_dim});
+  };
+  saved.q = heads(0, weights_.heads);
+  saved.k = heads(1, weights_.kv_heads);
+  saved.v = heads(2, weights_.kv_heads);
+}
+
+at::Tensor AttentionSublayer::attend(const SublayerBatch& batch, const Saved& saved) const {
+  const auto rotated = [&](const at::Tensor& y, const at::Tensor& norm) {
+    return norm.defined() ? norm_rope(y, norm, batch.rope, weights_.eps) : apply_rope(y, batch.rope);
+  };
+  const double scale = 1.0 / std::sqrt(static_cast<double>(weights_.head_dim));
+  return causal_attention(rotated(saved.q, weights_.q_norm), rotated(saved.k, weights_.k_norm), saved.v,
+                          batch.attention, scale)
+      .reshape({saved.q.size(0), weights_.heads * weights_.head_dim});
+}
+
+void AttentionSublayer::attend_recorded(const SublayerBatch& batch, Saved& saved) const {
+  const at::AutoGradMode recorded(true);
+  for (at::Tensor* each : {&saved.q, &saved.k, &saved.v}) *each = each->detach().requires_grad_(true);
+  saved.attn_out = attend(batch, saved);
+}
+
+at::Tensor AttentionSublayer::finish(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                     Saved& saved) const {
+  const at::Tensor attn_out = pick(saved.attn_out.detach(), chosen);
+  saved.reduced_out = out_.reduce(attn_out, adapters_of(batch, chosen));
+  return out_.apply(0, attn_out, saved.reduced_out, adapters_of(batch, chosen), pick(x, chosen));
+}
+
+at::Tensor AttentionSublayer::forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                      Saved& saved) const {
+  project(x, batch, saved);
+  attend_recorded(batch, saved);
+  return finish(x, batch, chosen, saved);
+}
+
+at::Tensor AttentionSublayer::infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const {
+  Saved saved;
+  project(x, batch, saved);
+  saved.attn_out = attend(batch, saved);
+  return finish(x, batch, chosen, saved);
+}
+
+void AttentionSublayer::keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                             Saved& saved) const {
+  project(x, batch, saved);
+  attend_recorded(batch, saved);
+  saved.reduced_out = out_.reduce(pick(saved.attn_out.detach(), chosen), adapters_of(batch, chosen));
+}
+
+SublayerGradients AttentionSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                                              const SublayerBatch& batch, const TokenChoice* chosen,
+                                              WantedGradients wanted) const {
+  const std::int64_t tokens = x.size(0);
+  SublayerGradients out = out_.backward({&dy, 1}, pick(saved.attn_out.detach(), chosen), saved.reduced_out,
+                                        adapters_of(batch, chosen), {.lora = wanted.lora});
+  const std::array<at::Tensor, 3> inner = gradients_of_heads(saved, spread(out.x, chosen, tokens));
+  const auto [normed, inverse] = rms_norm_values(x, weights_.norm, weights_.eps);
+  SublayerGradients found = in_.backward(inner, normed, saved.reduced_in, batch.adapters, wanted);
+  found.lora.insert(found.lora.end(), out.lora.begin(), out.lora.end());
+  if (wanted.x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, spread(dy, chosen, tokens));
+  return found;
+}
+
+}  // namespace shine::torch_kernels

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "kernels/torch/adapted_group.h"
+
+namespace shine::torch_kernels {
+
+/// x + down(silu(gate) * up of norm(x)); forward and gradient of one call.
+class MlpSublayer {
+ public:
+  /// What the gradient needs beside x.
+  struct Saved {
+    at::Tensor gate, up;                 ///< (N, ff)
+    at::Tensor reduced_in, reduced_out;  ///< x A of gate and up (N, K), and of down (N, K')
+  };
+  /// @param weights  must outlive it
+  MlpSublayer(const MlpWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type, bool masked);
+
+  at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+
+  /// The same where nothing is saved.
+  at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
+
+  /// What `forward` keeps, computed again without y.
+  void keep(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                             const TokenAdapters& adapters, WantedGradients wanted) const;
+
+ private:
+  /// Fills `saved` and returns silu(gate) * up, (N, ff).
+  at::Tensor inner(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+
+  const MlpWeights& weights_;
+  AdaptedGroup in_, out_;
+};
+
+}  // namespace shine::torch_kernels

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+namespace shine {
+
+using FormInputs = std::vector<at::Tensor>;
+using Form = std::function<at::Tensor(const FormInputs&)>;
+
+/// Whether a faster form gives what the readable one gives, so that whoever changes the readable form changes what
+/// runs: values with gradients, values in inference mode, and the gradients of all inputs, within `tolerance` of their
+/// norm. Meant to be asked once, on inputs so small that it costs nothing. Where they part, or the faster form throws,
+/// the log says once that the readable one runs.
+/// @param readable  runs with the reference of every operation (ReferenceForms)
+/// @param inputs    float32 or float64 on the CPU
+bool forms_agree(std::string_view name, const Form& readable, const Form& fused, const FormInputs& inputs,
+                 double tolerance = 1e-4);
+
+/// Values from a normal distribution, from a generator of its own: the process's is left alone.
+FormInputs form_inputs(const std::vector<std::vector<std::int64_t>>& shapes, double deviation = 1.0);
+
+}  // namespace shine

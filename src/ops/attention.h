@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/torch/attention.h"
+#include "shine/tensor/token_rows.h"
+
+namespace shine {
+
+/// softmax(q k^T * scale + mask) v, by LibTorch's scaled-dot-product attention.
+/// @param q     (.., T, d)
+/// @param k, v  (.., S, d)
+/// @param mask  added to the scores, of q's dtype, broadcast to (.., T, S); undefined: none
+/// @return      (.., T, d)
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
+                     double scale);
+
+/// The formula by autograd: every attention of a decoder, in training, evaluation and decoding, is this one.
+at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
+                               double scale);
+
+/// Causal grouped-query attention inside each row.
+/// @param q     (N, heads, d)
+/// @param k, v  (N, kv_heads, d); kv_heads divides heads, head h reads kv head h / (heads / kv_heads)
+/// @return      (N, heads, d)
+/// Throws ShapeError for other shapes, or if the rows do not hold N tokens.
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedRows& rows,
+                            double scale);
+
+/// attention_reference row by row.
+at::Tensor causal_attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                      const RowLayout& rows, double scale);
+
+}  // namespace shine

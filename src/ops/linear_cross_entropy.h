@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace shine {
+
+/// Logits made at a time at most: 16 Mi values, 64 MiB in float32.
+inline constexpr std::int64_t cross_entropy_chunk_values = std::int64_t{1} << 24;
+
+/// Cross-entropy of logits = hidden weight^T against targets, in float32, without keeping the logits: they are made
+/// in chunks of rows (by the CPU backend for some tokens of the vocabulary at a time), and only the gradient of
+/// `hidden` is kept. The head is frozen.
+/// @param hidden   (n, H), labelled positions only
+/// @param weight   (V, H)
+/// @param targets  (n), int64, each in [0, V): c10::Error on a CPU, a device assertion on a GPU, for others
+/// @return         (n), the loss of each position in float32 (float64 for float64 input)
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
+
+/// The formula by autograd, with all logits at once; the weight may be trained. The reference that tests the above.
+at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
+                                          const at::Tensor& targets);
+
+}  // namespace shine

@@ -1,0 +1,167 @@
+#include "shine/decoder/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include "decoder/tiny_model.h"
+#include "shine/common/error.h"
+
+namespace shine::test {
+namespace {
+
+constexpr double kRounding = 2e-6;
+
+TokenRows pack(const std::vector<std::vector<std::int64_t>>& rows) {
+  return TokenRows::pack(rows, at::kCPU);
+}
+
+class DecoderKinds : public testing::TestWithParam<bool> {
+ protected:
+  DecoderConfig config() const { return GetParam() ? tiny_biased_config() : tiny_config(); }
+};
+INSTANTIATE_TEST_SUITE_P(Families, DecoderKinds, testing::Bool(), [](const auto& tested) {
+  return tested.param ? std::string("LlamaWithBiases") : std::string("Qwen3");
+});
+
+TEST_P(DecoderKinds, NormsAreThoseOfTheNamedWeights) {
+  const auto decoder = tiny_decoder(config());
+  const at::Tensor norms = projection_norms(*decoder);
+  EXPECT_EQ(norms.sizes(), at::IntArrayRef({2, 7}));
+  std::map<std::string, double> named;
+  for (const auto& slot : decoder->named_parameters()) named[slot.key()] = slot.value().norm().item<double>();
+  EXPECT_NEAR(norms[0][0].item<double>(), named.at("model.layers.0.self_attn.q_proj.weight"), 1e-5);
+  EXPECT_NEAR(norms[1][6].item<double>(), named.at("model.layers.1.mlp.down_proj.weight"), 1e-5);
+}
+
+TEST_P(DecoderKinds, RowsAloneEqualRowsInABatchInBothLayouts) {
+  const auto rows = random_rows({7, 1, 12, 4}, 1);
+  for (const AttentionLayout layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
+    const auto decoder = tiny_decoder(config(), {.attention = layout});
+    const TokenRows packed = pack(rows);
+    const at::Tensor together = decoder->forward(packed, nullptr);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const at::Tensor alone = decoder->forward(pack({rows[i]}), nullptr);
+      const at::Tensor part = together.narrow(0, packed.layout.starts[i], alone.size(0));
+      EXPECT_LT(relative_error(part, alone), kRounding) << "row " << i;
+    }
+  }
+}
+
+TEST_P(DecoderKinds, ATokenDoesNotSeeWhatFollows) {
+  const auto decoder = tiny_decoder(config());
+  auto row = random_ids(9, 3);
+  const at::Tensor before = decoder->forward(pack({row}), nullptr);
+  row[6] = (row[6] + 1) % 40;
+  const at::Tensor after = decoder->forward(pack({row}), nullptr);
+  EXPECT_EQ(relative_error(after.narrow(0, 0, 6), before.narrow(0, 0, 6)), 0.0);
+  for (std::int64_t i = 6; i < 9; ++i) EXPECT_GT(relative_error(after[i], before[i]), 1e-4) << i;
+}
+
+TEST_P(DecoderKinds, ZeroAdapterIsThePlainBackbone) {
+  const auto decoder = tiny_decoder(config());
+  LoraTree tree = random_tree(config().lora_spec(), 1, 7);
+  const TokenRows rows = pack(random_rows({6, 9}, 2));
+  const at::Tensor plain = decoder->forward(rows, nullptr);
+  EXPECT_GT(relative_error(decoder->forward(rows, &tree), plain), 1e-2);
+  for_each_tensor(tree, [](const std::string& name, at::Tensor& tensor) {
+    if (!name.ends_with(".A")) tensor.zero_();
+  });
+  EXPECT_LT(relative_error(decoder->forward(rows, &tree), plain), kRounding);
+}
+
+TEST_P(DecoderKinds, RowsThatShareALoraEqualEachAlone) {
+  const auto decoder = tiny_decoder(config());
+  const auto rows = random_rows({6, 9, 1, 5}, 2);
+  const TokenRows packed = pack(rows);
+  for (const std::int64_t adapters : {1, 2, 4}) {
+    const LoraTree tree = random_tree(config().lora_spec(), adapters, 7);
+    const at::Tensor together = decoder->forward(packed, &tree);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const LoraTree mine = one_adapter(tree, static_cast<std::int64_t>(i) * adapters / 4);
+      const at::Tensor alone = decoder->forward(pack({rows[i]}), &mine);
+      const at::Tensor part = together.narrow(0, packed.layout.starts[i], alone.size(0));
+      EXPECT_LT(relative_error(part, alone), kRounding) << adapters << " adapters, row " << i;
+    }
+  }
+  const LoraTree three = random_tree(config().lora_spec(), 3, 7);
+  EXPECT_THROW(decoder->forward(packed, &three), ShapeError);
+}
+
+TEST_P(DecoderKinds, LossesAreTheCrossEntropyOfTheLogits) {
+  const auto decoder = tiny_decoder(config());
+  const TokenRows rows = pack(random_rows({6, 9}, 2));
+  const at::Tensor hidden = decoder->forward(rows, nullptr);
+  const LabelledTokens labelled =
+      LabelledTokens::of({{-100, -100, 3, 4, -100, 6}, std::vector<std::int64_t>(9, 5)}, at::kCPU);
+  EXPECT_EQ(labelled.count(), 3 + 8);
+  for (const bool trained : {false, true}) {
+    if (trained) decoder->set_trained();
+    const at::Tensor log_probabilities = decoder->logits(hidden).index_select(0, labelled.positions).log_softmax(-1);
+    const at::Tensor expected = -log_probabilities.gather(1, labelled.targets.unsqueeze(1)).squeeze(1);
+    EXPECT_LT(relative_error(decoder->losses(hidden, labelled), expected), kRounding);
+  }
+}
+
+TEST(Decoder, SoftmaxSizeLeavesTheLastIdsOut) {
+  const auto decoder = tiny_decoder();
+  const TokenRows rows = pack({random_ids(8, 1, 30)});
+  const at::Tensor hidden = decoder->forward(rows, nullptr);
+  const LabelledTokens labelled = LabelledTokens::of({std::vector<std::int64_t>(8, 5)}, at::kCPU);
+  const at::Tensor all = decoder->logits(hidden);
+  decoder->set_softmax_size(31);
+  const at::Tensor some = decoder->logits(hidden);
+  EXPECT_EQ(some.size(1), 31);
+  EXPECT_LT(relative_error(some, all.narrow(1, 0, 31)), kRounding);
+  const at::Tensor expected = -some.narrow(0, 0, 7).log_softmax(-1).select(1, 5);
+  EXPECT_LT(relative_error(decoder->losses(hidden, labelled), expected), kRounding);
+  for (const std::int64_t size : {0, -1, 41}) EXPECT_THROW(decoder->set_softmax_size(size), ShapeError) << size;
+}
+
+TEST(Decoder, EmbedRefusesIdsWithoutARow) {
+  const auto decoder = tiny_decoder();
+  const auto ids = [](std::vector<std::int64_t> values) { return pack({std::move(values)}); };
+  EXPECT_EQ(decoder->embed(ids({0, 39})).size(0), 2);
+  EXPECT_THROW(decoder->embed(ids({0, 40})), ShapeError);
+  EXPECT_THROW(decoder->embed(ids({-1, 3})), ShapeError);
+  decoder->set_new_token_rows(random_tensor({2, 16}, 1));
+  EXPECT_EQ(relative_error(decoder->embed(ids({41, 3, 40, 41}))[2], random_tensor({2, 16}, 1)[0]), 0.0);
+  EXPECT_EQ(relative_error(decoder->embed(ids({41, 3, 40, 41}))[1], decoder->embed(ids({3}))[0]), 0.0);
+  EXPECT_THROW(decoder->embed(ids({42})), ShapeError);
+  const TokenRows unknown_range{ids({42}).ids, ids({42}).layout};
+  EXPECT_THROW(decoder->embed(unknown_range), ShapeError);
+}
+
+TEST(Decoder, HiddenStatesAndLorasOfAnotherSizeAreRefused) {
+  const auto decoder = tiny_decoder();
+  const TokenRows rows = pack({random_ids(8, 1)});
+  EXPECT_THROW(decoder->run_layers(at::zeros({7, 16}), rows.layout, nullptr), ShapeError);
+  EXPECT_THROW(decoder->run_layers(at::zeros({8, 15}), rows.layout, nullptr), ShapeError);
+  LoraTree tree = random_tree(tiny_config().lora_spec(), 1, 7);
+  tree.layers.pop_back();
+  EXPECT_THROW(decoder->forward(rows, &tree), ShapeError);
+}
+
+TEST_P(DecoderKinds, RecomputationGivesTheSameGradientsWhenTrained) {
+  TensorMap gradients[2];
+  for (const bool recompute : {false, true}) {
+    const auto decoder = tiny_decoder(config(), {.recompute = recompute});
+    decoder->set_trained();
+    const TokenRows rows = pack(random_rows({6, 9}, 2));
+    const LabelledTokens labelled =
+        LabelledTokens::of({std::vector<std::int64_t>(6, 2), std::vector<std::int64_t>(9, 5)}, at::kCPU);
+    decoder->losses(decoder->forward(rows, nullptr), labelled).sum().backward();
+    std::vector<NamedTensor> trained;
+    for (const auto& slot : decoder->named_parameters()) trained.push_back({slot.key(), slot.value()});
+    gradients[recompute] = take_gradients(trained);
+  }
+  for (const auto& [name, expected] : gradients[0]) {
+    // The gradient of the key bias is zero in exact arithmetic.
+    const bool key_bias = name.ends_with("k_proj.bias");
+    if (!key_bias) {
+      EXPECT_GT(expected.norm().item<double>(), 0.0) << name;
+    }
+    EXPECT_LT((gradients[1].at(name) - expected).norm().item<double>(), 1e-5) << name;
+  }
+}
+
+}  // namespace
+}  // namespace shine::test
