@@ -76,8 +76,8 @@ at::Tensor DecoderLayerImpl::forward(const at::Tensor& x, const LoraLayer* lora,
   return h + mlp->forward(post_attention_layernorm->forward(h), lora, pass);
 }
 
-const Linear& DecoderLayerImpl::projection(Projection projection) const {
-  switch (projection) {
+const Linear& DecoderLayerImpl::projection(Projection which) const {
+  switch (which) {
     case Projection::q: return self_attn->q_proj;
     case Projection::k: return self_attn->k_proj;
     case Projection::v: return self_attn->v_proj;

@@ -9,6 +9,7 @@
 #include "ops/agreement.h"
 #include "ops/decoder_sublayers.h"
 #include "shine/common/logging.h"
+#include "shine/common/str.h"
 
 namespace shine {
 namespace {

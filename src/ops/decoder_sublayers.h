@@ -13,7 +13,7 @@ namespace shine {
 
 /// The activations that a sub-layer saves for its backward.
 enum class SavedActivations {
-  all,    ///< every value that the gradient needs
+  all,         ///< every value that the gradient needs
   input_only,  ///< x and the LoRAs: the rest is computed again in the backward
 };
 

@@ -33,8 +33,8 @@ std::int64_t bytes(const std::vector<LayerActivations>& plan, std::int64_t token
 }
 
 template <std::size_t n>
-std::array<SublayerLora, n> zero_lora(const std::array<PreparedLinear, n>& linear, std::int64_t adapters = 1) {
-  std::array<SublayerLora, n> lora;
+std::array<LoraWeights, n> zero_lora(const std::array<PreparedLinear, n>& linear, std::int64_t adapters = 1) {
+  std::array<LoraWeights, n> lora;
   for (std::size_t p = 0; p < n; ++p) {
     lora[p] = {at::zeros({adapters, linear[p].in, kRank}), at::zeros({adapters, kRank, linear[p].out}), {}};
   }

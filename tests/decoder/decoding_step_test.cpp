@@ -33,7 +33,7 @@ TEST_P(DecodingSteps, GiveTheLogitsOfTheCachedForward) {
     const LoraTree tree = random_tree(config().lora_spec(), std::max<std::int64_t>(adapters, 1), 7);
     const LoraTree* lora = adapters > 0 ? &tree : nullptr;
     KvCache fixed = prompted(lora, {3, 0, 17, 254}, 300), plain = prompted(lora, {3, 0, 17, 254}, 0);
-    DecodingStep step(*decoder_, lora, fixed, /*record=*/true);
+    DecodingStep step(*decoder_, lora, fixed, /*capture=*/true);
     for (std::uint64_t token = 0; token < 5; ++token) {  // over the end of the first window
       const std::vector<std::int64_t> ids = random_ids(kRows, 20 + token);
       const at::Tensor found = step.run(ids, {true, true, true, true}).clone();
@@ -47,7 +47,7 @@ TEST_P(DecodingSteps, GiveTheLogitsOfTheCachedForward) {
 
 TEST_P(DecodingSteps, RowsThatAreNotActiveStayAsTheyAre) {
   KvCache fixed = prompted(nullptr, {3, 5, 17, 1}, 40), plain = prompted(nullptr, {3, 5, 17, 1}, 0);
-  DecodingStep step(*decoder_, nullptr, fixed, /*record=*/false);
+  DecodingStep step(*decoder_, nullptr, fixed, /*capture=*/false);
   step.run({1, 2, 3, 4}, {true, false, false, true});
   EXPECT_EQ(fixed.lengths(), (std::vector<std::int64_t>{4, 5, 17, 2}));
   const at::Tensor found = step.run({5, 6, 7, 8}, {true, true, true, true});
@@ -59,7 +59,7 @@ TEST_P(DecodingSteps, RowsThatAreNotActiveStayAsTheyAre) {
 
 TEST_P(DecodingSteps, FollowACacheThatHasGrown) {
   KvCache fixed = prompted(nullptr, {3, 5, 17, 1}, 20), plain = prompted(nullptr, {3, 5, 17, 1}, 0);
-  DecodingStep step(*decoder_, nullptr, fixed, /*record=*/false);
+  DecodingStep step(*decoder_, nullptr, fixed, /*capture=*/false);
   step.run({1, 2, 3, 4}, {true, true, true, true});
   fixed.reserve(400);
   const at::Tensor found = step.run({5, 6, 7, 8}, {true, true, true, true});
@@ -71,13 +71,13 @@ TEST_P(DecodingSteps, FollowACacheThatHasGrown) {
 
 TEST_P(DecodingSteps, RefuseRowsWithoutAPlaceAndLorasThatDoNotFit) {
   KvCache cache = prompted(nullptr, {3, 5, 1, 1}, 0);
-  DecodingStep step(*decoder_, nullptr, cache, /*record=*/false);
+  DecodingStep step(*decoder_, nullptr, cache, /*capture=*/false);
   EXPECT_THROW(step.run({1, 2}, {true, true}), ShapeError);
   for (std::int64_t left = cache.capacity() - 5; left > 0; --left) step.run({1, 2, 3, 4}, {false, true, false, false});
   EXPECT_THROW(step.run({1, 2, 3, 4}, {false, true, false, false}), ShapeError);
   EXPECT_THROW(cache.count_appended(1), ShapeError);
   const LoraTree three = random_tree(config().lora_spec(), 3, 7);
-  EXPECT_THROW(DecodingStep(*decoder_, &three, cache, /*record=*/false), ShapeError);
+  EXPECT_THROW(DecodingStep(*decoder_, &three, cache, /*capture=*/false), ShapeError);
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ TEST_F(GpuDecoding, AGraphGivesTheBitsOfSingleLaunches) {
     const auto lengths = prompt_lengths(254);
     std::vector<at::Tensor> logits;
     for (const bool record : {true, false}) {
-      KvCache cache = model->make_cache(4);
+      KvCache cache = make_cache(*model, 4);
       cache.reserve(300);
       model->forward(TokenRows::pack(random_rows(lengths, 1), gpu()), &lora, cache);
       DecodingStep step(*model, &lora, cache, record);
@@ -62,13 +62,13 @@ TEST_F(GpuDecoding, FixedStepsGiveTheLogitsOfTheCachedForward) {
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     const auto model = decoder(type);
     const LoraTree lora = tree(4);
-    KvCache fixed = model->make_cache(4), plain = model->make_cache(4);
+    KvCache fixed = make_cache(*model, 4), plain = make_cache(*model, 4);
     fixed.reserve(64);
     const auto lengths = prompt_lengths(draw().odd(3, 59));
     for (KvCache* cache : {&fixed, &plain}) {
       model->forward(TokenRows::pack(random_rows(lengths, 1), gpu()), &lora, *cache);
     }
-    DecodingStep step(*model, &lora, fixed, /*record=*/true);
+    DecodingStep step(*model, &lora, fixed, /*capture=*/true);
     for (std::uint64_t token = 0; token < 4; ++token) {
       const std::vector<std::int64_t> ids = random_ids(4, 20 + token);
       const at::Tensor found = step.run(ids, {true, true, true, true}).to(at::kCPU, at::kFloat, false, true);

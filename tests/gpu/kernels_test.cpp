@@ -80,7 +80,7 @@ TEST_P(GpuKernels, Rope) {
   for (const Sizes& sizes : head_sizes()) {
     EXPECT_TRUE(
         agree_on_gpu([&](const Tensors& in) { return apply_rope(in[0], table_of(sizes[0], sizes[2], in[0])); },
-                     [&](const Tensors& in) { return rope_reference(in[0], table_of(sizes[0], sizes[2], in[0])); },
+                     [&](const Tensors& in) { return apply_rope_reference(in[0], table_of(sizes[0], sizes[2], in[0])); },
                      {random(sizes, 1)}, tolerance()))
         << at::IntArrayRef(sizes);
   }
@@ -91,7 +91,7 @@ TEST_P(GpuKernels, NormRope) {
     for (const bool trained : {false, true}) {  // a trained weight goes the plain way
       const at::Tensor leaf_weight = random({sizes[2]}, 2), weight = trained ? leaf_weight : leaf_weight.detach();
       const auto plain = [&](const Tensors& in) {
-        return rope_reference(rms_norm_reference(in[0], in[1], kEps), table_of(sizes[0], sizes[2], in[0]));
+        return apply_rope_reference(rms_norm_reference(in[0], in[1], kEps), table_of(sizes[0], sizes[2], in[0]));
       };
       const auto fused = [&](const Tensors& in) {
         return norm_rope(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
@@ -127,8 +127,8 @@ TEST_P(GpuKernels, InferenceMode) {
   SCOPED_TRACE(testing::Message() << x.sizes());
   const RopeTable table = table_of(tokens, d, x);
   EXPECT_TRUE(tensors_match(rms_norm(x, weight, kEps), rms_norm_reference(x, weight, kEps), tolerance()));
-  EXPECT_TRUE(tensors_match(apply_rope(x, table), rope_reference(x, table), tolerance()));
-  EXPECT_TRUE(tensors_match(norm_rope(x, weight, table, kEps), rope_reference(rms_norm_reference(x, weight, kEps), table),
+  EXPECT_TRUE(tensors_match(apply_rope(x, table), apply_rope_reference(x, table), tolerance()));
+  EXPECT_TRUE(tensors_match(norm_rope(x, weight, table, kEps), apply_rope_reference(rms_norm_reference(x, weight, kEps), table),
                             tolerance()));
   EXPECT_TRUE(tensors_match(swiglu(x, x), swiglu_reference(x, x), tolerance()));
 }

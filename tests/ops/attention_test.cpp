@@ -1,5 +1,8 @@
 #include "ops/attention.h"
 
+#include <limits>
+
+#include "kernels/fused.h"
 #include "shine/common/error.h"
 #include "support/gradient_check.h"
 
@@ -21,16 +24,18 @@ std::vector<at::Tensor> qkv(const RowLayout& rows, std::int64_t heads, std::int6
 }
 
 TensorFunction form(const RowLayout& rows, AttentionLayout layout) {
-  return [=](const std::vector<at::Tensor>& in) { return causal_attention(in[0], in[1], in[2], rows, kScale, layout); };
+  return [=](const std::vector<at::Tensor>& in) {
+    return causal_attention(in[0], in[1], in[2], pack_rows(rows, layout, at::kCPU, in[0].scalar_type(), kDim), kScale);
+  };
 }
 
-TensorFunction plain(const RowLayout& rows) {
+TensorFunction reference(const RowLayout& rows) {
   return [=](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, kScale); };
 }
 
 const std::vector<std::vector<std::int64_t>> kLengths{{7}, {1}, {3, 1, 5}, {0, 4, 0, 2}, {1, 1}, {2, 0}, {0, 0}, {0}};
 
-TEST(CausalAttention, LayoutsAndPlainFormAgree) {
+TEST(CausalAttention, LayoutsAndReferenceAgree) {
   const std::vector<std::array<std::int64_t, 2>> heads{{1, 1}, {4, 2}, {6, 1}};
   for (const auto& lengths : kLengths) {
     const RowLayout rows = layout_of(lengths);
@@ -38,11 +43,31 @@ TEST(CausalAttention, LayoutsAndPlainFormAgree) {
       for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
         const auto where =
             str("rows ", join(lengths, " "), ", heads ", all, "/", kv, ", layout ", static_cast<int>(layout));
-        EXPECT_TRUE(forms_agree(form(rows, layout), plain(rows), qkv(rows, all, kv, at::kDouble), 1e-11)) << where;
-        EXPECT_TRUE(forms_agree(form(rows, layout), plain(rows), qkv(rows, all, kv, at::kFloat), 1e-5)) << where;
-        // Plain scores and weights are rounded to bfloat16 (2^-9), the kernel's are not.
-        EXPECT_TRUE(forms_agree(form(rows, layout), plain(rows), qkv(rows, all, kv, at::kBFloat16), 6e-2)) << where;
+        EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kDouble), 1e-11)) << where;
+        EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kFloat), 1e-5)) << where;
+        // The scores and weights of the reference are rounded to bfloat16 (2^-9), the kernel's are not.
+        EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kBFloat16), 6e-2)) << where;
       }
+    }
+  }
+}
+
+TEST(CausalAttention, OffIsTheReference) {
+  const RowLayout rows = layout_of({3, 1, 4});
+  const FusedOpsGuard off(FusedOps::off);
+  EXPECT_TRUE(forms_agree(form(rows, AttentionLayout::per_row), reference(rows), qkv(rows, 4, 2, at::kFloat), 0.0));
+}
+
+TEST(Attention, FormsAgree) {
+  const at::Tensor mask = at::full({3, 5}, -std::numeric_limits<double>::infinity(), at::kDouble).triu_(3);
+  for (const auto& [type, tolerance] : {std::pair{at::kDouble, 1e-12}, {at::kFloat, 1e-5}}) {
+    for (const at::Tensor& added : {at::Tensor(), mask.to(type)}) {
+      const auto inputs = std::vector{random_leaf({2, 4, 3, kDim}, type, 1), random_leaf({2, 4, 5, kDim}, type, 2),
+                                      random_leaf({2, 4, 5, kDim}, type, 3)};
+      EXPECT_TRUE(forms_agree([&](const auto& in) { return attention(in[0], in[1], in[2], added, kScale); },
+                              [&](const auto& in) { return attention_reference(in[0], in[1], in[2], added, kScale); },
+                              inputs, tolerance))
+          << type << (added.defined() ? ", masked" : "");
     }
   }
 }
@@ -76,7 +101,7 @@ TEST(CausalAttention, GroupedHeadsReadTheirOwnKvHead) {
   const at::Tensor all = form(rows, AttentionLayout::per_row)(in);
   for (std::int64_t head = 0; head < 4; ++head) {
     const at::Tensor alone =
-        plain(rows)({in[0].narrow(1, head, 1), in[1].narrow(1, head / 2, 1), in[2].narrow(1, head / 2, 1)});
+        reference(rows)({in[0].narrow(1, head, 1), in[1].narrow(1, head / 2, 1), in[2].narrow(1, head / 2, 1)});
     EXPECT_TRUE(tensors_match(all.narrow(1, head, 1), alone, 1e-12)) << head;
   }
 }

@@ -108,6 +108,27 @@ TEST(Checkpoint, AFunctionOfNoTrainedInputGivesNoGradient) {
   EXPECT_TRUE(!x.grad().defined() || x.grad().abs().max().item<double>() == 0.0);
 }
 
+TEST(Checkpoint, ParametersThatTheFunctionReadsByItselfGetTheirGradients) {
+  const at::Tensor x = random_leaf({3, 4}), weight = random_leaf({4, 2}, at::kDouble, 2),
+                   frozen = random_tensor({2}, at::kDouble, 3);
+  const auto function = [=](const Tensors& in) { return in[0].mm(weight).tanh() * frozen; };
+  const auto expect_same = [&](const at::Tensor& given, const Tensors& wanted) {
+    const at::Tensor found = checkpoint(function, {given}, {weight, frozen}), expected = function({given});
+    EXPECT_TRUE(at::equal(found, expected));
+    const Tensors by = torch::autograd::grad({found}, wanted, {upstream_of(found)}),
+                  expected_by = torch::autograd::grad({expected}, wanted, {upstream_of(expected)});
+    for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(at::equal(by[i], expected_by[i])) << i;
+  };
+  expect_same(x, {x, weight});
+  expect_same(x.detach(), {weight});
+  const at::Tensor loss = checkpoint(function, {x}, {weight, frozen}).sum();
+  {
+    const at::NoGradGuard no_grad;
+    weight.add_(1.0);
+  }
+  EXPECT_THROW(loss.backward(), std::exception) << "changed in place";
+}
+
 TEST(Checkpoint, TwoBackwardsNeedARetainedGraph) {
   const Tensors in = inputs_of(true);
   const at::Tensor loss = checkpoint(formula, in).sum();

@@ -87,8 +87,8 @@ at::Tensor bias_of(const Case& c, std::int64_t size, std::uint64_t seed, at::Sca
 }
 
 template <std::size_t n>
-std::array<SublayerLora, n> lora_of(const std::vector<at::Tensor>& in) {
-  std::array<SublayerLora, n> lora;
+std::array<LoraWeights, n> lora_of(const std::vector<at::Tensor>& in) {
+  std::array<LoraWeights, n> lora;
   for (std::size_t p = 0; p < n; ++p) lora[p] = {in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p]};
   return lora;
 }
@@ -158,7 +158,7 @@ TensorFunction attention_plain(const Case& c) {
       k = rms_norm_reference(k, norm_of(c.d, 52, type), kEps);
     }
     const RopeTable table = make_rope_table(c.rows().positions(at::kCPU), c.d, kTheta, type);
-    const at::Tensor attn_out = causal_attention_reference(rope_reference(q, table), rope_reference(k, table), v, c.rows(),
+    const at::Tensor attn_out = causal_attention_reference(apply_rope_reference(q, table), apply_rope_reference(k, table), v, c.rows(),
                                                     1.0 / std::sqrt(static_cast<double>(c.d)));
     const at::Tensor y = in[0] + of(attn_out.reshape({c.tokens(), c.heads * c.d}), 3);
     return c.chosen.empty() ? y : y.index_select(0, index_of(c));

@@ -65,7 +65,7 @@ TEST(Rope, FormsAgree) {
     for (const std::int64_t dim : {2, 6, 34}) {
       const RopeTable table = make_rope_table(positions, dim, 1e4, type);
       EXPECT_TRUE(forms_agree([&](const auto& in) { return apply_rope(in[0], table); },
-                              [&](const auto& in) { return rope_reference(in[0], table); },
+                              [&](const auto& in) { return apply_rope_reference(in[0], table); },
                               {random_leaf({5, 3, dim}, type)}, tolerance_of(type)))
           << type << " " << dim;
     }

@@ -10,7 +10,7 @@
 namespace shine::test {
 namespace {
 
-/// In inference mode the operations take shorter ways: each must give the plain formula's values.
+/// In inference mode the operations take shorter ways: each must give the reference's values.
 class InferenceForms : public testing::TestWithParam<at::ScalarType> {
  protected:
   at::ScalarType type() const { return GetParam(); }
@@ -40,9 +40,9 @@ TEST_P(InferenceForms, Rope) {
       const at::Tensor x = random_tensor({tokens, 3, d}, type(), 1);
       const at::Tensor positions = at::arange(tokens, at::TensorOptions().dtype(at::kLong)) * 7;
       const RopeTable table = make_rope_table(positions, d, 10000.0, type());
-      EXPECT_TRUE(tensors_match(apply_rope(x, table), rope_reference(x, table), tolerance())) << d;
+      EXPECT_TRUE(tensors_match(apply_rope(x, table), apply_rope_reference(x, table), tolerance())) << d;
       const at::Tensor rotated = x.transpose(0, 1).contiguous().transpose(0, 1);
-      EXPECT_TRUE(tensors_match(apply_rope(rotated, table), rope_reference(rotated, table), tolerance())) << d;
+      EXPECT_TRUE(tensors_match(apply_rope(rotated, table), apply_rope_reference(rotated, table), tolerance())) << d;
     }
   }
 }
@@ -57,8 +57,9 @@ TEST_P(InferenceForms, CausalAttention) {
       const at::Tensor expected = causal_attention_reference(q, k, v, rows, 0.3);
       const at::Tensor rotated = q.transpose(0, 1).contiguous().transpose(0, 1);
       for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
-        EXPECT_TRUE(tensors_match(causal_attention(q, k, v, rows, 0.3, layout), expected, tolerance())) << d;
-        EXPECT_TRUE(tensors_match(causal_attention(rotated, k, v, rows, 0.3, layout), expected, tolerance())) << d;
+        const PackedRows packed = pack_rows(rows, layout, at::kCPU, type(), d);
+        EXPECT_TRUE(tensors_match(causal_attention(q, k, v, packed, 0.3), expected, tolerance())) << d;
+        EXPECT_TRUE(tensors_match(causal_attention(rotated, k, v, packed, 0.3), expected, tolerance())) << d;
       }
     }
   }

@@ -87,7 +87,7 @@ std::vector<Call> calls_of(const GraphedWork::Part& part) {
 class ReplayedWork : public GraphedWork {
  public:
   ReplayedWork(std::vector<Part> parts, c10::Device device)
-      : GraphedWork({}, device, /*record=*/false), parts_(std::move(parts)) {}
+      : GraphedWork({}, device, /*capture=*/false), parts_(std::move(parts)) {}
 
   void run(std::size_t part) override {
     if (calls_.empty()) capture();

@@ -11,8 +11,8 @@ namespace shine {
 /// Grouped-query self-attention with rotary positions, named as in Hugging Face checkpoints (`self_attn`).
 class AttentionImpl : public Module<AttentionImpl> {
  public:
-  /// @param layer  index among the decoder's layers
-  AttentionImpl(const DecoderConfig& config, std::int64_t layer) : config(config), layer(layer) { reset(); }
+  /// @param index  among the decoder's layers
+  AttentionImpl(const DecoderConfig& model, std::int64_t index) : config(model), layer(index) { reset(); }
   void reset() override;
 
   /// @param x     (N, H), the packed tokens of all rows

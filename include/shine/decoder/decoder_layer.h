@@ -9,8 +9,8 @@ namespace shine {
 /// decoding; where the fused form (fused_layers.h) runs instead, it gives the same values.
 class DecoderLayerImpl : public Module<DecoderLayerImpl> {
  public:
-  /// @param index  among the decoder's layers
-  DecoderLayerImpl(const DecoderConfig& config, std::int64_t index) : config(config), index(index) { reset(); }
+  /// @param place  among the decoder's layers
+  DecoderLayerImpl(const DecoderConfig& model, std::int64_t place) : config(model), index(place) { reset(); }
   void reset() override;
 
   /// @param x     (N, H), the packed tokens of all rows
@@ -18,8 +18,8 @@ class DecoderLayerImpl : public Module<DecoderLayerImpl> {
   /// @return      (N, H)
   at::Tensor forward(const at::Tensor& x, const LoraLayer* lora, const LayerPass& pass) const;
 
-  /// The linear map that `projection` adapts.
-  const Linear& projection(Projection projection) const;
+  /// The linear map that `which` adapts.
+  const Linear& projection(Projection which) const;
 
   DecoderConfig config;
   std::int64_t index;

@@ -48,7 +48,7 @@ class KvCache {
   const RopeTable& added_rope() const { return added_rope_; }
 
   /// Rotation at every place, (capacity, 1, d).
-  const RopeTable& apply_rope() const { return rope_; }
+  const RopeTable& rope() const { return rope_; }
 
   /// (R, kv_heads, capacity, d); row i has set its first lengths()[i] places, and those of its new tokens. All others
   /// are finite.

@@ -10,7 +10,7 @@ namespace shine {
 /// down(silu(gate(x)) * up(x)), named as in Hugging Face checkpoints (`mlp`).
 class MlpImpl : public Module<MlpImpl> {
  public:
-  explicit MlpImpl(const DecoderConfig& config) : config(config) { reset(); }
+  explicit MlpImpl(const DecoderConfig& model) : config(model) { reset(); }
   void reset() override;
 
   /// @param x     (N, H)

@@ -10,7 +10,7 @@ namespace shine {
 /// A, B and C of one projection.
 class ProjectionLoraImpl : public Module<ProjectionLoraImpl> {
  public:
-  ProjectionLoraImpl(ProjectionSpec spec, std::int64_t rank) : spec(spec), rank(rank) { reset(); }
+  ProjectionLoraImpl(ProjectionSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;
 
   ProjectionSpec spec;
@@ -22,7 +22,7 @@ TORCH_MODULE(ProjectionLora);
 /// One layer's, nested as published checkpoints name them: "attention.q", .., "mlp.down".
 class LayerLoraImpl : public Module<LayerLoraImpl> {
  public:
-  LayerLoraImpl(LoraSpec spec, std::int64_t rank) : spec(spec), rank(rank) { reset(); }
+  LayerLoraImpl(LoraSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;
 
   LoraSpec spec;
@@ -35,7 +35,7 @@ TORCH_MODULE(LayerLora);
 /// batch. Its parameters are named "{layer}.{attention|mlp}.{projection}.{A|B|C}".
 class MetaLoraImpl : public Module<MetaLoraImpl> {
  public:
-  MetaLoraImpl(LoraSpec spec, std::int64_t rank) : spec(spec), rank(rank) { reset(); }
+  MetaLoraImpl(LoraSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;
 
   /// The parameters themselves.

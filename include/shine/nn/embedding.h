@@ -7,7 +7,7 @@ namespace shine {
 /// One row a token id. Its matrix is not decayed (Decay::never).
 class EmbeddingImpl : public Module<EmbeddingImpl> {
  public:
-  EmbeddingImpl(std::int64_t rows, std::int64_t width) : rows(rows), width(width) { reset(); }
+  EmbeddingImpl(std::int64_t row_count, std::int64_t row_width) : rows(row_count), width(row_width) { reset(); }
   void reset() override { weight = declare("weight", {rows, width}, Decay::never); }
 
   /// ids (..), int64, below `rows` -> (.., width)

@@ -20,7 +20,7 @@ struct EncoderLayerOptions {
 /// Multi-head self-attention with the names of torch.nn.MultiheadAttention.
 class SelfAttentionImpl : public Module<SelfAttentionImpl> {
  public:
-  explicit SelfAttentionImpl(const EncoderLayerOptions& options) : options(options) { reset(); }
+  explicit SelfAttentionImpl(const EncoderLayerOptions& chosen) : options(chosen) { reset(); }
   void reset() override;
 
   /// Every row of a sequence sees all of it.
@@ -43,7 +43,7 @@ TORCH_MODULE(SelfAttention);
 /// have no second type of operands.
 class EncoderLayerImpl : public Module<EncoderLayerImpl> {
  public:
-  explicit EncoderLayerImpl(const EncoderLayerOptions& options) : options(options) { reset(); }
+  explicit EncoderLayerImpl(const EncoderLayerOptions& chosen) : options(chosen) { reset(); }
   void reset() override;
 
   /// x = norm1(x + self_attn(x)); x = norm2(x + linear2(gelu(linear1(x)))), exact gelu. With bfloat16 operands the

@@ -14,7 +14,7 @@ class LinearImpl : public Module<LinearImpl> {
     at::ScalarType compute = at::kFloat;  ///< of the product's operands where x is float32: float32 or bfloat16
   };
 
-  explicit LinearImpl(Options options) : options(options) { reset(); }
+  explicit LinearImpl(Options chosen) : options(chosen) { reset(); }
   void reset() override;
 
   /// @param x  (.., in)

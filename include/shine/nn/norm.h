@@ -7,7 +7,7 @@ namespace shine {
 /// y = weight * x / sqrt(mean(x^2) + eps) over the last dimension, statistics in float32.
 class RmsNormImpl : public Module<RmsNormImpl> {
  public:
-  RmsNormImpl(std::int64_t width, double eps) : width(width), eps(eps) { reset(); }
+  RmsNormImpl(std::int64_t values, double epsilon) : width(values), eps(epsilon) { reset(); }
   void reset() override { weight = declare("weight", {width}, Decay::never); }
 
   /// (.., width) -> (.., width)
@@ -24,7 +24,7 @@ TORCH_MODULE(RmsNorm);
 /// y = weight * (x - mean) / sqrt(variance + eps) + bias over the last dimension.
 class LayerNormImpl : public Module<LayerNormImpl> {
  public:
-  LayerNormImpl(std::int64_t width, double eps) : width(width), eps(eps) { reset(); }
+  LayerNormImpl(std::int64_t values, double epsilon) : width(values), eps(epsilon) { reset(); }
   void reset() override {
     weight = declare("weight", {width}, Decay::never);
     bias = declare("bias", {width}, Decay::never);
