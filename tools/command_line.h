@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
-#include "shine/common/error.h"
 #include "common/first_line.h"
-#include "shine/common/main_guard.h"
 #include "common/process_label.h"
+#include "shine/common/error.h"
+#include "shine/common/main_guard.h"
 #include "shine/common/version.h"
 
 namespace shine {

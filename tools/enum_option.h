@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/fused.h"
 #include "shine/config/enum_names.h"
 #include "shine/config/ops_config.h"
-#include "kernels/fused.h"
 
 namespace shine {
 

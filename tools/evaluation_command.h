@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "shine/app/experiment_config.h"
 #include "app/train/rank.h"
-#include "shine/common/logging.h"
 #include "common/stop_signals.h"
+#include "shine/app/experiment_config.h"
+#include "shine/common/logging.h"
 #include "shine/common/str.h"
 
 namespace shine {

@@ -2,10 +2,10 @@
 
 #include <string>
 
+#include "app/evaluate/qa_test.h"
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
-#include "app/evaluate/qa_test.h"
 
 namespace shine {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "command_line.h"
 #include "checkpoint/convert_checkpoint.h"
+#include "command_line.h"
 
 namespace {
 

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "command_line.h"
 #include "app/inspect/inspect_checkpoint.h"
-#include "shine/common/logging.h"
+#include "command_line.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
+#include "shine/common/logging.h"
 
 namespace {
 

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "command_line.h"
+#include "data/tiny_world/tiny_world.h"
+#include "io/files/text_file.h"
+#include "io/json/json_file.h"
+#include "io/json/jsonl.h"
 #include "prepare/prepare_qa.h"
 #include "prepare/sentencepiece_trainer.h"
 #include "shine/common/error.h"
-#include "data/tiny_world/tiny_world.h"
-#include "io/json/json_file.h"
-#include "io/json/jsonl.h"
-#include "io/files/text_file.h"
 #include "text/bpe/bpe_trainer.h"
 
 namespace {

@@ -1,8 +1,8 @@
 // Tests reconstruction and completion against the length of the context.
+#include "app/evaluate/pretrain_test.h"
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
-#include "app/evaluate/pretrain_test.h"
 
 int main(int argc, char** argv) {
   CLI::App app{

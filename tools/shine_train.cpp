@@ -7,18 +7,18 @@
 #include <string>
 #include <vector>
 
-#include "command_line.h"
-#include "shine/app/builders.h"
 #include "app/inspect/compare_runs.h"
 #include "app/train/describe_rank.h"
 #include "app/train/rank.h"
-#include "shine/common/error.h"
-#include "shine/common/logging.h"
+#include "checkpoint/run_folder.h"
+#include "command_line.h"
 #include "common/stop_signals.h"
 #include "distributed/exchange.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
-#include "checkpoint/run_folder.h"
+#include "shine/app/builders.h"
+#include "shine/common/error.h"
+#include "shine/common/logging.h"
 #include "shine/tensor/device.h"
 
 namespace {

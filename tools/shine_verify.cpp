@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "command_line.h"
-#include "enum_option.h"
-#include "app/verify/parity.h"
 #include "app/train/rank.h"
+#include "app/verify/parity.h"
+#include "command_line.h"
 #include "common/process_label.h"
+#include "enum_option.h"
 #include "shine/tensor/device.h"
 
 namespace {

@@ -8,6 +8,7 @@
 #include "shine/checkpoint/weights_source.h"
 #include "shine/common/error.h"
 #include "shine/common/version.h"
+#include "shine/lora/parameter_names.h"
 
 namespace shine {
 namespace {
@@ -57,7 +58,7 @@ void to_published(const WeightsSource& source, const fs::path& to, Conversion& c
   write_published_checkpoint(to, weights, conversion.step);
   conversion.notes.push_back(
       "left out, the published layout has no place for it: optimizer and random state, configuration, metrics");
-  if (weights.contains("new_token_rows")) {
+  if (weights.contains(kNewTokenRowsName)) {
     conversion.notes.push_back(
         "new_token_rows.pt holds the embedding rows of added tokens: a file that the published code does not read");
   }

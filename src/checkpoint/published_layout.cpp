@@ -104,11 +104,11 @@ class StateDict {
   explicit StateDict(Supply& supply) : supply_(supply) { add_module(""); }
 
   void add_parameter(const std::string& name) {
-    parameters_.push_back({name, tensor_value(supply_.take("metanetwork." + name), PickleType::usual, false)});
+    parameters_.push_back({name, tensor_value(supply_.take(prefix_of(kM2pName) + name), PickleType::usual, false)});
   }
 
   void add_optional_parameter(const std::string& name) {
-    if (supply_.contains("metanetwork." + name)) add_parameter(name);
+    if (supply_.contains(prefix_of(kM2pName) + name)) add_parameter(name);
   }
 
   void add_module(const std::string& name) { modules_.push_back({name, {PickleDict{{"version", {std::int64_t{1}}}}}}); }
@@ -117,7 +117,7 @@ class StateDict {
   template <class AddLayer>
   void add_list(const std::string& name, AddLayer&& add_layer) {
     add_module(name);
-    for (std::int64_t i = 0; supply_.contains_below(str("metanetwork.", name, ".", i)); ++i) {
+    for (std::int64_t i = 0; supply_.contains_below(str(kM2pName, ".", name, ".", i)); ++i) {
       add_module(str(name, ".", i));
       add_layer(str(name, ".", i));
     }
@@ -138,7 +138,7 @@ PickleValue memory_to_params_value(Supply& supply) {
   StateDict state(supply);
   state.add_parameter("layer_pe");
   state.add_parameter("token_pe");
-  if (supply.contains_below("metanetwork.linear_layers")) {
+  if (supply.contains_below(prefix_of(kM2pName) + "linear_layers")) {
     state.add_list("linear_layers", [&](const std::string& layer) {
       state.add_parameter(layer + ".weight");
       state.add_optional_parameter(layer + ".bias");
@@ -158,16 +158,16 @@ PickleValue memory_to_params_value(Supply& supply) {
 
 std::vector<PublishedFile> published_files(RawTensorDict weights, const std::string& where) {
   Supply supply(std::move(weights), where);
-  const bool has_extra = supply.contains_below("extra_metalora");
+  const bool has_extra = supply.contains_below(kExtraMetaLoraName);
   std::vector<PublishedFile> files;
-  files.push_back({"mem_tokens.pt", tensor_value(supply.take("mem_tokens"), PickleType::parameter, true)});
+  files.push_back({"mem_tokens.pt", tensor_value(supply.take(kMemoryName), PickleType::parameter, true)});
   files.push_back({"metanetwork.pth", memory_to_params_value(supply)});
-  files.push_back({"metalora.pth", meta_lora_value(supply, "metalora", !has_extra)});
+  files.push_back({"metalora.pth", meta_lora_value(supply, kMetaLoraName, !has_extra)});
   if (has_extra) {
-    files.push_back({"ift_additional_metalora.pth", meta_lora_value(supply, "extra_metalora", true)});
+    files.push_back({"ift_additional_metalora.pth", meta_lora_value(supply, kExtraMetaLoraName, true)});
   }
-  if (supply.contains("new_token_rows")) {
-    files.push_back({"new_token_rows.pt", tensor_value(supply.take("new_token_rows"), PickleType::parameter, true)});
+  if (supply.contains(kNewTokenRowsName)) {
+    files.push_back({"new_token_rows.pt", tensor_value(supply.take(kNewTokenRowsName), PickleType::parameter, true)});
   }
   supply.require_empty();
   return files;

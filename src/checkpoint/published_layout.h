@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "io/torch_format/torch_pickle.h"
+#include "shine/lora/parameter_names.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
@@ -16,11 +17,11 @@ struct PublishedName {
 };
 
 inline constexpr PublishedName published_names[] = {
-    {"mem_tokens.pt", "mem_tokens", true},
-    {"metanetwork.pth", "metanetwork", true},
-    {"metalora.pth", "metalora", true},
-    {"ift_additional_metalora.pth", "extra_metalora", false},
-    {"new_token_rows.pt", "new_token_rows", false},
+    {"mem_tokens.pt", kMemoryName, true},
+    {"metanetwork.pth", kM2pName, true},
+    {"metalora.pth", kMetaLoraName, true},
+    {"ift_additional_metalora.pth", kExtraMetaLoraName, false},
+    {"new_token_rows.pt", kNewTokenRowsName, false},
 };
 
 struct PublishedFile {

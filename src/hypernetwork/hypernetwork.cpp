@@ -8,7 +8,7 @@
 #include "hypernetwork/graphed_m2p.h"
 #include "kernels/fused.h"
 #include "shine/common/error.h"
-#include "shine/hypernetwork/parameter_names.h"
+#include "shine/lora/parameter_names.h"
 
 namespace shine {
 namespace {

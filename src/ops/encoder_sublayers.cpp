@@ -1,7 +1,10 @@
 #include "ops/encoder_sublayers.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
 
 #include "kernels/cpu/block_product.h"
 #include "kernels/cpu/encoder_blocks.h"
@@ -10,93 +13,110 @@
 namespace shine {
 namespace {
 
-using torch::autograd::AutogradContext;
+using cpu::EncoderGradients;
+using cpu::EncoderWeights;
 using torch::autograd::variable_list;
 
 at::ScalarType operand_type(const at::Tensor& x, at::ScalarType compute) {
   return x.scalar_type() == at::kDouble ? at::kDouble : compute;
 }
 
-/// An undefined gradient for what needs none.
-variable_list needed_only(const AutogradContext& context, const std::array<at::Tensor, 7>& gradients) {
-  variable_list needed;
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
-    needed.push_back(context.needs_input_grad(i) ? gradients[i] : at::Tensor());
-  }
-  return needed;
+/// (S, T, I, d) -> (S * T * I, d)
+at::Tensor flat(const at::Tensor& x) {
+  return x.detach().contiguous().view({-1, x.size(-1)});
 }
 
-class AttentionSublayer : public torch::autograd::Function<AttentionSublayer> {
+/// The node of one sub-layer's call. A `Call` has forward and backward, and holds what they pass on.
+template <class Call>
+class EncoderNode : public torch::autograd::Node {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& in_weight,
-                            const at::Tensor& in_bias, const at::Tensor& out_weight, const at::Tensor& out_bias,
-                            const at::Tensor& norm_weight, const at::Tensor& norm_bias,
-                            const cpu::EncoderAttentionForm& form) {
-    const at::Tensor rows = x.contiguous().view({-1, x.size(-1)});
-    cpu::EncoderAttentionSaved kept;
-    const at::Tensor result = cpu::encoder_attention_forward(
-        rows, {in_weight, in_bias, out_weight, out_bias, norm_weight, norm_bias}, form, kept);
-    context->save_for_backward(
-        {x, in_weight, in_bias, out_weight, out_bias, norm_weight, norm_bias, kept.qkv, kept.attn_out, kept.sum});
-    context->saved_data["heads"] = form.heads;
-    context->saved_data["eps"] = form.eps;
-    context->saved_data["type"] = static_cast<std::int64_t>(form.type);
-    if (form.hidden.defined()) context->saved_data["hidden"] = form.hidden;
-    return result.view(x.sizes());
+  EncoderNode(Call call, const at::Tensor& x, const EncoderWeights& weights) : call_(std::move(call)) {
+    for (const at::Tensor& each : inputs_of(x, weights)) inputs_.emplace_back(each, /*is_output=*/false);
   }
 
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    auto& data = context->saved_data;
-    const auto hidden = data.find("hidden");
-    const cpu::EncoderAttentionForm form{{x.size(0), x.size(1), x.size(2)},
-                                         data["heads"].toInt(),
-                                         data["eps"].toDouble(),
-                                         hidden == data.end() ? at::Tensor() : hidden->second.toTensor(),
-                                         static_cast<at::ScalarType>(data["type"].toInt())};
-    const std::int64_t width = x.size(-1);
-    auto found = cpu::encoder_attention_backward(
-        gradients[0].contiguous().view({-1, width}), x.contiguous().view({-1, width}),
-        {saved[1], saved[2], saved[3], saved[4], saved[5], saved[6]}, form, {saved[7], saved[8], saved[9]});
-    found[0] = found[0].view(x.sizes());
-    variable_list needed = needed_only(*context, found);
-    needed.resize(8);
-    return needed;
+  /// What gets a gradient, in the order of the node's edges.
+  static variable_list inputs_of(const at::Tensor& x, const EncoderWeights& weights) {
+    variable_list inputs{x};
+    EncoderWeights::for_each(weights, [&](const at::Tensor& each) { inputs.push_back(each); });
+    return inputs;
   }
+
+  at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights) { return call_.forward(flat(x), weights); }
+
+  variable_list apply(variable_list&& gradients) override {
+    if (!gradients[0].defined()) return variable_list(inputs_.size());
+    const at::NoGradGuard no_gradient;
+    const at::Tensor x = inputs_.front().unpack();  // throws where it was changed in place
+    EncoderWeights weights;
+    auto saved = inputs_.begin();
+    EncoderWeights::for_each(weights, [&](at::Tensor& each) { each = (++saved)->unpack(); });
+    EncoderGradients found = call_.backward(flat(gradients[0]), flat(x), weights);
+    found.x = found.x.view(x.sizes());
+    variable_list wanted = inputs_of(found.x, found.weights);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (!should_compute_output(i)) wanted[i].reset();
+    }
+    return wanted;
+  }
+
+  void release_variables() override {
+    for (auto& each : inputs_) each.reset_data();
+    call_.saved = {};
+  }
+
+  std::string name() const override { return Call::name; }
+
+ private:
+  Call call_;
+  std::vector<torch::autograd::SavedVariable> inputs_;
 };
 
-class FeedforwardSublayer : public torch::autograd::Function<FeedforwardSublayer> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& up_weight,
-                            const at::Tensor& up_bias, const at::Tensor& down_weight, const at::Tensor& down_bias,
-                            const at::Tensor& norm_weight, const at::Tensor& norm_bias, double eps,
-                            at::ScalarType type) {
-    const at::Tensor rows = x.contiguous().view({-1, x.size(-1)});
-    cpu::EncoderFeedforwardSaved kept;
-    const at::Tensor result = cpu::encoder_feedforward_forward(
-        rows, {up_weight, up_bias, down_weight, down_bias, norm_weight, norm_bias}, eps, type, kept);
-    context->save_for_backward(
-        {x, up_weight, up_bias, down_weight, down_bias, norm_weight, norm_bias, kept.inner, kept.sum});
-    context->saved_data["eps"] = eps;
-    context->saved_data["type"] = static_cast<std::int64_t>(type);
-    return result.view(x.sizes());
+struct AttentionCall {
+  static constexpr const char* name = "EncoderAttentionSublayer";
+
+  at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights) {
+    return cpu::encoder_attention_forward(x, weights, form, saved);
+  }
+  EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights) const {
+    return cpu::encoder_attention_backward(dy, x, weights, form, saved);
   }
 
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const std::int64_t width = x.size(-1);
-    auto found = cpu::encoder_feedforward_backward(
-        gradients[0].contiguous().view({-1, width}), x.contiguous().view({-1, width}),
-        {saved[1], saved[2], saved[3], saved[4], saved[5], saved[6]}, context->saved_data["eps"].toDouble(),
-        static_cast<at::ScalarType>(context->saved_data["type"].toInt()), {saved[7], saved[8]});
-    found[0] = found[0].view(x.sizes());
-    variable_list needed = needed_only(*context, found);
-    needed.resize(9);
-    return needed;
-  }
+  cpu::EncoderAttentionForm form;
+  cpu::EncoderAttentionSaved saved;
 };
+
+struct FeedforwardCall {
+  static constexpr const char* name = "EncoderFeedforwardSublayer";
+
+  at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights) {
+    return cpu::encoder_feedforward_forward(x, weights, eps, type, saved);
+  }
+  EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights) const {
+    return cpu::encoder_feedforward_backward(dy, x, weights, eps, type, saved);
+  }
+
+  double eps;
+  at::ScalarType type;
+  cpu::EncoderFeedforwardSaved saved;
+};
+
+template <class Call>
+at::Tensor run(Call call, const at::Tensor& x, const EncoderWeights& weights) {
+  using Node = EncoderNode<Call>;
+  const variable_list inputs = Node::inputs_of(x, weights);
+  if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) {
+    return call.forward(flat(x), weights).view(x.sizes());
+  }
+  const auto node = std::shared_ptr<Node>(new Node(std::move(call), x, weights), torch::autograd::deleteNode);
+  at::Tensor y;
+  {
+    const at::NoGradGuard no_gradient;
+    y = node->forward(x, weights).view(x.sizes());
+  }
+  node->set_next_edges(torch::autograd::collect_next_edges(inputs));
+  torch::autograd::create_gradient_edge(y, node);
+  return y;
+}
 
 void check(bool fits, const char* name, const at::Tensor& tensor, const at::Tensor& x) {
   SHINE_CHECK(fits && tensor.scalar_type() == x.scalar_type(), ShapeError, "encoder layer: ", name, " of shape ",
@@ -142,8 +162,8 @@ at::Tensor encoder_attention_sublayer(const EncoderAttentionInput& in) {
                                        in.eps,
                                        masked ? in.attn_mask.contiguous() : at::Tensor(),
                                        operand_type(in.x, in.compute)};
-  return AttentionSublayer::apply(in.x, in.in_proj_weight, in.in_proj_bias, in.out_proj_weight, in.out_proj_bias,
-                                  in.norm_weight, in.norm_bias, form);
+  return run(AttentionCall{form, {}}, in.x,
+             {in.in_proj_weight, in.in_proj_bias, in.out_proj_weight, in.out_proj_bias, in.norm_weight, in.norm_bias});
 }
 
 at::Tensor encoder_feedforward_sublayer(const EncoderFeedforwardInput& in) {
@@ -153,8 +173,8 @@ at::Tensor encoder_feedforward_sublayer(const EncoderFeedforwardInput& in) {
   check_linear("linear1", in.x, in.linear1_weight, in.linear1_bias, inner, width);
   check_linear("linear2", in.x, in.linear2_weight, in.linear2_bias, width, inner);
   check_norm(in.x, in.norm_weight, in.norm_bias);
-  return FeedforwardSublayer::apply(in.x, in.linear1_weight, in.linear1_bias, in.linear2_weight, in.linear2_bias,
-                                    in.norm_weight, in.norm_bias, in.eps, operand_type(in.x, in.compute));
+  return run(FeedforwardCall{in.eps, operand_type(in.x, in.compute), {}}, in.x,
+             {in.linear1_weight, in.linear1_bias, in.linear2_weight, in.linear2_bias, in.norm_weight, in.norm_bias});
 }
 
 }  // namespace shine

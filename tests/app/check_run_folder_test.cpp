@@ -4,8 +4,8 @@
 #include <functional>
 
 #include "shine/app/builders.h"
-#include "shine/common/error.h"
 #include "shine/checkpoint/checkpoint_store.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {

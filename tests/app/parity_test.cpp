@@ -11,9 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "io/files/text_file.h"
 #include "shine/common/error.h"
 #include "shine/io/safetensors.h"
-#include "io/files/text_file.h"
 #include "shine/tensor/torch_tensor.h"
 #include "support/paths.h"
 

@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <future>
 
+#include "common/process_label.h"
+#include "distributed/exchange.h"
 #include "distributed/store.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
-#include "common/process_label.h"
-#include "distributed/exchange.h"
 #include "shine/distributed/launch.h"
 #include "support/free_port.h"
 #include "support/thread_group.h"

@@ -22,10 +22,8 @@ TEST(RandomWeights, HaveTheScalesOfThoseDrawnOnTheCpu) {
   Decoder drawn(size.decoder, {}), expected(size.decoder, {});
   draw_on_device(drawn, /*gain=*/0.7, /*seed=*/1);
   initialise_decoder(expected, /*gain=*/0.7, /*seed=*/2);
-  const auto& slots = drawn.parameters().slots();
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    expect_alike(*slots[i].tensor, *expected.parameters().slots()[i].tensor, slots[i].name);
-  }
+  const auto weights = named_tensors(drawn), wanted = named_tensors(expected);
+  for (std::size_t i = 0; i < wanted.size(); ++i) expect_alike(weights[i].tensor, wanted[i].tensor, wanted[i].name);
 }
 
 TEST(RandomWeights, OfTheHypernetworkLikewise) {

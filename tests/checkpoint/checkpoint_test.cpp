@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/raw_tensors.h"
-#include "shine/common/error.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "shine/checkpoint/checkpoint_saver.h"
 #include "shine/checkpoint/checkpoint_store.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {

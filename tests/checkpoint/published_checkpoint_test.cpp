@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include "io/expect_fault.h"
 #include "checkpoint/published_fixtures.h"
 #include "checkpoint/raw_tensors.h"
-#include "shine/common/error.h"
+#include "io/expect_fault.h"
 #include "io/torch_format/torch_pickle.h"
+#include "shine/common/error.h"
 
 namespace shine::test {
 namespace {

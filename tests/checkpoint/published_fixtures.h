@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "io/torch_file_bytes.h"
 #include "io/files/text_file.h"
+#include "io/torch_file_bytes.h"
 #include "support/paths.h"
 
 namespace shine::test {

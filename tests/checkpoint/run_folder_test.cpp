@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/raw_tensors.h"
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
 #include "shine/checkpoint/checkpoint_store.h"
 #include "shine/checkpoint/weights_source.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {

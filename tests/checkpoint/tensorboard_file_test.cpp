@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/tfrecord.h"
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {

@@ -13,9 +13,9 @@
 #include <new>
 #include <thread>
 
+#include "common/process_label.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
-#include "common/process_label.h"
 #include "support/paths.h"
 
 namespace shine::test {

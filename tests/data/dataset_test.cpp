@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "shine/common/hash.h"
 #include "data/qa/shifted_contexts.h"
+#include "shine/common/hash.h"
 
 namespace shine {
 namespace {

@@ -8,9 +8,9 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "data/sampling/rank_share.h"
 #include "shine/common/error.h"
 #include "shine/common/random.h"
-#include "data/sampling/rank_share.h"
 
 namespace shine {
 namespace {

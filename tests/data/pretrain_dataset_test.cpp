@@ -8,8 +8,8 @@
 #include <set>
 
 #include "data/byte_tokenizer.h"
-#include "shine/common/error.h"
 #include "data/pretrain/words.h"
+#include "shine/common/error.h"
 #include "shine/text/chat_template.h"
 #include "support/paths.h"
 

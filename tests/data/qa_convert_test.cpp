@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <set>
 
-#include "data/golden.h"
 #include "data/convert/json_records.h"
+#include "data/golden.h"
 #include "shine/common/error.h"
 #include "shine/config/enum_names.h"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "shine/common/error.h"
 #include "common/format.h"
+#include "shine/common/error.h"
 #include "shine/common/random.h"
 
 namespace shine {

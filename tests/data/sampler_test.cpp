@@ -7,10 +7,10 @@
 #include <numeric>
 #include <string>
 
-#include "shine/common/error.h"
 #include "common/format.h"
-#include "shine/common/random.h"
 #include "data/sampling/rank_share.h"
+#include "shine/common/error.h"
+#include "shine/common/random.h"
 
 namespace shine {
 namespace {

@@ -8,8 +8,8 @@
 #include <span>
 #include <sstream>
 
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -27,7 +27,8 @@ std::int64_t bytes(const std::vector<LayerActivations>& plan, std::int64_t token
   const ActivationBytes each = activation_bytes_of(SublayerBackend::cpu, tiny_config(), at::kFloat, kRank);
   std::int64_t sum = 0;
   for (const LayerActivations& layer : plan) {
-    sum += each.inputs + (layer.attention == SavedActivations::all ? each.attention : 0) + (layer.mlp == SavedActivations::all ? each.mlp : 0);
+    sum += each.inputs + (layer.attention == SavedActivations::all ? each.attention : 0) +
+           (layer.mlp == SavedActivations::all ? each.mlp : 0);
   }
   return sum * tokens;
 }
@@ -78,7 +79,7 @@ std::shared_ptr<const SublayerBatch> one_row(SublayerBackend backend, const Deco
                              {at::kFloat, at::kCPU, AttentionLayout::per_row, config.head_dim, config.rope_theta, 1});
 }
 
-TEST(KeepPlan, CountsWhatTheSubLayersKeep) {
+TEST(ActivationPlan, CountsWhatTheSubLayersKeep) {
   if (!blocks_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
   constexpr auto backend = SublayerBackend::cpu;
   const DecoderConfig config = tiny_config();
@@ -119,7 +120,7 @@ double kept_by(const F& run) {
   return static_cast<double>(live->bytes) - static_cast<double>(result.nbytes());
 }
 
-TEST(KeepPlan, CountsWhatOperationsKeep) {
+TEST(ActivationPlan, CountsWhatOperationsKeep) {
   constexpr auto backend = SublayerBackend::torch;
   constexpr std::int64_t count = 4, length = 50, tokens = count * length;
   for (const bool qk_norm : {true, false}) {
@@ -142,7 +143,8 @@ TEST(KeepPlan, CountsWhatOperationsKeep) {
         const torch_kernels::MlpSublayer mlp_sublayer(mlp, mlp_lora, at::kFloat, masked);
         const AttentionWeights attention = zero_attention(backend, config);
         const auto attention_lora = zero_lora(attention.linear, count);
-        const torch_kernels::AttentionSublayer attention_sublayer(attention, attention_lora, at::kFloat, masked, masked);
+        const torch_kernels::AttentionSublayer attention_sublayer(attention, attention_lora, at::kFloat, masked,
+                                                                  masked);
         for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
           const auto batch = make_sublayer_batch(
               backend, rows, {at::kFloat, at::kCPU, layout, config.head_dim, config.rope_theta, count, masked});
@@ -163,7 +165,7 @@ TEST(KeepPlan, CountsWhatOperationsKeep) {
   }
 }
 
-TEST(KeepPlan, KeepsWhatTheBudgetAllows) {
+TEST(ActivationPlan, KeepsWhatTheBudgetAllows) {
   constexpr std::int64_t tokens = 10;
   const std::int64_t layers = tiny_config().layers;
   const std::vector<LayerActivations> all(static_cast<std::size_t>(layers)),
@@ -187,7 +189,7 @@ TEST(KeepPlan, KeepsWhatTheBudgetAllows) {
   EXPECT_EQ(plan[0].mlp, SavedActivations::input_only) << "the first layer is the first to be computed again";
 }
 
-TEST(KeepPlan, PlainLayersAreComputedAgainAsAWhole) {
+TEST(ActivationPlan, PlainLayersAreComputedAgainAsAWhole) {
   const std::int64_t layers = tiny_config().layers;
   EXPECT_EQ(plan_plain_layers(tiny_config(), at::kFloat, 10, 0), 0);
   EXPECT_EQ(plan_plain_layers(tiny_config(), at::kFloat, 10, 1), layers);

@@ -1,9 +1,9 @@
-// The layers by sub-layer functions of each backend against the plain layers.
+// The fused layers by each backend against the readable ones.
 #include <gtest/gtest.h>
 
 #include "decoder/tiny_model.h"
-#include "ops/decoder_sublayers.h"
 #include "kernels/fused.h"
+#include "ops/decoder_sublayers.h"
 
 namespace shine::test {
 namespace {
@@ -12,27 +12,27 @@ constexpr double kRounding = 2e-5;
 
 using Tested = std::tuple<bool, SublayerBackend>;
 
-class DecoderEngine : public testing::TestWithParam<Tested> {
+class DecoderBackends : public testing::TestWithParam<Tested> {
  protected:
   void SetUp() override {
     if (backend() == SublayerBackend::cpu && !blocks_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
   }
   SublayerBackend backend() const { return std::get<1>(GetParam()); }
   DecoderConfig config() const { return std::get<0>(GetParam()) ? tiny_biased_config() : tiny_config(); }
-  /// Rows are padded for attention, as on a GPU, where operations run.
+  /// Rows are padded for attention, as on a GPU, with the torch backend.
   std::unique_ptr<Decoder> decoder(DecoderOptions options = {}) const {
     options.backend = backend();
     if (backend() == SublayerBackend::torch) options.attention = AttentionLayout::padded;
     return tiny_decoder(config(), options);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Families, DecoderEngine,
+INSTANTIATE_TEST_SUITE_P(Families, DecoderBackends,
                          testing::Combine(testing::Bool(),
                                           testing::Values(SublayerBackend::cpu, SublayerBackend::torch)),
                          [](const auto& tested) {
-                           const bool blocks = std::get<1>(tested.param) == SublayerBackend::cpu;
+                           const bool cpu = std::get<1>(tested.param) == SublayerBackend::cpu;
                            return std::string(std::get<0>(tested.param) ? "LlamaWithBiases" : "Qwen3") +
-                                  (blocks ? "Blocks" : "Operations");
+                                  (cpu ? "Cpu" : "Torch");
                          });
 
 /// Values at `positions` (all tokens where undefined) and the gradients of two adapters.
@@ -64,43 +64,43 @@ void expect_same(const Pass& found, const Pass& expected) {
   }
 }
 
-TEST_P(DecoderEngine, EqualsThePlainLayers) {
+TEST_P(DecoderBackends, EqualsTheReadableLayers) {
   const auto decoder = this->decoder();
   const Pass fast = run(*decoder);
-  const FusedOpsGuard plain(FusedOps::off);
+  const FusedOpsGuard readable(FusedOps::off);
   expect_same(fast, run(*decoder));
 }
 
-TEST_P(DecoderEngine, ChosenTokensAreThoseOfAllTokens) {
+TEST_P(DecoderBackends, ChosenTokensAreThoseOfAllTokens) {
   const auto decoder = this->decoder();
   const at::Tensor positions = at::tensor({0, 3, 8, 9, 10, 21, 23}, at::kLong);
   const Pass fast = run(*decoder, positions);
   EXPECT_LT(relative_error(fast.values, run(*decoder).values.index_select(0, positions)), kRounding);
-  const FusedOpsGuard plain(FusedOps::off);
+  const FusedOpsGuard readable(FusedOps::off);
   expect_same(fast, run(*decoder, positions));
 }
 
-TEST_P(DecoderEngine, ABudgetChangesNothingButWhatIsKept) {
+TEST_P(DecoderBackends, ABudgetChangesNothingButWhatIsKept) {
   const Pass whole = run(*decoder());
   for (const std::int64_t bytes : {1, 12000, 20000}) {
     expect_same(run(*decoder({.activation_bytes = bytes})), whole);
-    const FusedOpsGuard plain(FusedOps::off);
+    const FusedOpsGuard readable(FusedOps::off);
     expect_same(run(*decoder({.activation_bytes = bytes})), whole);
   }
   expect_same(run(*decoder({.recompute = true})), whole);
 }
 
-TEST_P(DecoderEngine, WeightsThatChangeArePreparedAnew) {
+TEST_P(DecoderBackends, WeightsThatChangeArePreparedAnew) {
   const auto decoder = this->decoder();
   decoder->prepare();
   const Pass before = run(*decoder);
-  for (const auto& slot : decoder->named_parameters()) {
-    if (slot.key() == "model.layers.1.mlp.up_proj.weight") slot.value().mul_(1.5);
-    if (slot.key() == "model.layers.0.self_attn.k_proj.weight") slot.value() = slot.value().flip(0).contiguous();
+  for (const auto& [name, weight] : named_tensors(*decoder)) {
+    if (name == "model.layers.1.mlp.up_proj.weight") weight.mul_(1.5);
+    if (name == "model.layers.0.self_attn.k_proj.weight") set_values(weight, weight.flip(0).contiguous());
   }
   const Pass after = run(*decoder);
   EXPECT_GT(relative_error(after.values, before.values), 1e-3);
-  const FusedOpsGuard plain(FusedOps::off);
+  const FusedOpsGuard readable(FusedOps::off);
   expect_same(after, run(*decoder));
 }
 

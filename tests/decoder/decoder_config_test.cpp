@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {

@@ -4,6 +4,7 @@
 
 #include "decoder/tiny_model.h"
 #include "shine/common/error.h"
+#include "shine/common/str.h"
 
 namespace shine::test {
 namespace {
@@ -27,7 +28,7 @@ TEST_P(DecoderKinds, NormsAreThoseOfTheNamedWeights) {
   const at::Tensor norms = projection_norms(*decoder);
   EXPECT_EQ(norms.sizes(), at::IntArrayRef({2, 7}));
   std::map<std::string, double> named;
-  for (const auto& slot : decoder->named_parameters()) named[slot.key()] = slot.value().norm().item<double>();
+  for (const auto& [name, weight] : named_tensors(*decoder)) named[name] = weight.norm().item<double>();
   EXPECT_NEAR(norms[0][0].item<double>(), named.at("model.layers.0.self_attn.q_proj.weight"), 1e-5);
   EXPECT_NEAR(norms[1][6].item<double>(), named.at("model.layers.1.mlp.down_proj.weight"), 1e-5);
 }
@@ -101,6 +102,35 @@ TEST_P(DecoderKinds, LossesAreTheCrossEntropyOfTheLogits) {
   }
 }
 
+TEST_P(DecoderKinds, HasTheNamesOfHuggingFaceAndNoValuesBeforeTheyAreSet) {
+  const Decoder decoder(config(), {});
+  std::vector<std::string> names{"model.embed_tokens.weight"};
+  for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
+    for (const char* projection : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"}) {
+      names.push_back(str(layer, projection, ".weight"));
+      if (config().attention_bias) names.push_back(str(layer, projection, ".bias"));
+    }
+    if (config().qk_norm) {
+      for (const char* norm : {"self_attn.q_norm.weight", "self_attn.k_norm.weight"}) names.push_back(str(layer, norm));
+    }
+    for (const char* projection : {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      names.push_back(str(layer, projection, ".weight"));
+      if (config().mlp_bias) names.push_back(str(layer, projection, ".bias"));
+    }
+    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
+      names.push_back(str(layer, norm, ".weight"));
+    }
+  }
+  names.emplace_back("model.norm.weight");
+  if (!config().tied_embeddings) names.emplace_back("lm_head.weight");
+  EXPECT_EQ(decoder.named_parameters().keys(), names);
+  for (const auto& [name, weight] : named_tensors(decoder)) {
+    EXPECT_FALSE(weight.requires_grad()) << name;
+    EXPECT_EQ(weight.storage().nbytes(), sizeof(float)) << name;
+  }
+  EXPECT_EQ(count_parameters(decoder), count_parameters(*tiny_decoder(config())));
+}
+
 TEST(Decoder, SoftmaxSizeLeavesTheLastIdsOut) {
   const auto decoder = tiny_decoder();
   const TokenRows rows = pack({random_ids(8, 1, 30)});
@@ -149,9 +179,7 @@ TEST_P(DecoderKinds, RecomputationGivesTheSameGradientsWhenTrained) {
     const LabelledTokens labelled =
         LabelledTokens::of({std::vector<std::int64_t>(6, 2), std::vector<std::int64_t>(9, 5)}, at::kCPU);
     decoder->losses(decoder->forward(rows, nullptr), labelled).sum().backward();
-    std::vector<NamedTensor> trained;
-    for (const auto& slot : decoder->named_parameters()) trained.push_back({slot.key(), slot.value()});
-    gradients[recompute] = take_gradients(trained);
+    gradients[recompute] = take_gradients(named_tensors(*decoder));
   }
   for (const auto& [name, expected] : gradients[0]) {
     // The gradient of the key bias is zero in exact arithmetic.

@@ -34,7 +34,7 @@ void expect_pieces_equal_the_whole(const Decoder& decoder, const LoraTree* lora,
   const at::NoGradGuard no_grad;
   const TokenRows whole = pack(rows);
   const at::Tensor expected = decoder.logits(decoder.forward(whole, lora));
-  KvCache cache = make_cache(*decoder, static_cast<std::int64_t>(rows.size()));
+  KvCache cache = make_cache(decoder, static_cast<std::int64_t>(rows.size()));
   std::vector<std::size_t> done(rows.size());
   for (const auto& end : ends) {
     const TokenRows piece = pack(part_of(rows, done, end));

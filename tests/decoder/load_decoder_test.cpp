@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "decoder/tiny_model.h"
+#include "io/files/text_file.h"
 #include "shine/common/error.h"
 #include "shine/io/safetensors.h"
-#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -15,9 +15,7 @@ using NamedRaw = std::vector<std::pair<std::string, RawTensor>>;
 
 NamedRaw weights_of(const Decoder& decoder, at::ScalarType dtype = at::kFloat) {
   NamedRaw tensors;
-  for (const auto& slot : decoder.named_parameters()) {
-    tensors.emplace_back(slot.key(), to_raw(slot.value().to(dtype)));
-  }
+  for (const auto& [name, weight] : named_tensors(decoder)) tensors.emplace_back(name, to_raw(weight.to(dtype)));
   return tensors;
 }
 
@@ -42,10 +40,10 @@ std::unique_ptr<Decoder> load(const std::filesystem::path& folder, const Decoder
 }
 
 void expect_equal(const Decoder& found, const Decoder& expected) {
-  const auto& slots = expected.parameters().slots();
-  ASSERT_EQ(found.parameters().slots().size(), slots.size());
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    EXPECT_TRUE(at::equal(*found.parameters().slots()[i].tensor, *slots[i].tensor)) << slots[i].name;
+  const auto weights = named_tensors(found), wanted = named_tensors(expected);
+  ASSERT_EQ(weights.size(), wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_TRUE(at::equal(weights[i].tensor, wanted[i].tensor)) << wanted[i].name;
   }
 }
 
@@ -68,10 +66,10 @@ TEST(LoadDecoder, HalfPrecisionFilesBecomeTheirCast) {
     EXPECT_EQ(stored_dtype(folder.path()), dtype);
     for (const at::ScalarType wanted : {at::kFloat, dtype}) {
       const auto loaded = load(folder.path(), tiny_config(), wanted);
-      for (std::size_t i = 0; i < decoder->parameters().slots().size(); ++i) {
-        const at::Tensor found = *loaded->parameters().slots()[i].tensor;
-        EXPECT_EQ(found.scalar_type(), wanted);
-        EXPECT_TRUE(at::equal(found, decoder->parameters().slots()[i].tensor->to(dtype).to(wanted))) << i;
+      const std::vector<at::Tensor> weights = loaded->parameters(), written = decoder->parameters();
+      for (std::size_t i = 0; i < written.size(); ++i) {
+        EXPECT_EQ(weights[i].scalar_type(), wanted);
+        EXPECT_TRUE(at::equal(weights[i], written[i].to(dtype).to(wanted))) << i;
       }
     }
   }
@@ -138,24 +136,25 @@ TEST(InitialiseDecoder, HasTheStatedSpreadAndDependsOnTheSeedAlone) {
   initialise_decoder(again, 0.7, 3);
   initialise_decoder(other, 0.7, 4);
   expect_equal(again, first);
-  for (std::size_t i = 0; i < first.parameters().slots().size(); ++i) {
-    const ParameterSlot& slot = first.parameters().slots()[i];
-    const at::Tensor& values = slot.value();
-    if (slot.value().dim() == 2) {
-      const bool embedding = slot.key() == "model.embed_tokens.weight";
-      const double expected = embedding ? 1.0 : 0.7 / std::sqrt(static_cast<double>(slot.value().sizes().vec()[1]));
-      EXPECT_NEAR(values.std().item<double>() / expected, 1.0, 0.1) << slot.key();
-      EXPECT_FALSE(at::equal(values, *other.parameters().slots()[i].tensor)) << slot.key();
+  const std::vector<at::Tensor> of_another_seed = other.parameters();
+  std::size_t i = 0;
+  for (const auto& [name, values] : named_tensors(first)) {
+    if (values.dim() == 2) {
+      const bool embedding = name == "model.embed_tokens.weight";
+      const double expected = embedding ? 1.0 : 0.7 / std::sqrt(static_cast<double>(values.size(1)));
+      EXPECT_NEAR(values.std().item<double>() / expected, 1.0, 0.1) << name;
+      EXPECT_FALSE(at::equal(values, of_another_seed[i])) << name;
     } else {
-      const double expected = slot.key().ends_with("norm.weight") ? 1.0 : 0.0;
-      EXPECT_TRUE(at::equal(values, at::full_like(values, expected))) << slot.key();
+      const double expected = name.ends_with("norm.weight") ? 1.0 : 0.0;
+      EXPECT_TRUE(at::equal(values, at::full_like(values, expected))) << name;
     }
+    ++i;
   }
   DecoderConfig tied = config;
   tied.tied_embeddings = true;
   Decoder small(tied, {});
   initialise_decoder(small, 0.7, 3);
-  EXPECT_NEAR(small.parameters().slots().front().tensor->std().item<double>() * 8.0, 1.0, 0.1);
+  EXPECT_NEAR(small.parameters().front().std().item<double>() * 8.0, 1.0, 0.1);
 }
 
 }  // namespace

@@ -57,8 +57,9 @@ inline std::unique_ptr<Decoder> tiny_decoder(const DecoderConfig& config = tiny_
   auto decoder = std::make_unique<Decoder>(config, options);
   initialise_decoder(*decoder, /*gain=*/1.0, /*seed=*/1);
   std::uint64_t seed = 100;
-  for (const auto& slot : decoder->named_parameters()) {
-    if (slot.value().dim() == 1) slot.value().add_(random_tensor(slot.value().sizes().vec(), ++seed).to(slot.value().options()), 0.1);
+  for (const at::Tensor& parameter : decoder->parameters()) {
+    if (parameter.dim() == 1)
+      parameter.add_(random_tensor(parameter.sizes().vec(), ++seed).to(parameter.options()), 0.1);
   }
   return decoder;
 }

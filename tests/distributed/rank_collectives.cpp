@@ -5,9 +5,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "distributed/exchange.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
-#include "distributed/exchange.h"
 
 namespace shine::test {
 namespace {

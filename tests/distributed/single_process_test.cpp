@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "shine/common/error.h"
 #include "distributed/exchange.h"
+#include "shine/common/error.h"
 #include "shine/distributed/process_group.h"
 
 namespace shine {

@@ -146,7 +146,7 @@ TEST(ContextLora, IsAdamWByTheFormulaWithALinearlyFallingRate) {
 TEST(ContextLora, TheLossFallsAndTheDecoderStays) {
   const auto decoder = tiny_decoder();
   std::vector<at::Tensor> before;
-  for (const auto& slot : decoder->named_parameters()) before.push_back(slot.value().clone());
+  for (const at::Tensor& weight : decoder->parameters()) before.push_back(weight.clone());
   const std::vector<RenderedConversation> some{conversation(20, 1), conversation(16, 2)};
   SftConfig sft = config();
   sft.epochs = 30;
@@ -155,9 +155,9 @@ TEST(ContextLora, TheLossFallsAndTheDecoderStays) {
   EXPECT_EQ(trained->losses.size(), 60U);
   EXPECT_LT(mean_loss(*decoder, &trained->tree, some), 0.7 * mean_loss(*decoder, nullptr, some));
   std::size_t i = 0;
-  for (const auto& slot : decoder->named_parameters()) {
-    EXPECT_TRUE(at::equal(slot.value(), before[i++])) << slot.key();
-    EXPECT_FALSE(slot.value().requires_grad());
+  for (const auto& [name, weight] : named_tensors(*decoder)) {
+    EXPECT_TRUE(at::equal(weight, before[i++])) << name;
+    EXPECT_FALSE(weight.requires_grad()) << name;
   }
   const auto again = train_context_lora(*decoder, some, sft, 1);
   EXPECT_EQ(again->losses, trained->losses);

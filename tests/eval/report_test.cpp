@@ -7,8 +7,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -1,13 +1,12 @@
 // Example of the README: a memory-to-parameter network of one's own.
 #include <gtest/gtest.h>
-
-#include <cmath>
+#include <torch/nn/modules/container/modulelist.h>
 
 #include "decoder/tiny_model.h"
-#include "shine/common/str.h"
 #include "shine/hypernetwork/memory_to_params.h"
-#include "shine/nn/encoder_layer.h"
+#include "shine/nn/linear.h"
 #include "support/gradient_check.h"
+#include "support/set_parameters.h"
 
 namespace shine::test {
 namespace {
@@ -16,31 +15,29 @@ namespace {
 /// Mixes the states that a memory token has after the L layers by a learned (L, L) matrix a round; tokens do not meet.
 class M2pMixer : public MemoryToParams {
  public:
-  M2pMixer(const M2pConfig& config, const M2pShape& shape)
-      : pool_(config.mean_pool_size), mixers_(static_cast<std::size_t>(config.num_layers)) {
+  M2pMixer(const M2pConfig& config, const M2pShape& shape) : pool_(config.mean_pool_size) {
     declare_positions(shape, shape.memory_tokens * pool_);
-    for (std::size_t i = 0; i < mixers_.size(); ++i) {
-      parameters_.add(str("mixers.", i, ".weight"), {shape.spec.layers, shape.spec.layers}, mixers_[i]);
+    const auto list = register_module("mixers", torch::nn::ModuleList());
+    for (std::int64_t i = 0; i < config.num_layers; ++i) {
+      mixers_.emplace_back(LinearImpl::Options{shape.spec.layers, shape.spec.layers, /*bias=*/false});
+      list->push_back(mixers_.back());
     }
   }
 
   at::Tensor forward(const at::Tensor& memory_states) const override {
-    at::Tensor x = add_positions(memory_states);  // (B, L, M * pool, H)
-    for (const at::Tensor& mixer : mixers_) x = x + at::gelu(at::einsum("blmh,kl->bkmh", {x, mixer}));
-    return mean_pool(x, pool_).reshape({x.size(0), -1});  // (B, L * M * H)
+    at::Tensor x = add_positions(memory_states).transpose(1, 3);  // (B, H, M * pool, L)
+    for (const Linear& mixer : mixers_) x = x + at::gelu(mixer->forward(x));
+    return mean_pool(x.transpose(1, 3), pool_).reshape({x.size(0), -1});  // (B, L * M * H)
   }
 
-  void initialise(at::Generator& generator) const override {
-    layer_pe_.zero_();
-    token_pe_.zero_();
-    for (const at::Tensor& mixer : mixers_) {
-      fill_uniform(mixer, 1.0 / std::sqrt(static_cast<double>(mixer.size(0))), generator);
-    }
+  void initialise(at::Generator& generator) override {
+    initialise_positions();
+    for (Linear& mixer : mixers_) mixer->initialise(generator);
   }
 
  private:
   std::int64_t pool_;
-  std::vector<at::Tensor> mixers_;
+  std::vector<Linear> mixers_;
 };
 // [/m2p]
 
@@ -49,7 +46,7 @@ struct Mixer {
   M2pMixer network;
 
   explicit Mixer(at::ScalarType dtype) : network(config(), shape) {
-    network.parameters().allocate(at::TensorOptions().dtype(dtype));
+    allocate_parameters(network, dtype);
     at::Generator generator = at::detail::createCPUGenerator(1);
     network.initialise(generator);
   }
@@ -63,16 +60,26 @@ struct Mixer {
 
 TEST(AddM2p, GradientsEqualDifferences) {
   const Mixer mixer(at::kDouble);
-  const auto& slots = mixer.network.parameters().slots();
   // [m2p gradient]
   std::vector<at::Tensor> inputs{random_leaf({1, 2, 29, 16})};
-  for (const ParameterSlot& slot : slots) inputs.push_back(leaf(slot.value()));
+  for (const at::Tensor& parameter : mixer.network.parameters()) inputs.push_back(leaf(parameter));
   const TensorFunction forward = [&](const std::vector<at::Tensor>& given) {
-    for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = given[i + 1];
+    set_parameters(mixer.network, std::span(given).subspan(1));
     return mixer.network.forward(given[0]);
   };
   EXPECT_TRUE(gradients_match_differences(forward, inputs));
   // [/m2p gradient]
+}
+
+TEST(AddM2p, ItsParametersHaveNamesAndSayWhetherTheyAreDecayed) {
+  const Mixer mixer(at::kFloat);
+  const auto trained = trained_parameters(mixer.network, ParameterGroup::m2p, "metanetwork");
+  ASSERT_EQ(trained.size(), 4U);
+  EXPECT_EQ(trained[0].name, "metanetwork.layer_pe");
+  EXPECT_EQ(trained[0].decay, Decay::published_only);
+  EXPECT_EQ(trained[2].name, "metanetwork.mixers.0.weight");
+  EXPECT_EQ(trained[2].decay, Decay::always);
+  EXPECT_EQ(count_parameters(mixer.network), 2 * 16 + 29 * 16 + 2 * 2 * 2);
 }
 
 TEST(AddM2p, GeneratesALoraForTheDecoder) {

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "decoder/tiny_model.h"
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {

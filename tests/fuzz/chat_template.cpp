@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "fuzz/fuzz_target.h"
-#include "text/bpe/bpe_tokenizer.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"
+#include "text/bpe/bpe_tokenizer.h"
 
 namespace shine::fuzz {
 namespace {

@@ -1,8 +1,8 @@
 // Questions about contexts for training and evaluation.
 #include "shine/data/qa_items.h"
 
-#include "fuzz/fuzz_target.h"
 #include "data/pretrain/words.h"
+#include "fuzz/fuzz_target.h"
 #include "text/unicode/utf8.h"
 
 namespace shine::fuzz {

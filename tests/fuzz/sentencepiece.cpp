@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "fuzz/check_tokens.h"
-#include "text/sentencepiece/sentencepiece_tokenizer.h"
 #include "shine/text/special_tokens.h"
+#include "text/sentencepiece/sentencepiece_tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shine;

@@ -1,7 +1,7 @@
 // A tokenizer.json and, behind a zero byte, a text that it encodes and decodes.
 #include "fuzz/check_tokens.h"
-#include "text/bpe/bpe_tokenizer.h"
 #include "shine/text/special_tokens.h"
+#include "text/bpe/bpe_tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shine;

@@ -1,10 +1,10 @@
 // Decoding on a GPU: the step as a CUDA graph, as single launches, and the decoder's own cached forward.
 #include <gtest/gtest.h>
 
-#include "gpu/gpu_test.h"
 #include "decoder/tiny_model.h"
-#include "shine/eval/generation.h"
+#include "gpu/gpu_test.h"
 #include "shine/decoder/decoding_step.h"
+#include "shine/eval/generation.h"
 
 namespace shine::test {
 namespace {
@@ -42,11 +42,11 @@ TEST_F(GpuDecoding, AGraphGivesTheBitsOfSingleLaunches) {
     const LoraTree lora = tree(2);
     const auto lengths = prompt_lengths(254);
     std::vector<at::Tensor> logits;
-    for (const bool record : {true, false}) {
+    for (const bool capture : {true, false}) {
       KvCache cache = make_cache(*model, 4);
       cache.reserve(300);
       model->forward(TokenRows::pack(random_rows(lengths, 1), gpu()), &lora, cache);
-      DecodingStep step(*model, &lora, cache, record);
+      DecodingStep step(*model, &lora, cache, capture);
       std::vector<at::Tensor> steps;
       for (std::uint64_t token = 0; token < 6; ++token) {  // over the end of the first window: captured twice
         steps.push_back(

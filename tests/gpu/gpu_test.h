@@ -23,7 +23,7 @@ class GpuTest : public testing::Test {
     avoid_cudnn_attention();
   }
 
-  /// Says the worst difference that the test has seen: src/ops/cuda/checked_kernels.h keeps it.
+  /// Says the worst difference that the test has seen: src/kernels/cuda/checked_kernels.h keeps it.
   void TearDown() override {
     if (!worst_) return;
     const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();

@@ -2,11 +2,12 @@
 #include <c10/core/InferenceMode.h>
 
 #include "gpu/gpu_test.h"
-#include "shine/lora/lora_layout.h"
+#include "kernels/torch/rope.h"
 #include "ops/linear_cross_entropy.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
+#include "shine/lora/lora_layout.h"
 
 namespace shine::test {
 namespace {
@@ -78,10 +79,10 @@ RopeTable table_of(std::int64_t tokens, std::int64_t d, const at::Tensor& like) 
 TEST_P(GpuKernels, Rope) {
   expect_taken(CudaKernel::rope);
   for (const Sizes& sizes : head_sizes()) {
-    EXPECT_TRUE(
-        agree_on_gpu([&](const Tensors& in) { return apply_rope(in[0], table_of(sizes[0], sizes[2], in[0])); },
-                     [&](const Tensors& in) { return apply_rope_reference(in[0], table_of(sizes[0], sizes[2], in[0])); },
-                     {random(sizes, 1)}, tolerance()))
+    EXPECT_TRUE(agree_on_gpu(
+        [&](const Tensors& in) { return apply_rope(in[0], table_of(sizes[0], sizes[2], in[0])); },
+        [&](const Tensors& in) { return apply_rope_reference(in[0], table_of(sizes[0], sizes[2], in[0])); },
+        {random(sizes, 1)}, tolerance()))
         << at::IntArrayRef(sizes);
   }
 }
@@ -94,7 +95,7 @@ TEST_P(GpuKernels, NormRope) {
         return apply_rope_reference(rms_norm_reference(in[0], in[1], kEps), table_of(sizes[0], sizes[2], in[0]));
       };
       const auto fused = [&](const Tensors& in) {
-        return norm_rope(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
+        return torch_kernels::norm_rope(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
       };
       EXPECT_TRUE(agree_on_gpu(fused, plain, {random(sizes, 1), weight}, tolerance())) << at::IntArrayRef(sizes);
     }
@@ -128,8 +129,8 @@ TEST_P(GpuKernels, InferenceMode) {
   const RopeTable table = table_of(tokens, d, x);
   EXPECT_TRUE(tensors_match(rms_norm(x, weight, kEps), rms_norm_reference(x, weight, kEps), tolerance()));
   EXPECT_TRUE(tensors_match(apply_rope(x, table), apply_rope_reference(x, table), tolerance()));
-  EXPECT_TRUE(tensors_match(norm_rope(x, weight, table, kEps), apply_rope_reference(rms_norm_reference(x, weight, kEps), table),
-                            tolerance()));
+  EXPECT_TRUE(tensors_match(torch_kernels::norm_rope(x, weight, table, kEps),
+                            apply_rope_reference(rms_norm_reference(x, weight, kEps), table), tolerance()));
   EXPECT_TRUE(tensors_match(swiglu(x, x), swiglu_reference(x, x), tolerance()));
 }
 

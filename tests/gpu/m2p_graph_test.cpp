@@ -26,32 +26,41 @@ class GpuM2pGraph : public GpuTest {
   static at::Tensor states(std::int64_t contexts, std::uint64_t seed) {
     return random_tensor({contexts, 2, 464, 16}, seed).to(gpu());
   }
-  static std::unique_ptr<MemoryToParams> network(M2pKind kind, at::ScalarType compute, bool recompute, bool captured) {
-    const auto make = [&] { return make_memory_to_params(config(kind), shape(), recompute, compute); };
-    auto made = make();
-    if (captured) made = std::make_unique<GraphedM2p>(std::move(made), make());
-    made->parameters().allocate(at::TensorOptions().dtype(at::kFloat).device(gpu()));
-    std::uint64_t seed = 40;
-    for (const auto& slot : made->named_parameters()) {
-      slot.value().copy_(random_tensor(slot.value().sizes().vec(), ++seed) * 0.3);
-      slot.value().requires_grad_(true);
+  /// A network and how its passes run.
+  struct Network {
+    std::shared_ptr<MemoryToParams> module;
+    std::unique_ptr<GraphedM2p> graphed;  ///< null: by single launches
+
+    at::Tensor forward(const at::Tensor& given) const {
+      return graphed ? graphed->forward(given) : module->forward(given);
     }
+    void change() const {
+      const at::NoGradGuard no_grad;
+      for (const at::Tensor& parameter : module->parameters()) parameter.mul_(0.95);
+    }
+  };
+
+  static Network network(M2pKind kind, at::ScalarType compute, bool recompute, bool captured) {
+    const auto make = [=] { return make_memory_to_params(config(kind), shape(), recompute, compute); };
+    Network made{make(), nullptr};
+    std::uint64_t seed = 40;
+    for (const at::Tensor& parameter : made.module->parameters()) {
+      set_values(parameter, (random_tensor(parameter.sizes().vec(), ++seed) * 0.3).to(gpu()));
+    }
+    made.module->to(gpu());  // buffers
+    if (captured) made.graphed = std::make_unique<GraphedM2p>(made.module, make);
     return made;
   }
   /// The vector, then the gradients of the states and of all parameters, on the CPU.
-  static std::vector<at::Tensor> train_once(const MemoryToParams& network, const at::Tensor& given) {
-    std::vector<at::Tensor> wanted{given.detach().clone().requires_grad_(true)};
-    for (const auto& slot : network.named_parameters()) wanted.push_back(slot.value());
+  static std::vector<at::Tensor> train_once(const Network& network, const at::Tensor& given) {
+    std::vector<at::Tensor> wanted = network.module->parameters();
+    wanted.insert(wanted.begin(), given.detach().clone().requires_grad_(true));
     const at::Tensor vector = network.forward(wanted[0]);
     std::vector<at::Tensor> found{vector.detach().to(at::kCPU)};
     for (const at::Tensor& gradient : torch::autograd::grad({vector.square().mean()}, wanted)) {
       found.push_back(gradient.to(at::kCPU));
     }
     return found;
-  }
-  static void change(const MemoryToParams& network) {
-    const at::NoGradGuard no_grad;
-    for (const auto& slot : network.named_parameters()) slot.value().mul_(0.95);
   }
 };
 
@@ -63,13 +72,13 @@ TEST_F(GpuM2pGraph, PassesAreThoseOfSingleLaunches) {
         const double tolerance = compute == at::kFloat ? 1e-5 : 2e-2;
         for (std::uint64_t step = 0; step < 4; ++step) {
           const at::Tensor given = states(step % 2 == 0 ? 2 : 1, step + 1);  // two captures by turns
-          const auto found = train_once(*captured, given), expected = train_once(*plain, given);
+          const auto found = train_once(captured, given), expected = train_once(plain, given);
           for (std::size_t i = 0; i < expected.size(); ++i) {
             EXPECT_LT(relative_error(found[i], expected[i]), tolerance) << "step " << step << ", tensor " << i;
             note_difference(found[i], expected[i]);
           }
-          change(*captured);
-          change(*plain);
+          captured.change();
+          plain.change();
         }
       }
     }
@@ -79,16 +88,15 @@ TEST_F(GpuM2pGraph, PassesAreThoseOfSingleLaunches) {
 TEST_F(GpuM2pGraph, GradientsAddUpAndPendingForwardsStay) {
   const auto captured = network(M2pKind::transformer, at::kFloat, false, true);
   const auto plain = network(M2pKind::transformer, at::kFloat, false, false);
-  for (const MemoryToParams* each : {captured.get(), plain.get()}) {
+  for (const Network* each : {&captured, &plain}) {
     each->forward(states(2, 1)).square().mean().backward();
     const at::Tensor first = each->forward(states(2, 2)), second = each->forward(states(2, 3));
     first.square().mean().backward();
     second.square().mean().backward();
   }
-  const auto& found = captured->parameters().slots();
-  const auto& expected = plain->parameters().slots();
+  const auto found = named_tensors(*captured.module), expected = named_tensors(*plain.module);
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_LT(relative_error(found[i].tensor->grad(), expected[i].tensor->grad()), 1e-5) << expected[i].name;
+    EXPECT_LT(relative_error(found[i].tensor.grad(), expected[i].tensor.grad()), 1e-5) << expected[i].name;
   }
 }
 

@@ -1,6 +1,6 @@
-// The decoder's layers on the GPU: by sub-layer functions against the plain layers, values and gradients.
-#include "gpu/gpu_test.h"
+// The decoder's layers on the GPU: the fused form against the readable one, values and gradients.
 #include "decoder/tiny_model.h"
+#include "gpu/gpu_test.h"
 #include "ops/attention.h"
 
 namespace shine::test {
@@ -49,14 +49,14 @@ class GpuSublayers : public GpuTest, public testing::WithParamInterface<at::Scal
 INSTANTIATE_TEST_SUITE_P(Types, GpuSublayers, testing::Values(at::kFloat, at::kBFloat16),
                          [](const auto& tested) { return std::string(c10::toString(tested.param)); });
 
-TEST_P(GpuSublayers, EqualThePlainLayers) {
+TEST_P(GpuSublayers, EqualTheReadableLayers) {
   const DecoderOptions gpu_options{type(), gpu(), AttentionLayout::padded};
   for (const DecoderConfig& config : {tiny_config(), tiny_biased_config()}) {
     for (const std::int64_t adapters : {0, 1, 2, 4}) {
       for (const bool chosen : {false, true}) {
         Pass expected;
         {
-          const FusedOpsGuard plain(FusedOps::off);
+          const FusedOpsGuard readable(FusedOps::off);
           expected = run(config, gpu_options, adapters, chosen);
         }
         const std::string what = str(adapters, " adapters", chosen ? ", some tokens" : "");
@@ -79,19 +79,18 @@ TEST_P(GpuSublayers, EqualTheLayersOnACpu) {
 
 using GpuPackedAttention = GpuTest;
 
-/// Rows of any lengths, an empty one too, in a kernel that takes them end to end.
-TEST_F(GpuPackedAttention, EqualsThePlainForm) {
+/// Rows of any lengths, an empty one too, in a kernel of variable lengths.
+TEST_F(GpuPackedAttention, EqualsTheReference) {
   RowLayout rows;
   for (const std::int64_t length : {5, 1, 0, 130, 64}) rows.push(length);
   for (const std::int64_t d : {16, 64, 128}) {
     const auto random = [&](std::int64_t heads, std::uint64_t seed) {
       return random_leaf({rows.tokens(), heads, d}, at::kBFloat16, seed);
     };
-    ASSERT_TRUE(pack_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d).offsets.defined());
+    const PackedRows packed = pack_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d);
+    ASSERT_TRUE(packed.cu_seqlens.defined());
     EXPECT_TRUE(agree_on_gpu(
-        [&](const std::vector<at::Tensor>& in) {
-          return causal_attention(in[0], in[1], in[2], rows, 0.2, AttentionLayout::padded);
-        },
+        [&](const std::vector<at::Tensor>& in) { return causal_attention(in[0], in[1], in[2], packed, 0.2); },
         [&](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, 0.2); },
         {random(4, 1), random(2, 2), random(2, 3)}, 4e-2))
         << d;

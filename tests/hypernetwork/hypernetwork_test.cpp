@@ -5,8 +5,8 @@
 #include <set>
 
 #include "decoder/tiny_model.h"
-#include "shine/common/error.h"
 #include "shine/checkpoint/published_checkpoint.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -84,13 +84,13 @@ TEST_P(HypernetworkKinds, RecomputationDoesNotChangeGradients) {
   expect_same_gradients(gradients_of(*saving, batch), gradients_of(*plain, batch), 1e-6);
 }
 
-TEST_P(HypernetworkKinds, TheRecordedFormOfTheM2pChangesNothing) {
+TEST_P(HypernetworkKinds, TheGraphedFormOfTheM2pChangesNothing) {
   const auto decoder = tiny_decoder(config());
   HypernetworkOptions options = tiny_options();
   const auto plain = tiny_hypernetwork(*decoder, options);
   options.config.cuda_graph = CudaGraph::on;
-  const auto recorded = tiny_hypernetwork(*decoder, options);
-  for (const Hypernetwork* each : {plain.get(), recorded.get()})
+  const auto graphed = tiny_hypernetwork(*decoder, options);
+  for (const Hypernetwork* each : {plain.get(), graphed.get()})
     EXPECT_EQ(each->tensors().size(), plain->tensors().size());
   options.config.cuda_graph = CudaGraph::automatic;
   const auto automatic = tiny_hypernetwork(*decoder, options);
@@ -99,13 +99,13 @@ TEST_P(HypernetworkKinds, TheRecordedFormOfTheM2pChangesNothing) {
     const auto made_by = [&](const Hypernetwork& each) {
       return each.generate(batch.contexts).vector.grad_fn()->name();
     };
-    EXPECT_EQ(made_by(*recorded), "GraphedFunction");
+    EXPECT_EQ(made_by(*graphed), "GraphedFunction");
     EXPECT_NE(made_by(*plain), "GraphedFunction");
     EXPECT_NE(made_by(*automatic), "GraphedFunction") << "a CPU gains nothing";
-    EXPECT_TRUE(at::equal(loss_of(*recorded, batch), loss_of(*plain, batch)));
-    const TensorMap found = gradients_of(*recorded, batch), expected = gradients_of(*plain, batch);
+    EXPECT_TRUE(at::equal(loss_of(*graphed, batch), loss_of(*plain, batch)));
+    const TensorMap found = gradients_of(*graphed, batch), expected = gradients_of(*plain, batch);
     for (const auto& [name, gradient] : expected) EXPECT_TRUE(at::equal(found.at(name), gradient)) << name;
-    for (const Hypernetwork* each : {plain.get(), recorded.get()}) {
+    for (const Hypernetwork* each : {plain.get(), graphed.get()}) {
       const at::NoGradGuard no_grad;
       EXPECT_FALSE(each->generate(batch.contexts).vector.requires_grad());
       for (const TrainedParameter& named : each->trained()) named.tensor.mul_(0.95);
@@ -158,7 +158,7 @@ TEST(Hypernetwork, MemoryStatesAreTheLastPositionsAfterEveryLayer) {
   layout.push(5 + 29);
   std::vector<at::Tensor> expected;
   const at::Tensor input = at::cat({decoder->embed(pack({ids})), by_name.at("mem_tokens")});
-  decoder->run_layers(input, layout, &meta,
+  decoder->run_layers(input, layout, &meta, /*positions=*/{},
                       [&](std::int64_t, const at::Tensor& hidden) { expected.push_back(hidden.narrow(0, 5, 29)); });
   const at::Tensor found = hypernetwork->extract_memory(pack({ids}));
   EXPECT_EQ(found.sizes().vec(), (std::vector<std::int64_t>{1, 2, 29, 16}));
@@ -201,9 +201,9 @@ TEST(Hypernetwork, AnExtraMetaLoraFreezesTheFirst) {
   HypernetworkOptions options = tiny_options();
   options.extra_meta_lora_rank = 2;
   const auto twofold = tiny_hypernetwork(*decoder, options);
-  const auto names = [](const std::vector<NamedTensor>& tensors, const std::string& prefix) {
+  const auto names = [](const auto& tensors, const std::string& prefix) {
     std::set<std::string> found;
-    for (const NamedTensor& named : tensors) {
+    for (const auto& named : tensors) {
       if (named.name.starts_with(prefix)) found.insert(named.name);
     }
     return found.size();
@@ -235,6 +235,49 @@ TEST(Hypernetwork, AnExtraMetaLoraOfZerosChangesNothing) {
   twofold.load(weights, "memory");
   const TokenRows contexts = pack(random_rows({5, 3}, 1));
   EXPECT_LT(relative_error(twofold.extract_memory(contexts), single->extract_memory(contexts)), kRounding);
+}
+
+/// As checkpoints name them, with what is decayed said where each is registered.
+TEST(Hypernetwork, SaysWhatIsTrainedAndDecayed) {
+  const auto decoder = tiny_decoder(tiny_biased_config());
+  HypernetworkOptions options = tiny_options();
+  options.new_tokens = 2;
+  const auto hypernetwork = tiny_hypernetwork(*decoder, options);
+  std::map<std::string, TrainedParameter> trained;
+  for (const TrainedParameter& each : hypernetwork->trained()) trained.emplace(each.name, each);
+  EXPECT_EQ(trained.size(), hypernetwork->tensors().size());
+  const auto expect = [&](const std::string& name, ParameterGroup group, Decay decay) {
+    ASSERT_TRUE(trained.contains(name)) << name;
+    EXPECT_EQ(trained.at(name).group, group) << name;
+    EXPECT_EQ(trained.at(name).decay, decay) << name;
+  };
+  for (const char* name : {"mem_tokens", "new_token_rows", "metanetwork.layer_pe", "metanetwork.token_pe"}) {
+    expect(name, ParameterGroup::m2p, Decay::published_only);
+  }
+  const std::string layer = "metanetwork.transformer_layers.1.";
+  for (const char* name :
+       {"self_attn.in_proj_weight", "self_attn.out_proj.weight", "linear1.weight", "linear2.weight"}) {
+    expect(layer + name, ParameterGroup::m2p, Decay::always);
+  }
+  for (const char* name : {"self_attn.in_proj_bias", "self_attn.out_proj.bias", "linear1.bias", "linear2.bias",
+                           "norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"}) {
+    expect(layer + name, ParameterGroup::m2p, Decay::never);
+  }
+  expect("metalora.0.attention.q.A", ParameterGroup::meta_lora, Decay::always);
+  expect("metalora.1.mlp.down.B", ParameterGroup::meta_lora, Decay::always);
+  expect("metalora.1.mlp.down.C", ParameterGroup::meta_lora, Decay::published_only);
+}
+
+TEST(Hypernetwork, HasNoValuesBeforeItGetsThem) {
+  const auto decoder = tiny_decoder();
+  const Hypernetwork fresh(*decoder, tiny_options());
+  const auto with_values = tiny_hypernetwork(*decoder);
+  EXPECT_EQ(count_parameters(fresh), count_parameters(*with_values));
+  const auto tensors = fresh.tensors(), expected = with_values->tensors();
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(tensors[i].name, expected[i].name);
+    EXPECT_EQ(tensors[i].tensor.storage().nbytes(), sizeof(float)) << expected[i].name;
+  }
 }
 
 TEST(Hypernetwork, InitialiseDependsOnTheSeedAlone) {
@@ -291,7 +334,7 @@ TEST(Hypernetwork, NewTokenRowsStartAtTheMeanAndGetTheirOwnGradient) {
   options.new_tokens = 3;
   auto fresh = std::make_unique<Hypernetwork>(*decoder, options);
   fresh->initialise(1);
-  const at::Tensor mean = decoder->parameters().slots().front().tensor->mean(0);
+  const at::Tensor mean = decoder->parameters().front().mean(0);
   for (std::int64_t i = 0; i < 3; ++i) EXPECT_LT(relative_error(fresh->tensors().back().tensor[i], mean), 1e-6);
 
   const auto hypernetwork = tiny_hypernetwork(*decoder, options);

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "hypernetwork/graphed_m2p.h"
 #include "decoder/tiny_model.h"
+#include "hypernetwork/graphed_m2p.h"
+#include "kernels/fused.h"
 #include "ops/replayed_work.h"
 #include "shine/common/error.h"
-#include "kernels/fused.h"
 
 namespace shine::test {
 namespace {
@@ -23,29 +23,24 @@ M2pConfig config_of(M2pKind kind) {
   return config;
 }
 
-std::unique_ptr<MemoryToParams> make(const M2pConfig& config, const M2pShape& shape,
+std::shared_ptr<MemoryToParams> make(const M2pConfig& config, const M2pShape& shape,
                                      at::ScalarType compute = at::kFloat) {
   auto network = make_memory_to_params(config, shape, /*recompute=*/false, compute);
-  allocate_parameters(*network, at::kFloat);
   std::uint64_t seed = 40;
-  for (const auto& slot : network->named_parameters()) {
-    slot.value().copy_(random_tensor(slot.value().sizes().vec(), ++seed) * 0.3);
+  for (const at::Tensor& parameter : network->parameters()) {
+    set_values(parameter, random_tensor(parameter.sizes().vec(), ++seed) * 0.3);
   }
   return network;
 }
 
-/// The same values, in the form that a GPU records.
-std::unique_ptr<MemoryToParams> make_recorded(const M2pConfig& config, const M2pShape& shape, bool recompute,
-                                              at::ScalarType compute, const GraphedFunction::Capturer& recorder) {
-  return std::make_unique<GraphedM2p>(make(config, shape, compute),
-                                       make_memory_to_params(config, shape, recompute, compute), recorder);
-}
+using Forward = std::function<at::Tensor(const at::Tensor& states)>;
 
 /// One training pass: the vector, then the gradients of the states and of all parameters.
-std::vector<at::Tensor> train_once(const MemoryToParams& network, const at::Tensor& states) {
-  std::vector<at::Tensor> wanted{states.detach().clone().requires_grad_(true)};
-  for (const auto& slot : network.named_parameters()) wanted.push_back(slot.value().requires_grad_(true));
-  const at::Tensor vector = network.forward(wanted[0]);
+/// @param forward  of `network`, in any form
+std::vector<at::Tensor> train_once(const MemoryToParams& network, const Forward& forward, const at::Tensor& states) {
+  std::vector<at::Tensor> wanted = network.parameters();
+  wanted.insert(wanted.begin(), states.detach().clone().requires_grad_(true));
+  const at::Tensor vector = forward(wanted[0]);
   std::vector<at::Tensor> found{vector.detach().clone()};
   for (const at::Tensor& gradient : torch::autograd::grad({vector.square().sum()}, wanted)) {
     found.push_back(gradient.clone());
@@ -101,7 +96,7 @@ TEST_P(M2pKinds, ProductsInBfloat16AreNearThoseInFloat32) {
 }
 
 /// Fused on the CPU or not, whichever layers come first.
-TEST(M2pTransformer, TheFusedLayersAreThePlainOnes) {
+TEST(M2pTransformer, TheFusedLayersAreTheReadableOnes) {
   for (const bool layers_first : {true, false}) {
     M2pConfig config = config_of(M2pKind::transformer);
     config.num_layers = 3;
@@ -109,64 +104,69 @@ TEST(M2pTransformer, TheFusedLayersAreThePlainOnes) {
     const auto network = make(config, tiny_shape());
     const at::Tensor states = random_tensor({3, 2, 29, 16}, 1);
     const at::Tensor found = network->forward(states);
-    const FusedOpsGuard plain(FusedOps::off);
+    const FusedOpsGuard readable(FusedOps::off);
     EXPECT_LT(relative_error(found, network->forward(states)), 2e-6);
   }
 }
 
 /// Training steps of two numbers of contexts by turns, the parameters changed and the network evaluated between them.
 /// Replayed: LibTorch's operations, as on a GPU; called: the CPU backend too.
-void expect_recorded_bits(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute, bool recompute,
-                          bool replayed) {
+void expect_graphed_bits(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute, bool recompute,
+                         bool replayed) {
   const FusedOpsGuard mode(replayed ? FusedOps::off : FusedOps::automatic);
-  const GraphedFunction::Capturer recorder = replayed ? replay_on_cpu : GraphedFunction::capture_on_gpu;
-  const auto plain = make(config, shape, compute);
-  const auto recorded = make_recorded(config, shape, recompute, compute, recorder);
+  const auto plain = make(config, shape, compute), captured = make(config, shape, compute);
+  GraphedM2p graphed(
+      captured, [&] { return make_memory_to_params(config, shape, recompute, compute); },
+      replayed ? replay_on_cpu : GraphedFunction::capture_on_gpu);
+  const Forward called = [&](const at::Tensor& states) { return plain->forward(states); };
+  const Forward replay = [&](const at::Tensor& states) { return graphed.forward(states); };
   for (std::uint64_t step = 0; step < 4; ++step) {
     const std::int64_t contexts = step % 2 == 0 ? 2 : 1;
     const at::Tensor states = random_tensor({contexts, 2, shape.memory_tokens * config.mean_pool_size, 16}, step + 1);
-    const auto found = train_once(*recorded, states), expected = train_once(*plain, states);
+    const auto found = train_once(*captured, replay, states), expected = train_once(*plain, called, states);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       EXPECT_TRUE(at::equal(found[i], expected[i])) << "step " << step << ", tensor " << i;
     }
     EXPECT_GT(expected[1].abs().max().item<double>(), 0.0);
     const at::NoGradGuard no_grad;
-    for (const MemoryToParams* network : {plain.get(), recorded.get()}) {
-      for (const auto& slot : network->named_parameters()) slot.value().mul_(0.95);
+    for (const auto& network : {plain, captured}) {
+      for (const at::Tensor& parameter : network->parameters()) parameter.mul_(0.95);
     }
-    EXPECT_TRUE(at::equal(recorded->forward(states), plain->forward(states)));
+    EXPECT_TRUE(at::equal(graphed.forward(states), plain->forward(states)));
   }
 }
 
-TEST_P(M2pKinds, RecordedPassesHaveTheBitsOfCalledOnes) {
+TEST_P(M2pKinds, GraphedPassesHaveTheBitsOfCalledOnes) {
   M2pConfig config = config_of(GetParam());
   config.mean_pool_size = 2;
   config.linear_bias = true;
   for (const bool replayed : {true, false}) {
     for (const bool recompute : {false, true}) {
       for (const auto compute : {at::kFloat, at::kBFloat16}) {
-        expect_recorded_bits(config, tiny_shape(), compute, recompute, replayed);
+        expect_graphed_bits(config, tiny_shape(), compute, recompute, replayed);
       }
     }
   }
 }
 
-TEST(M2pTransformer, RecordedPassesOfCoupleLayersToo) {
+TEST(M2pTransformer, GraphedPassesOfCoupleLayersToo) {
   M2pConfig config = config_of(M2pKind::transformer);
   config.num_layers = 1;
   config.couple_layers = 1;
   M2pShape shape = tiny_shape();
   shape.rank = 16;  // couple layers need whole tokens of 16
   shape.memory_tokens = 232;
-  expect_recorded_bits(config, shape, at::kFloat, /*recompute=*/true, /*replayed=*/true);
+  expect_graphed_bits(config, shape, at::kFloat, /*recompute=*/true, /*replayed=*/true);
 }
 
-/// What is recorded would draw the same numbers every time.
+/// What is captured would draw the same numbers every time.
 TEST_P(M2pKinds, DrawsNoRandomNumbers) {
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const at::Tensor before = generator.get_state();
   for (const auto compute : {at::kFloat, at::kBFloat16}) {
-    train_once(*make(config_of(GetParam()), tiny_shape(), compute), random_tensor({2, 2, 29, 16}, 1));
+    const auto network = make(config_of(GetParam()), tiny_shape(), compute);
+    train_once(
+        *network, [&](const at::Tensor& states) { return network->forward(states); }, random_tensor({2, 2, 29, 16}, 1));
   }
   EXPECT_TRUE(at::equal(generator.get_state(), before));
 }
@@ -187,7 +187,7 @@ TEST_P(M2pKinds, InitialisesAsPyTorchDoesEachLayerItsOwn) {
   at::Generator generator = at::detail::createCPUGenerator(9);
   network->initialise(generator);
   std::map<std::string, at::Tensor> tensors;
-  for (const auto& slot : network->named_parameters()) tensors[slot.key()] = slot.value();
+  for (const auto& [name, tensor] : named_tensors(*network)) tensors[name] = tensor;
   EXPECT_EQ(tensors.at("layer_pe").abs().max().item<double>(), 0.0);
   EXPECT_EQ(tensors.at("token_pe").abs().max().item<double>(), 0.0);
   const auto expect_uniform = [&](const std::string& name, double bound) {

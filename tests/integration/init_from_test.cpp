@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "integration/tiny_run.h"
-#include "shine/io/safetensors.h"
 #include "shine/checkpoint/published_checkpoint.h"
+#include "shine/io/safetensors.h"
 
 namespace shine::test {
 namespace {

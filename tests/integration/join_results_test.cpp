@@ -1,9 +1,9 @@
 // scripts/join_results.py on summaries of two seeds.
 #include <gtest/gtest.h>
 
-#include "integration/run_program.h"
 #include "eval/reconstruction/perplexity_report.h"
 #include "eval/report/report.h"
+#include "integration/run_program.h"
 
 namespace shine::test {
 namespace {

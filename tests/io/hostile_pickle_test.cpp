@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 
 #include "io/expect_fault.h"
+#include "io/torch_format/torch_pickle.h"
 #include "io/zip_builder.h"
 #include "shine/common/error.h"
-#include "io/torch_format/torch_pickle.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "io/expect_fault.h"
-#include "shine/common/error.h"
 #include "io/json/json_file.h"
 #include "io/json/jsonl.h"
+#include "shine/common/error.h"
 #include "support/paths.h"
 
 namespace shine {

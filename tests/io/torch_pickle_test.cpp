@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "io/expect_fault.h"
+#include "io/files/text_file.h"
 #include "shine/common/error.h"
 #include "shine/io/safetensors.h"
-#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "io/expect_fault.h"
+#include "io/files/text_file.h"
 #include "io/torch_file_bytes.h"
 #include "shine/common/error.h"
-#include "io/files/text_file.h"
 #include "support/paths.h"
 
 namespace shine {

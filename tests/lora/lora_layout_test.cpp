@@ -126,7 +126,8 @@ TEST(LoraLayout, OutputsThatAreNotUsedLeaveZeros) {
     return at::cat({tree.layers[1][Projection::v].b.flatten(), tree.layers[0][Projection::q].c.flatten()});
   };
   EXPECT_TRUE(forms_agree([&](const auto& in) { return some(lora_from_vector(in[0], layout)); },
-                          [&](const auto& in) { return some(lora_from_vector_reference(in[0], layout)); }, {vector}, 0.0));
+                          [&](const auto& in) { return some(lora_from_vector_reference(in[0], layout)); }, {vector},
+                          0.0));
 }
 
 TEST(LoraLayout, RefusesVectorsThatDoNotFit) {

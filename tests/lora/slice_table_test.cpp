@@ -1,8 +1,8 @@
 // The GPU kernels' index arithmetic, run on the CPU.
 #include "lora/slice_table.h"
 
-#include "lora/small_spec.h"
 #include "kernels/cuda/flat_chunks.h"
+#include "lora/small_spec.h"
 #include "shine/config/enum_names.h"
 #include "support/tensor_match.h"
 

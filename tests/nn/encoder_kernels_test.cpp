@@ -1,14 +1,16 @@
-// The fused encoder layer on the CPU against the plain one (`ops.fused: off`).
+// The fused encoder layer on the CPU against EncoderLayer::forward (`ops.fused: off`).
+#include "kernels/cpu/encoder_kernels.h"
+
 #include <ATen/Parallel.h>
 
 #include "kernels/cpu/block_product.h"
-#include "kernels/cpu/encoder_kernels.h"
 #include "kernels/cpu/trained_products.h"
-#include "shine/common/error.h"
-#include "shine/nn/encoder_layer.h"
-#include "ops/encoder_sublayers.h"
 #include "kernels/fused.h"
+#include "nn/fused_encoder_layer.h"
+#include "ops/encoder_sublayers.h"
+#include "shine/common/error.h"
 #include "support/gradient_check.h"
+#include "support/set_parameters.h"
 
 namespace shine::test {
 namespace {
@@ -38,12 +40,12 @@ const std::vector<Case>& cases() {
 at::Tensor mask_of(const Case& tested) {
   if (!tested.masked) return {};
   const std::int64_t length = tested.shape[1];
-  at::Tensor hidden = random_tensor({length, length}, at::kFloat, 77).gt(0.3);
-  hidden.diagonal().fill_(false);
-  return hidden;
+  at::Tensor attn_mask = random_tensor({length, length}, at::kFloat, 77).gt(0.3);
+  attn_mask.diagonal().fill_(false);
+  return attn_mask;
 }
 
-/// x and the twelve weights in the order of EncoderLayer's fields, all leaves.
+/// x and the twelve parameters of EncoderLayer in their order, all leaves.
 std::vector<at::Tensor> inputs_of(const Case& tested, at::ScalarType type) {
   const std::int64_t d = tested.shape.back(), ff = tested.feedforward;
   const std::vector<std::vector<std::int64_t>> shapes{{3 * d, d}, {3 * d}, {d, d}, {d}, {ff, d}, {ff},
@@ -58,12 +60,19 @@ std::vector<at::Tensor> inputs_of(const Case& tested, at::ScalarType type) {
   return inputs;
 }
 
+/// The layer whose parameters are in[1], in[2], ..
+EncoderLayer layer_of(const Case& tested, at::ScalarType compute, const std::vector<at::Tensor>& in) {
+  EncoderLayer layer(EncoderLayerOptions{
+      .width = tested.shape.back(), .heads = tested.heads, .feedforward = tested.feedforward, .compute = compute});
+  set_parameters(*layer, std::span(in).subspan(1));
+  return layer;
+}
+
 TensorFunction layer_function(const Case& tested, FusedOps mode, at::ScalarType compute = at::kFloat,
                               bool recompute = false) {
-  return [=, hidden = mask_of(tested)](const std::vector<at::Tensor>& in) {
+  return [=, attn_mask = mask_of(tested)](const std::vector<at::Tensor>& in) {
     const FusedOpsGuard guard(mode);
-    return run_encoder_layer({in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8], in[9], in[10], in[11], in[12]},
-                             in[0], {tested.heads, recompute, hidden, compute});
+    return run_encoder_layer(layer_of(tested, compute, in), in[0], attn_mask, recompute);
   };
 }
 
@@ -94,7 +103,7 @@ bool skip_without(at::ScalarType type) {
   return !cpu::kernels_run(type);
 }
 
-TEST(EncoderEngine, InFloat64ItIsThePlainLayer) {
+TEST(FusedEncoder, InFloat64ItIsTheReadableLayer) {
   if (skip_without(at::kDouble)) GTEST_SKIP() << "no AVX-512";
   for (const Case& tested : cases()) {
     EXPECT_TRUE(forms_agree(layer_function(tested, FusedOps::automatic), layer_function(tested, FusedOps::off),
@@ -103,7 +112,7 @@ TEST(EncoderEngine, InFloat64ItIsThePlainLayer) {
   }
 }
 
-TEST(EncoderEngine, GradientsMatchDifferences) {
+TEST(FusedEncoder, GradientsMatchDifferences) {
   if (skip_without(at::kDouble)) GTEST_SKIP() << "no AVX-512";
   for (const std::size_t i : {0U, 3U}) {
     EXPECT_TRUE(gradients_match_differences(layer_function(cases()[i], FusedOps::automatic),
@@ -112,7 +121,7 @@ TEST(EncoderEngine, GradientsMatchDifferences) {
   }
 }
 
-TEST(EncoderEngine, InFloat32ItIsThePlainLayerUpToRounding) {
+TEST(FusedEncoder, InFloat32ItIsTheReadableLayerUpToRounding) {
   if (skip_without(at::kFloat)) GTEST_SKIP() << "no AVX-512";
   for (const Case& tested : cases()) {
     const auto [value, gradient] = distances(layer_function(tested, FusedOps::automatic), inputs_of(tested, at::kFloat),
@@ -123,7 +132,7 @@ TEST(EncoderEngine, InFloat32ItIsThePlainLayerUpToRounding) {
 }
 
 /// bfloat16 has 8 bits: products of a few hundred terms are off by some tenths of a percent.
-TEST(EncoderEngine, InBfloat16ItIsNearThePlainLayers) {
+TEST(FusedEncoder, InBfloat16ItIsNearTheReadableLayers) {
   if (skip_without(at::kBFloat16)) GTEST_SKIP() << "no bfloat16 instructions";
   for (const Case& tested : cases()) {
     const auto fused = layer_function(tested, FusedOps::automatic, at::kBFloat16);
@@ -140,18 +149,21 @@ TEST(EncoderEngine, InBfloat16ItIsNearThePlainLayers) {
   }
 }
 
-TEST(EncoderEngine, OddWidthsAreLeftToThePlainLayerInBfloat16) {
+TEST(FusedEncoder, OddWidthsAreLeftToTheReadableLayerInBfloat16) {
   const at::Tensor x = at::zeros({2, 3, 1, 6});
   EXPECT_FALSE(encoder_sublayers_run(x, 2, 8, at::kBFloat16));
   EXPECT_FALSE(encoder_sublayers_run(x, 3, 7, at::kBFloat16));
   EXPECT_EQ(encoder_sublayers_run(x, 2, 7, at::kFloat), cpu::kernels_run(at::kFloat));
   EXPECT_FALSE(encoder_sublayers_run(at::zeros({0, 3, 1, 6}), 2, 8, at::kFloat));
   const Case odd{"odd", {2, 3, 6}, 2, 7};
-  EXPECT_TRUE(forms_agree(layer_function(odd, FusedOps::automatic, at::kBFloat16),
-                          layer_function(odd, FusedOps::off, at::kBFloat16), inputs_of(odd, at::kFloat), 0.0));
+  const TensorFunction readable = [&](const std::vector<at::Tensor>& in) {
+    return layer_of(odd, at::kBFloat16, in)->forward(in[0]);
+  };
+  EXPECT_TRUE(
+      forms_agree(layer_function(odd, FusedOps::automatic, at::kBFloat16), readable, inputs_of(odd, at::kFloat), 0.0));
 }
 
-TEST(EncoderEngine, RecomputationChangesNothing) {
+TEST(FusedEncoder, RecomputationChangesNothing) {
   for (const at::ScalarType compute : {at::kFloat, at::kBFloat16}) {
     for (const Case& tested : cases()) {
       EXPECT_TRUE(forms_agree(layer_function(tested, FusedOps::automatic, compute, /*recompute=*/true),
@@ -161,7 +173,7 @@ TEST(EncoderEngine, RecomputationChangesNothing) {
   }
 }
 
-TEST(EncoderEngine, ThreadsChangeNothing) {
+TEST(FusedEncoder, ThreadsChangeNothing) {
   const int before = at::get_num_threads();
   const Case tested{"large", {2, 35, 5, 48}, 2, 70};
   const auto run = layer_function(tested, FusedOps::automatic);
@@ -178,7 +190,7 @@ TEST(EncoderEngine, ThreadsChangeNothing) {
   at::set_num_threads(before);
 }
 
-TEST(EncoderEngine, OnlyWantedGradientsAreGiven) {
+TEST(FusedEncoder, OnlyWantedGradientsAreGiven) {
   const Case tested = cases()[0];
   std::vector<at::Tensor> inputs = inputs_of(tested, at::kFloat);
   const auto all = gradients_of(layer_function(tested, FusedOps::automatic), inputs);
@@ -192,7 +204,28 @@ TEST(EncoderEngine, OnlyWantedGradientsAreGiven) {
   }
 }
 
-TEST(EncoderEngine, SizesThatDoNotFitAreRefused) {
+TEST(FusedEncoder, RunsWhereTheProcessorCan) {
+  const Case& tested = cases()[0];
+  const auto in = inputs_of(tested, at::kFloat);
+  ASSERT_EQ(in[0].dim(), 4);
+  const bool runs = encoder_sublayers_run(in[0], tested.heads, tested.feedforward, at::kFloat);
+  EXPECT_EQ(runs, cpu::kernels_run(at::kFloat));
+  if (!runs) GTEST_SKIP() << "no AVX-512";
+  const EncoderLayer layer = layer_of(tested, at::kFloat, in);
+  const auto run = [&] { return run_encoder_layer(layer, in[0], /*attn_mask=*/{}, /*recompute=*/false); };
+  EXPECT_TRUE(at::equal(run(), fused_encoder_layer(layer, in[0], /*attn_mask=*/{})));
+  const FusedOpsGuard off(FusedOps::off);
+  EXPECT_FALSE(at::equal(run(), fused_encoder_layer(layer, in[0], /*attn_mask=*/{}))) << "other roundings";
+}
+
+/// The fused form reads every option there is: no layer is known with a further one.
+TEST(FusedEncoder, KnowsTheOptionsThatItReads) {
+  EXPECT_TRUE(fused_encoder_layer_knows({.width = 8, .heads = 2, .feedforward = 12}));
+  EXPECT_TRUE(fused_encoder_layer_knows(
+      {.width = 8, .heads = 2, .feedforward = 12, .layer_norm_eps = 1e-3, .compute = at::kBFloat16}));
+}
+
+TEST(FusedEncoder, SizesThatDoNotFitAreRefused) {
   const Case tested = cases()[0];
   for (std::size_t i = 1; i <= 12; ++i) {
     std::vector<at::Tensor> inputs = inputs_of(tested, at::kFloat);

@@ -1,6 +1,7 @@
 // Oracle: torch.nn.TransformerEncoderLayer, see scripts/fixtures/make_encoder_golden.py.
 #include "shine/nn/encoder_layer.h"
 
+#include "kernels/fused.h"
 #include "shine/io/safetensors.h"
 #include "support/gradient_check.h"
 #include "support/paths.h"
@@ -19,49 +20,45 @@ struct Golden {
   at::Tensor operator()(const std::string& name) const { return to_tensor(file.tensor(name)).clone(); }
 };
 
-/// The golden layer with trained weights; not movable, as the list points into it.
-struct LoadedLayer {
-  EncoderLayer layer;
-  ParameterList list;
-
-  explicit LoadedLayer(const Golden& golden) {
-    layer.declare(list, "encoder.", kWidth, kFeedforward);
-    RawTensorDict source;
-    for (const std::string& name : golden.file.names()) {
-      if (name.starts_with("weights.")) source["encoder." + name.substr(8)] = golden.file.tensor(name);
-    }
-    load_parameters(list, source, float64(), "golden");
-    for (const ParameterSlot& slot : list.slots()) *slot.tensor = leaf(*slot.tensor);
+EncoderLayer load_layer(const Golden& golden) {
+  EncoderLayer layer(EncoderLayerOptions{.width = kWidth, .heads = kHeads, .feedforward = kFeedforward});
+  RawTensorDict source;
+  for (const std::string& name : golden.file.names()) {
+    if (name.starts_with("weights.")) source[name.substr(8)] = golden.file.tensor(name);
   }
-  LoadedLayer(const LoadedLayer&) = delete;
-};
+  load_parameters(*layer, source, float64(), "golden");
+  return layer;
+}
 
-class EncoderGolden : public testing::TestWithParam<std::tuple<bool, bool>> {};
+/// With the fused form, where the processor runs it, and with the readable one.
+class EncoderGolden : public testing::TestWithParam<std::tuple<bool, bool, FusedOps>> {};
 
 TEST_P(EncoderGolden, OutputAndEveryGradient) {
-  const auto [masked, recompute] = GetParam();
+  const auto [masked, recompute, form] = GetParam();
+  const FusedOpsGuard guard(form);
   const Golden golden;
-  const LoadedLayer loaded(golden);
+  const EncoderLayer layer = load_layer(golden);
   const std::string kind = masked ? "masked." : "open.";
   const at::Tensor x = leaf(golden("x"));
-  const at::Tensor output =
-      run_encoder_layer(loaded.layer, x, {kHeads, recompute, masked ? golden("attn_mask") : at::Tensor()});
+  const at::Tensor output = run_encoder_layer(layer, x, masked ? golden("attn_mask") : at::Tensor(), recompute);
   EXPECT_TRUE(tensors_match(output, golden(kind + "output"), 1e-12));
   (output * golden("upstream")).sum().backward();
   EXPECT_TRUE(tensors_match(x.grad(), golden(kind + "gradient.x"), 1e-11));
-  for (const ParameterSlot& slot : loaded.list.slots()) {
-    const std::string name = slot.name.substr(std::string("encoder.").size());
-    EXPECT_TRUE(tensors_match(slot.tensor->grad(), golden(kind + "gradient." + name), 1e-11)) << name;
+  for (const auto& parameter : layer->named_parameters()) {
+    const std::string& name = parameter.key();
+    EXPECT_TRUE(tensors_match(parameter->grad(), golden(kind + "gradient." + name), 1e-11)) << name;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(MaskAndRecompute, EncoderGolden, testing::Combine(testing::Bool(), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(MaskAndRecompute, EncoderGolden,
+                         testing::Combine(testing::Bool(), testing::Bool(),
+                                          testing::Values(FusedOps::automatic, FusedOps::off)));
 
 TEST(EncoderLayer, RecomputationChangesNothing) {
   const Golden golden;
-  const LoadedLayer loaded(golden);
+  const EncoderLayer layer = load_layer(golden);
   const auto run = [&](bool recompute) -> TensorFunction {
-    return [&, recompute](const auto& in) { return run_encoder_layer(loaded.layer, in[0], {kHeads, recompute, {}}); };
+    return [&, recompute](const auto& in) { return run_encoder_layer(layer, in[0], /*attn_mask=*/{}, recompute); };
   };
   EXPECT_TRUE(forms_agree(run(true), run(false), {leaf(golden("x"))}, 0.0));
   EXPECT_TRUE(gradients_match_differences(run(true), {leaf(golden("x"))}, 1e-6));
@@ -69,24 +66,20 @@ TEST(EncoderLayer, RecomputationChangesNothing) {
 
 TEST(EncoderLayer, SequencesAreIndependent) {
   const Golden golden;
-  const LoadedLayer loaded(golden);
+  const EncoderLayer layer = load_layer(golden);
   const at::Tensor x = golden("x");
-  const at::Tensor both = run_encoder_layer(loaded.layer, x, {kHeads, false, {}});
-  const at::Tensor second = run_encoder_layer(loaded.layer, x.narrow(0, 1, 1), {kHeads, false, {}});
+  const at::Tensor both = run_encoder_layer(layer, x, /*attn_mask=*/{}, /*recompute=*/false);
+  const at::Tensor second = run_encoder_layer(layer, x.narrow(0, 1, 1), /*attn_mask=*/{}, /*recompute=*/false);
   EXPECT_TRUE(tensors_match(second, both.narrow(0, 1, 1), 1e-13));
 }
 
-struct FreshLayer {
-  EncoderLayer layer;
-  ParameterList list;
-
-  explicit FreshLayer(std::int64_t width, std::int64_t feedforward) {
-    layer.declare(list, "", width, feedforward);
-    list.allocate(at::TensorOptions().dtype(at::kFloat));
-    for (const ParameterSlot& slot : list.slots()) slot.tensor->fill_(1e9);  // a value that is not drawn stays visible
-  }
-  FreshLayer(const FreshLayer&) = delete;
-};
+EncoderLayer fresh_layer(std::int64_t width, std::int64_t feedforward) {
+  EncoderLayer layer(EncoderLayerOptions{.width = width, .heads = 1, .feedforward = feedforward});
+  allocate_parameters(*layer, at::kFloat);
+  const at::NoGradGuard no_grad;
+  for (const at::Tensor& parameter : layer->parameters()) parameter.fill_(1e9);  // a value not drawn stays visible
+  return layer;
+}
 
 /// Uniform in [-bound, bound]: standard deviation bound / sqrt(3), nearly touching the bound.
 void expect_uniform(const at::Tensor& tensor, double bound, const char* name) {
@@ -99,35 +92,36 @@ void expect_uniform(const at::Tensor& tensor, double bound, const char* name) {
 
 TEST(EncoderLayer, InitialValuesAreThoseOfPyTorch) {
   const std::int64_t width = 48, feedforward = 80;
-  const FreshLayer fresh(width, feedforward);
+  EncoderLayer layer = fresh_layer(width, feedforward);
   at::Generator generator = at::detail::createCPUGenerator(5);
-  fresh.layer.initialise(generator);
-  const EncoderLayer& layer = fresh.layer;
+  layer->initialise(generator);
   const double by_width = 1.0 / std::sqrt(48.0), by_feedforward = 1.0 / std::sqrt(80.0);
-  expect_uniform(layer.in_proj_weight, std::sqrt(6.0 / (4.0 * 48.0)), "in_proj");
-  expect_uniform(layer.out_proj_weight, by_width, "out_proj");
-  expect_uniform(layer.linear1_weight, by_width, "linear1");
-  expect_uniform(layer.linear1_bias, by_width, "linear1 bias");
-  expect_uniform(layer.linear2_weight, by_feedforward, "linear2");
-  expect_uniform(layer.linear2_bias, by_feedforward, "linear2 bias");
-  for (const at::Tensor& zero : {layer.in_proj_bias, layer.out_proj_bias, layer.norm1_bias, layer.norm2_bias}) {
+  expect_uniform(layer->self_attn->in_proj_weight, std::sqrt(6.0 / (4.0 * 48.0)), "in_proj");
+  expect_uniform(layer->self_attn->out_proj->weight, by_width, "out_proj");
+  expect_uniform(layer->linear1->weight, by_width, "linear1");
+  expect_uniform(layer->linear1->bias, by_width, "linear1 bias");
+  expect_uniform(layer->linear2->weight, by_feedforward, "linear2");
+  expect_uniform(layer->linear2->bias, by_feedforward, "linear2 bias");
+  for (const at::Tensor& zero :
+       {layer->self_attn->in_proj_bias, layer->self_attn->out_proj->bias, layer->norm1->bias, layer->norm2->bias}) {
     EXPECT_TRUE(at::equal(zero, at::zeros_like(zero)));
   }
-  for (const at::Tensor& one : {layer.norm1_weight, layer.norm2_weight})
+  for (const at::Tensor& one : {layer->norm1->weight, layer->norm2->weight})
     EXPECT_TRUE(at::equal(one, at::ones_like(one)));
 }
 
 TEST(EncoderLayer, EachLayerHasItsOwnDraw) {
-  const FreshLayer first(8, 16), second(8, 16), again(8, 16);
+  EncoderLayer first = fresh_layer(8, 16), second = fresh_layer(8, 16), again = fresh_layer(8, 16);
   at::Generator generator = at::detail::createCPUGenerator(5), same = at::detail::createCPUGenerator(5);
-  first.layer.initialise(generator);
-  second.layer.initialise(generator);
-  again.layer.initialise(same);
-  for (std::size_t i = 0; i < first.list.slots().size(); ++i) {
-    const ParameterSlot &x = first.list.slots()[i], &y = second.list.slots()[i], &z = again.list.slots()[i];
-    EXPECT_TRUE(at::equal(*x.tensor, *z.tensor)) << x.name;
-    const bool constant = x.tensor->dim() == 1 && !x.name.starts_with("linear");
-    EXPECT_EQ(at::equal(*x.tensor, *y.tensor), constant) << x.name;
+  first->initialise(generator);
+  second->initialise(generator);
+  again->initialise(same);
+  const auto x = named_tensors(*first), y = named_tensors(*second), z = named_tensors(*again);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto& [name, values] = x[i];
+    EXPECT_TRUE(at::equal(values, z[i].tensor)) << name;
+    const bool constant = values.dim() == 1 && !name.starts_with("linear");
+    EXPECT_EQ(at::equal(values, y[i].tensor), constant) << name;
   }
 }
 

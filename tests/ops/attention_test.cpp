@@ -30,7 +30,8 @@ TensorFunction form(const RowLayout& rows, AttentionLayout layout) {
 }
 
 TensorFunction reference(const RowLayout& rows) {
-  return [=](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, kScale); };
+  return
+      [=](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, kScale); };
 }
 
 const std::vector<std::vector<std::int64_t>> kLengths{{7}, {1}, {3, 1, 5}, {0, 4, 0, 2}, {1, 1}, {2, 0}, {0, 0}, {0}};

@@ -4,12 +4,12 @@
 
 #include <cmath>
 
-#include "shine/common/error.h"
 #include "ops/attention.h"
 #include "ops/lora_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
+#include "shine/common/error.h"
 #include "support/gradient_check.h"
 
 namespace shine::test {
@@ -93,7 +93,7 @@ std::array<LoraWeights, n> lora_of(const std::vector<at::Tensor>& in) {
   return lora;
 }
 
-/// One projection by the plain formula; `p` counts the sub-layer's projections.
+/// One projection by the reference; `p` counts the sub-layer's projections.
 at::Tensor project(const Case& c, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                    const std::vector<at::Tensor>& in, std::size_t p, const std::vector<std::int64_t>& spans) {
   if (c.adapters == 0) {
@@ -127,14 +127,15 @@ TensorFunction attention_form(const Case& c, const How& how) {
     }
     for (std::size_t p = 0; p < 4; ++p) {
       const auto size = c.attention_sizes()[p];
-      weights->linear[p] = prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+      weights->linear[p] =
+          prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
     weights->heads = c.heads;
     weights->kv_heads = c.kv_heads;
     weights->head_dim = c.d;
     weights->eps = kEps;
-    const auto batch =
-        make_sublayer_batch(how.backend, c.rows(), {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
+    const auto batch = make_sublayer_batch(how.backend, c.rows(),
+                                           {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
     const auto chosen = c.chosen.empty() ? nullptr : choose_tokens(*batch, index_of(c));
     if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.keep);
     const auto lora = lora_of<4>(in);
@@ -142,7 +143,7 @@ TensorFunction attention_form(const Case& c, const How& how) {
   };
 }
 
-TensorFunction attention_plain(const Case& c) {
+TensorFunction attention_reference_form(const Case& c) {
   return [c](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
     const at::Tensor normed = rms_norm_reference(in[0], norm_of(c.hidden, 50, type), kEps);
@@ -158,8 +159,9 @@ TensorFunction attention_plain(const Case& c) {
       k = rms_norm_reference(k, norm_of(c.d, 52, type), kEps);
     }
     const RopeTable table = make_rope_table(c.rows().positions(at::kCPU), c.d, kTheta, type);
-    const at::Tensor attn_out = causal_attention_reference(apply_rope_reference(q, table), apply_rope_reference(k, table), v, c.rows(),
-                                                    1.0 / std::sqrt(static_cast<double>(c.d)));
+    const at::Tensor attn_out =
+        causal_attention_reference(apply_rope_reference(q, table), apply_rope_reference(k, table), v, c.rows(),
+                                   1.0 / std::sqrt(static_cast<double>(c.d)));
     const at::Tensor y = in[0] + of(attn_out.reshape({c.tokens(), c.heads * c.d}), 3);
     return c.chosen.empty() ? y : y.index_select(0, index_of(c));
   };
@@ -174,7 +176,8 @@ TensorFunction mlp_form(const Case& c, const How& how) {
     weights->eps = kEps;
     for (std::size_t p = 0; p < 3; ++p) {
       const auto size = c.mlp_sizes()[p];
-      weights->linear[p] = prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
+      weights->linear[p] =
+          prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
     if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, how.keep);
     const auto lora = lora_of<3>(in);
@@ -184,7 +187,7 @@ TensorFunction mlp_form(const Case& c, const How& how) {
   };
 }
 
-TensorFunction mlp_plain(const Case& c) {
+TensorFunction mlp_reference_form(const Case& c) {
   return [c](const std::vector<at::Tensor>& in) {
     const auto type = in[0].scalar_type();
     const at::Tensor normed = rms_norm_reference(in[0], norm_of(c.hidden, 50, type), kEps);
@@ -211,8 +214,8 @@ std::vector<at::Tensor> widened(const std::vector<at::Tensor>& in) {
 
 /// In bfloat16 neither form is exact: the fused one must be as near to float64 as the plain one is, which rounds after
 /// every operation.
-void expect_as_exact_as_plain(const TensorFunction& fused, const TensorFunction& plain,
-                              const std::vector<at::Tensor>& in, const char* name) {
+void expect_as_exact_as_reference(const TensorFunction& fused, const TensorFunction& plain,
+                                  const std::vector<at::Tensor>& in, const char* name) {
   const auto reference = widened(in);
   EXPECT_LE(error_of(fused(in), plain(reference)), 1.5 * error_of(plain(in), plain(reference)) + 4e-3) << name;
   const auto exact = gradients_of(plain, reference), by_plain = gradients_of(plain, in),
@@ -227,9 +230,7 @@ void expect_as_exact_as_plain(const TensorFunction& fused, const TensorFunction&
 /// By each backend.
 class DecoderSublayers : public testing::TestWithParam<SublayerBackend> {
  protected:
-  bool runs(at::ScalarType type) const {
-    return GetParam() == SublayerBackend::torch || blocks_run(type, at::kCPU);
-  }
+  bool runs(at::ScalarType type) const { return GetParam() == SublayerBackend::torch || blocks_run(type, at::kCPU); }
 
   /// With this backend, in all that it can do otherwise.
   std::vector<How> ways() const {
@@ -242,9 +243,9 @@ class DecoderSublayers : public testing::TestWithParam<SublayerBackend> {
     return all;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Engines, DecoderSublayers, testing::Values(SublayerBackend::cpu, SublayerBackend::torch),
+INSTANTIATE_TEST_SUITE_P(Backends, DecoderSublayers, testing::Values(SublayerBackend::cpu, SublayerBackend::torch),
                          [](const auto& tested) {
-                           return std::string(tested.param == SublayerBackend::cpu ? "Blocks" : "Operations");
+                           return std::string(tested.param == SublayerBackend::cpu ? "Cpu" : "Torch");
                          });
 
 TEST_P(DecoderSublayers, FormsAgree) {
@@ -252,9 +253,9 @@ TEST_P(DecoderSublayers, FormsAgree) {
   for (const Case& c : kCases) {
     for (const How& how : ways()) {
       const auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
-      EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11)) << c.name;
+      EXPECT_TRUE(forms_agree(attention_form(c, how), attention_reference_form(c), attention, 1e-11)) << c.name;
       const auto mlp = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
-      EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11)) << c.name;
+      EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_reference_form(c), mlp, 1e-11)) << c.name;
     }
   }
 }
@@ -263,20 +264,20 @@ TEST_P(DecoderSublayers, FormsAgreeInFloat32) {
   if (!runs(at::kFloat)) GTEST_SKIP() << "no AVX-512";
   for (const Case& c : kCases) {
     const auto attention = inputs_of(c, c.attention_sizes(), at::kFloat, at::kFloat);
-    EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_plain(c), attention, 3e-5)) << c.name;
+    EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_reference_form(c), attention, 3e-5)) << c.name;
     const auto mlp = inputs_of(c, c.mlp_sizes(), at::kFloat, at::kFloat);
-    EXPECT_TRUE(forms_agree(mlp_form(c, {GetParam()}), mlp_plain(c), mlp, 3e-5)) << c.name;
+    EXPECT_TRUE(forms_agree(mlp_form(c, {GetParam()}), mlp_reference_form(c), mlp, 3e-5)) << c.name;
   }
 }
 
-TEST_P(DecoderSublayers, Bfloat16IsAsExactAsThePlainForm) {
+TEST_P(DecoderSublayers, Bfloat16IsAsExactAsTheReference) {
   if (!runs(at::kBFloat16)) GTEST_SKIP() << "no bf16 instructions";
   for (const Case& c : kCases) {
     for (const How& how : ways()) {
-      expect_as_exact_as_plain(attention_form(c, how), attention_plain(c),
-                               inputs_of(c, c.attention_sizes(), at::kBFloat16, at::kFloat), c.name);
-      expect_as_exact_as_plain(mlp_form(c, how), mlp_plain(c), inputs_of(c, c.mlp_sizes(), at::kBFloat16, at::kFloat),
-                               c.name);
+      expect_as_exact_as_reference(attention_form(c, how), attention_reference_form(c),
+                                   inputs_of(c, c.attention_sizes(), at::kBFloat16, at::kFloat), c.name);
+      expect_as_exact_as_reference(mlp_form(c, how), mlp_reference_form(c),
+                                   inputs_of(c, c.mlp_sizes(), at::kBFloat16, at::kFloat), c.name);
     }
   }
 }
@@ -306,17 +307,17 @@ TEST_P(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
     (*in)[4] = (*in)[4].detach();
   }
   const How how{GetParam()};
-  EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11));
-  EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11));
+  EXPECT_TRUE(forms_agree(attention_form(c, how), attention_reference_form(c), attention, 1e-11));
+  EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_reference_form(c), mlp, 1e-11));
   for (auto* in : {&attention, &mlp}) {  // all adapters frozen
     for (at::Tensor& each : *in) each = each.defined() ? each.detach() : each;
     (*in)[0].requires_grad_(true);
   }
-  EXPECT_TRUE(forms_agree(attention_form(c, how), attention_plain(c), attention, 1e-11));
-  EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_plain(c), mlp, 1e-11));
+  EXPECT_TRUE(forms_agree(attention_form(c, how), attention_reference_form(c), attention, 1e-11));
+  EXPECT_TRUE(forms_agree(mlp_form(c, how), mlp_reference_form(c), mlp, 1e-11));
   const at::NoGradGuard no_gradient;
-  EXPECT_TRUE(tensors_match(mlp_form(c, how)(mlp), mlp_plain(c)(mlp), 1e-11));
-  EXPECT_TRUE(tensors_match(attention_form(c, how)(attention), attention_plain(c)(attention), 1e-11));
+  EXPECT_TRUE(tensors_match(mlp_form(c, how)(mlp), mlp_reference_form(c)(mlp), 1e-11));
+  EXPECT_TRUE(tensors_match(attention_form(c, how)(attention), attention_reference_form(c)(attention), 1e-11));
   EXPECT_FALSE(attention_form(c, how)(attention).requires_grad());
 }
 
@@ -326,10 +327,10 @@ TEST_P(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
   for (const Case& c : kCases) {
     for (const int count : {1, 3}) {
       at::set_num_threads(count);
-      EXPECT_TRUE(forms_agree(mlp_form(c, {GetParam()}), mlp_plain(c),
+      EXPECT_TRUE(forms_agree(mlp_form(c, {GetParam()}), mlp_reference_form(c),
                               inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble), 1e-11))
           << c.name;
-      EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_plain(c),
+      EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_reference_form(c),
                               inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble), 1e-11))
           << c.name;
     }
@@ -400,8 +401,8 @@ TEST(SublayerAdapters, TheMaskIsThatOfTheSpans) {
 TEST(SublayerAdapters, ChosenTokensMustRise) {
   RowLayout rows;
   rows.push(4);
-  const auto batch = make_sublayer_batch(SublayerBackend::torch, rows,
-                                         {at::kFloat, at::kCPU, AttentionLayout::per_row, 4, kTheta});
+  const auto batch =
+      make_sublayer_batch(SublayerBackend::torch, rows, {at::kFloat, at::kCPU, AttentionLayout::per_row, 4, kTheta});
   EXPECT_THROW(choose_tokens(*batch, at::tensor({2, 1}, at::kLong)), ShapeError);
   EXPECT_THROW(choose_tokens(*batch, at::tensor({1, 4}, at::kLong)), ShapeError);
 }

@@ -1,3 +1,6 @@
+#include "kernels/torch/rms_norm.h"
+#include "kernels/torch/rope.h"
+#include "kernels/torch/swiglu.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
@@ -102,6 +105,33 @@ TEST(SwiGlu, FormsAgree) {
                               [](const auto& in) { return swiglu_reference(in[0], in[1]); }, {gate, up},
                               tolerance_of(type)))
           << type << " " << gate.sizes();
+    }
+  }
+}
+
+/// The forms with a backward written by hand, whether the operations above take them or not.
+TEST(TorchKernels, AgreeWithTheReferences) {
+  for (const auto type : kTypes) {
+    const RopeTable table = make_rope_table(at::tensor({0, 7, 3}, at::kLong), 6, 100.0, type);
+    const at::Tensor x = random_leaf({3, 2, 6}, type), y = random_leaf({3, 2, 6}, type, 2),
+                     weight = random_leaf({6}, type, 3);
+    const double tolerance = tolerance_of(type);
+    EXPECT_TRUE(forms_agree([](const auto& in) { return torch_kernels::swiglu(in[0], in[1]); },
+                            [](const auto& in) { return swiglu_reference(in[0], in[1]); }, {x, y}, tolerance))
+        << type;
+    EXPECT_TRUE(forms_agree([&](const auto& in) { return torch_kernels::apply_rope(in[0], table); },
+                            [&](const auto& in) { return apply_rope_reference(in[0], table); }, {x}, tolerance))
+        << type;
+    for (const at::Tensor& norm : {weight, weight.detach()}) {
+      EXPECT_TRUE(forms_agree([](const auto& in) { return torch_kernels::rms_norm(in[0], in[1], kEps); },
+                              [](const auto& in) { return rms_norm_reference(in[0], in[1], kEps); }, {x, norm},
+                              tolerance))
+          << type << ", trained weight " << norm.requires_grad();
+      EXPECT_TRUE(forms_agree(
+          [&](const auto& in) { return torch_kernels::norm_rope(in[0], in[1], table, kEps); },
+          [&](const auto& in) { return apply_rope_reference(rms_norm_reference(in[0], in[1], kEps), table); },
+          {x, norm}, tolerance))
+          << type << ", trained weight " << norm.requires_grad();
     }
   }
 }

@@ -2,9 +2,9 @@
 
 #include <c10/core/InferenceMode.h>
 
+#include "ops/checkpoint.h"
 #include "ops/replayed_work.h"
 #include "shine/common/error.h"
-#include "ops/checkpoint.h"
 #include "support/tensor_match.h"
 
 namespace shine::test {
@@ -19,8 +19,36 @@ at::Tensor formula(const at::Tensor& x, const Tensors& in) {
 }
 
 at::Tensor kept_formula(const at::Tensor& x, const Tensors& in) {
-  return checkpoint([](const Tensors& all) { return formula(all[0], {all[1], all[2]}); }, {x, in[0], in[1]});
+  const auto again = [parameters = in](const Tensors& all) { return formula(all[0], parameters); };
+  return checkpoint(again, {x}, {in[0], in[1]});
 }
+
+using Formula = std::function<at::Tensor(const at::Tensor& x, const Tensors& parameters)>;
+
+/// A formula as a graphed function of the parameters that the last call was given.
+class GraphedFormula {
+ public:
+  GraphedFormula(Formula formula, GraphedFunction::Capturer capturer)
+      : graphed_([formula, parameters = parameters_](const at::Tensor& x) { return formula(x, *parameters); },
+                 [formula, parameters = parameters_] { return replica_of(formula, *parameters); },
+                 std::move(capturer)) {}
+
+  at::Tensor operator()(const at::Tensor& x, const Tensors& parameters) {
+    *parameters_ = parameters;
+    return graphed_(x, parameters);
+  }
+  std::size_t captured() const { return graphed_.captured(); }
+
+ private:
+  static GraphedFunction::Replica replica_of(const Formula& formula, const Tensors& parameters) {
+    Tensors own;
+    for (const at::Tensor& each : parameters) own.push_back(each.detach().requires_grad_(each.requires_grad()));
+    return {[formula, own](const at::Tensor& x) { return formula(x, own); }, own};
+  }
+
+  std::shared_ptr<Tensors> parameters_ = std::make_shared<Tensors>();
+  GraphedFunction graphed_;
+};
 
 Tensors parameters_of(at::ScalarType type = at::kDouble) {
   return {random_leaf({4, 3}, type, 2), random_leaf({3}, type, 3), random_leaf({5}, type, 4)};
@@ -71,26 +99,26 @@ Pass pass_of(F&& function, const at::Tensor& input, const Tensors& parameters) {
 }
 
 /// As a CPU runs it, and as a GPU does, replayed.
-class RecordedFunctions : public testing::TestWithParam<bool> {
+class GraphedFunctions : public testing::TestWithParam<bool> {
  protected:
-  GraphedFunction captured(GraphedFunction::Function function = formula) {
+  GraphedFormula captured(Formula function = formula) {
     const auto counted = [this, function = std::move(function)](const at::Tensor& x, const Tensors& in) {
       ++calls_;
       return function(x, in);
     };
-    return GraphedFunction(counted, replayed() ? replay_on_cpu : GraphedFunction::capture_on_gpu);
+    return GraphedFormula(counted, replayed() ? replay_on_cpu : GraphedFunction::capture_on_gpu);
   }
   bool replayed() const { return GetParam(); }
 
   int calls_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Forms, RecordedFunctions, testing::Bool(),
+INSTANTIATE_TEST_SUITE_P(Forms, GraphedFunctions, testing::Bool(),
                          [](const auto& tested) { return tested.param ? "Replayed" : "Called"; });
 
-TEST_P(RecordedFunctions, EveryStepHasTheBitsOfTheFunction) {
+TEST_P(GraphedFunctions, EveryStepHasTheBitsOfTheFunction) {
   for (const auto type : {at::kDouble, at::kFloat}) {
     for (const auto& function : {formula, kept_formula}) {
-      GraphedFunction form = captured(function);
+      GraphedFormula form = captured(function);
       const Tensors parameters = parameters_of(type);
       for (std::uint64_t step = 0; step < 6; ++step) {
         const at::Tensor input = input_of(step % 2 == 0 ? 6 : 2, step, type);  // two sizes by turns
@@ -104,8 +132,8 @@ TEST_P(RecordedFunctions, EveryStepHasTheBitsOfTheFunction) {
 }
 
 /// The last output, and its node, go when the next forward already holds the capture.
-TEST_P(RecordedFunctions, AnOutputMayOutliveTheNextForward) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, AnOutputMayOutliveTheNextForward) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   at::Tensor output;
   for (std::uint64_t step = 0; step < 4; ++step) {
@@ -116,8 +144,8 @@ TEST_P(RecordedFunctions, AnOutputMayOutliveTheNextForward) {
   EXPECT_EQ(form.captured(), 1U);
 }
 
-TEST_P(RecordedFunctions, ARecordingCallsTheFunctionNoMore) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, ACaptureCallsTheFunctionNoMore) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   pass_of(form, input_of(6, 1), parameters);
   calls_ = 0;
@@ -125,8 +153,8 @@ TEST_P(RecordedFunctions, ARecordingCallsTheFunctionNoMore) {
   EXPECT_EQ(calls_, replayed() ? 0 : 3);
 }
 
-TEST_P(RecordedFunctions, SizesBeyondTheMostAreCalled) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, SizesBeyondTheMostAreCalled) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   for (std::uint64_t step = 0; step < 8; ++step) {
     const at::Tensor input = input_of(1 + static_cast<std::int64_t>(step % 4), step);
@@ -135,13 +163,13 @@ TEST_P(RecordedFunctions, SizesBeyondTheMostAreCalled) {
   EXPECT_EQ(form.captured(), GraphedFunction::kMostCaptures);
 }
 
-TEST_P(RecordedFunctions, AForwardBeforeTheOthersBackwardDoesNotDisturbIt) {
+TEST_P(GraphedFunctions, AForwardBeforeTheOthersBackwardDoesNotDisturbIt) {
   const Tensors parameters = parameters_of();
   const at::Tensor first = input_of(6, 1), second = input_of(6, 2);
   const Pass expected_first = pass_of(formula, first, parameters),
              expected_second = pass_of(formula, second, parameters);
   for (const bool first_comes_first : {true, false}) {
-    GraphedFunction form = captured();
+    GraphedFormula form = captured();
     pass_of(form, input_of(6, 3), parameters);
     const at::Tensor one = form(first, parameters), two = form(second, parameters);
     Tensors by_one, by_two;
@@ -154,8 +182,8 @@ TEST_P(RecordedFunctions, AForwardBeforeTheOthersBackwardDoesNotDisturbIt) {
   }
 }
 
-TEST_P(RecordedFunctions, ADroppedForwardLeavesTheRecordingFree) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, ADroppedForwardLeavesTheCaptureFree) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   const at::Tensor input = input_of(6, 1);
   { const at::Tensor dropped = form(input_of(6, 2), parameters); }
@@ -164,8 +192,8 @@ TEST_P(RecordedFunctions, ADroppedForwardLeavesTheRecordingFree) {
   EXPECT_EQ(calls_, replayed() ? 0 : 1);
 }
 
-TEST_P(RecordedFunctions, WhatItGaveStaysWhatItWas) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, WhatItGaveStaysWhatItWas) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   const at::Tensor input = input_of(6, 1), output = form(input, parameters);
   const Tensors by_input = torch::autograd::grad({output}, {input}, {upstream_of(output)});
@@ -175,10 +203,10 @@ TEST_P(RecordedFunctions, WhatItGaveStaysWhatItWas) {
   EXPECT_TRUE(at::equal(by_input[0], gradient));
 }
 
-TEST_P(RecordedFunctions, GradientsAddUpOverMicroBatches) {
+TEST_P(GraphedFunctions, GradientsAddUpOverMicroBatches) {
   for (const bool gradients_are_there : {true, false}) {
     const Tensors found = parameters_of(), expected = parameters_of();
-    GraphedFunction form = captured();
+    GraphedFormula form = captured();
     for (const Tensors& parameters : {found, expected}) {
       for (const at::Tensor& parameter : parameters) {
         if (gradients_are_there) at::Tensor(parameter).mutable_grad() = at::zeros_like(parameter.detach());
@@ -194,20 +222,20 @@ TEST_P(RecordedFunctions, GradientsAddUpOverMicroBatches) {
   }
 }
 
-TEST_P(RecordedFunctions, FrozenTensorsGetNoGradient) {
+TEST_P(GraphedFunctions, FrozenTensorsGetNoGradient) {
   for (const std::size_t frozen : {0, 1, 2}) {
     const Tensors parameters = parameters_of();
     const at::Tensor input = input_of(6, 1);
     (frozen == 0 ? input : parameters[frozen - 1]).requires_grad_(false);
-    GraphedFunction form = captured();
+    GraphedFormula form = captured();
     for (int step = 0; step < 2; ++step) {
       EXPECT_TRUE(same_pass(pass_of(form, input, parameters), pass_of(formula, input, parameters))) << frozen;
     }
   }
 }
 
-TEST_P(RecordedFunctions, WithoutGradientsItOnlyCalls) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, WithoutGradientsItOnlyCalls) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   const at::Tensor input = input_of(6, 1), expected = formula(input, parameters);
   {
@@ -231,8 +259,8 @@ TEST_P(RecordedFunctions, WithoutGradientsItOnlyCalls) {
   EXPECT_TRUE(same_pass({pending, backward_of(pending, input, parameters)}, before)) << "disturbed by an evaluation";
 }
 
-TEST_P(RecordedFunctions, MovedParametersAreRecordedAnew) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, MovedParametersAreCapturedAnew) {
+  GraphedFormula form = captured();
   Tensors parameters = parameters_of();
   pass_of(form, input_of(6, 1), parameters);
   pass_of(form, input_of(2, 1), parameters);
@@ -250,8 +278,8 @@ TEST_P(RecordedFunctions, MovedParametersAreRecordedAnew) {
   EXPECT_TRUE(same_pass(pass_of(form, input, parameters), pass_of(formula, input, parameters)));
 }
 
-TEST_P(RecordedFunctions, ARetainedGraphKeepsTheRecording) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, ARetainedGraphKeepsTheCapture) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   const at::Tensor input = input_of(6, 1);
   const at::Tensor loss = form(input, parameters).sum();
@@ -263,16 +291,16 @@ TEST_P(RecordedFunctions, ARetainedGraphKeepsTheRecording) {
   EXPECT_THROW(loss.backward(), Error);
 }
 
-TEST_P(RecordedFunctions, GradientsOfGradientsAreRefused) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, GradientsOfGradientsAreRefused) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   const at::Tensor loss = form(input_of(6, 1), parameters).sum();
   EXPECT_THROW(torch::autograd::grad({loss}, {parameters[0]}, {}, std::nullopt, /*create_graph=*/true),
                UnsupportedError);
 }
 
-TEST_P(RecordedFunctions, NoticesAParameterThatWasChangedInPlace) {
-  GraphedFunction form = captured();
+TEST_P(GraphedFunctions, NoticesAParameterThatWasChangedInPlace) {
+  GraphedFormula form = captured();
   const Tensors parameters = parameters_of();
   const at::Tensor loss = form(input_of(6, 1), parameters).sum();
   {
@@ -282,8 +310,8 @@ TEST_P(RecordedFunctions, NoticesAParameterThatWasChangedInPlace) {
   EXPECT_THROW(loss.backward(), std::exception);
 }
 
-TEST_P(RecordedFunctions, AFaultOfTheFunctionIsReportedAndLeavesNothing) {
-  GraphedFunction form = captured([](const at::Tensor& x, const Tensors& in) {
+TEST_P(GraphedFunctions, AFaultOfTheFunctionIsReportedAndLeavesNothing) {
+  GraphedFormula form = captured([](const at::Tensor& x, const Tensors& in) {
     SHINE_CHECK(x.size(0) == 6, ShapeError, "not six");
     return formula(x, in);
   });
@@ -294,7 +322,7 @@ TEST_P(RecordedFunctions, AFaultOfTheFunctionIsReportedAndLeavesNothing) {
 }
 
 // The tests above see through a capture that reads what it must not: these say how.
-TEST(ReplayedWork, RepeatsTheOperationsOfTheRecording) {
+TEST(ReplayedWork, RepeatsTheOperationsOfTheCapture) {
   double factor = 2.0;
   const at::Tensor x = at::ones({3}, at::kDouble);
   at::Tensor y;

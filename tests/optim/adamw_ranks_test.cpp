@@ -6,9 +6,9 @@
 #include <limits>
 #include <mutex>
 
+#include "optim/rank_check.h"
 #include "shine/common/error.h"
 #include "shine/optim/adamw.h"
-#include "optim/rank_check.h"
 #include "support/thread_group.h"
 
 namespace shine::test {

@@ -5,9 +5,9 @@
 
 #include <random>
 
+#include "optim/flat_parameters.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
-#include "optim/flat_parameters.h"
 
 namespace shine::test {
 namespace {

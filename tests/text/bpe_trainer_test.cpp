@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
-#include "text/bpe/bpe_tokenizer.h"
 #include "support/paths.h"
+#include "text/bpe/bpe_tokenizer.h"
 #include "text/bpe/pair_learner.h"
 
 namespace shine {

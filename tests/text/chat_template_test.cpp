@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
-#include "text/bpe/bpe_tokenizer.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"
+#include "text/bpe/bpe_tokenizer.h"
 
 namespace shine {
 namespace {

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <random>
 
-#include "text/bpe/bpe_tokenizer.h"
 #include "support/paths.h"
 #include "text/bpe/bpe_model.h"
+#include "text/bpe/bpe_tokenizer.h"
 
 namespace shine {
 namespace {

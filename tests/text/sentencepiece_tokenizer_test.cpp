@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "shine/common/error.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"

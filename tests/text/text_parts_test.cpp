@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "shine/common/error.h"
-#include "text/json_text.h"
 #include "text/bpe/byte_level.h"
+#include "text/json_text.h"
 #include "text/unicode/nfc.h"
 #include "text/unicode/regex.h"
 #include "text/unicode/utf8.h"

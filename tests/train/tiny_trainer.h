@@ -46,7 +46,7 @@ inline std::vector<std::pair<std::string, at::Tensor>> named_weights(const Run& 
   if (run.hypernetwork) {
     for (const NamedTensor& named : run.hypernetwork->tensors()) weights.emplace_back(named.name, named.tensor);
   } else {
-    for (const auto& slot : run.decoder->named_parameters()) weights.emplace_back(slot.key(), slot.value());
+    for (const NamedTensor& named : named_tensors(*run.decoder)) weights.emplace_back(named.name, named.tensor);
   }
   return weights;
 }

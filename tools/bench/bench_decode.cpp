@@ -10,21 +10,21 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "command_line.h"
-#include "enum_option.h"
 #include "bench/bench_size.h"
 #include "bench/decode_floor.h"
 #include "bench/machine.h"
 #include "bench/median.h"
 #include "bench/op_profile.h"
 #include "bench/random_weights.h"
+#include "bench/step_trace.h"
+#include "command_line.h"
+#include "enum_option.h"
+#include "io/files/text_file.h"
+#include "io/json/json_file.h"
 #include "shine/common/random.h"
 #include "shine/eval/generation.h"
-#include "io/json/json_file.h"
-#include "io/files/text_file.h"
 #include "shine/tensor/device.h"
 #include "tensor/peak_memory.h"
-#include "bench/step_trace.h"
 
 namespace {
 

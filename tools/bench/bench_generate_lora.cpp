@@ -7,16 +7,16 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "command_line.h"
 #include "bench/machine.h"
 #include "bench/model_flops.h"
 #include "bench/run_options.h"
-#include "shine/common/str.h"
-#include "io/files/text_file.h"
-#include "shine/tensor/device.h"
 #include "bench/size_options.h"
 #include "bench/step_subject.h"
 #include "bench/step_trace.h"
+#include "command_line.h"
+#include "io/files/text_file.h"
+#include "shine/common/str.h"
+#include "shine/tensor/device.h"
 
 namespace {
 

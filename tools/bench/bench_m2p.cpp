@@ -1,5 +1,5 @@
-// Measures the memory-to-parameter transformer, forward and backward: the fused layers and the plain ones in turn, in
-// both types of operands.
+// Measures the memory-to-parameter transformer, forward and backward: the fused layers and the readable ones in turn,
+// in both types of operands.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
@@ -8,11 +8,11 @@
 #include <cstdio>
 #include <ctime>
 
-#include "command_line.h"
 #include "bench/machine.h"
 #include "bench/median.h"
-#include "shine/hypernetwork/memory_to_params.h"
+#include "command_line.h"
 #include "kernels/fused.h"
+#include "shine/hypernetwork/memory_to_params.h"
 
 namespace {
 
@@ -37,7 +37,7 @@ double processor_seconds() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-std::unique_ptr<MemoryToParams> make_network(const Options& options, at::ScalarType compute) {
+std::shared_ptr<MemoryToParams> make_network(const Options& options, at::ScalarType compute) {
   M2pConfig config;
   config.num_layers = options.encoder_layers;
   M2pShape shape;
@@ -48,7 +48,6 @@ std::unique_ptr<MemoryToParams> make_network(const Options& options, at::ScalarT
   allocate_parameters(*network, at::kFloat);
   at::Generator generator = at::detail::createCPUGenerator(1);
   network->initialise(generator);
-  for (const auto& slot : network->named_parameters()) slot.value().requires_grad_(true);
   return network;
 }
 
@@ -80,7 +79,7 @@ void print(const Options& options, std::vector<Form>& forms) {
   for (const Form& form : forms) {
     const double forward = *std::min_element(form.forward.begin(), form.forward.end());
     const double backward = *std::min_element(form.backward.begin(), form.backward.end());
-    std::printf("%-16s forward %7.2f (%7.2f) ms  backward %7.2f (%7.2f) ms  %5.0f GFLOP/s  processor %7.2f ms\n",
+    std::printf("%-18s forward %7.2f (%7.2f) ms  backward %7.2f (%7.2f) ms  %5.0f GFLOP/s  processor %7.2f ms\n",
                 form.name, 1e3 * forward, 1e3 * median(form.forward), 1e3 * backward, 1e3 * median(form.backward),
                 3 * flops / (forward + backward) / 1e9,
                 1e3 * *std::min_element(form.processor.begin(), form.processor.end()));
@@ -91,7 +90,7 @@ void print(const Options& options, std::vector<Form>& forms) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Measures the memory-to-parameter transformer, fused and plain."};
+  CLI::App app{"Measures the memory-to-parameter transformer, by fused layers and by readable ones."};
   app.add_option("--batch", options.batch, "Contexts");
   app.add_option("--layers", options.layers, "Layers of the backbone, L");
   app.add_option("--tokens", options.tokens, "Memory tokens, M");
@@ -102,9 +101,9 @@ int main(int argc, char** argv) {
   app.add_option("--form", options.form, "Only forms whose name begins so: float32, \"bfloat16 fused\", ..");
   return run_command_line("bench_m2p", app, argc, argv, [&] {
     if (options.threads > 0) at::set_num_threads(options.threads);
-    std::vector<Form> forms{{"float32 plain", FusedOps::off, at::kFloat, {}, {}, {}},
+    std::vector<Form> forms{{"float32 readable", FusedOps::off, at::kFloat, {}, {}, {}},
                             {"float32 fused", FusedOps::automatic, at::kFloat, {}, {}, {}},
-                            {"bfloat16 plain", FusedOps::off, at::kBFloat16, {}, {}, {}},
+                            {"bfloat16 readable", FusedOps::off, at::kBFloat16, {}, {}, {}},
                             {"bfloat16 fused", FusedOps::automatic, at::kBFloat16, {}, {}, {}}};
     std::erase_if(forms, [&](const Form& form) { return !std::string_view(form.name).starts_with(options.form); });
     for (int i = 0; i < options.repeats + 2; ++i) {

@@ -9,9 +9,9 @@
 #include <functional>
 #include <limits>
 
-#include "command_line.h"
 #include "bench/machine.h"
 #include "bench/median.h"
+#include "command_line.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/block_product.h"
 #include "ops/linear_cross_entropy.h"

@@ -2,15 +2,15 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "command_line.h"
+#include "app/train/rank.h"
 #include "bench/bench_size.h"
 #include "bench/machine.h"
-#include "app/train/rank.h"
+#include "bench/step_subject.h"
+#include "command_line.h"
 #include "data/sampling/rank_share.h"
 #include "io/files/text_file.h"
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
-#include "bench/step_subject.h"
 
 namespace {
 

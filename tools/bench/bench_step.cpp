@@ -1,18 +1,18 @@
 // Measures one optimizer step of SHINE training with random weights and tokens.
 #include <nlohmann/json.hpp>
 
-#include "command_line.h"
-#include "enum_option.h"
 #include "bench/bench_size.h"
 #include "bench/machine.h"
-#include "shine/common/str.h"
-#include "io/files/text_file.h"
-#include "shine/tensor/device.h"
-#include "shine/train/train_step.h"
 #include "bench/step_plan.h"
 #include "bench/step_report.h"
 #include "bench/step_subject.h"
 #include "bench/step_trace.h"
+#include "command_line.h"
+#include "enum_option.h"
+#include "io/files/text_file.h"
+#include "shine/common/str.h"
+#include "shine/tensor/device.h"
+#include "shine/train/train_step.h"
 
 namespace {
 

@@ -7,15 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "command_line.h"
 #include "bench/median.h"
-#include "shine/common/error.h"
-#include "common/parallel.h"
-#include "io/json/json_file.h"
-#include "io/files/text_file.h"
-#include "text/json_text.h"
-#include "shine/text/tokenizer.h"
 #include "bench/tokenizer_texts.h"
+#include "command_line.h"
+#include "common/parallel.h"
+#include "io/files/text_file.h"
+#include "io/json/json_file.h"
+#include "shine/common/error.h"
+#include "shine/text/tokenizer.h"
+#include "text/json_text.h"
 
 namespace {
 

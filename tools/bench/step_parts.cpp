@@ -4,6 +4,7 @@
 
 #include "bench/machine.h"
 #include "shine/common/error.h"
+#include "shine/lora/parameter_names.h"
 
 namespace shine::bench {
 
@@ -42,7 +43,7 @@ void PartClock::move(double seconds, Part from, Part to) {
 TimedObjective::TimedObjective(const Hypernetwork& hypernetwork, PartClock& clock)
     : hypernetwork_(hypernetwork), clock_(clock) {
   for (const TrainedParameter& named : hypernetwork.trained()) {
-    if (named.name == "mem_tokens") memory_embeddings_ = named.tensor;
+    if (named.name == kMemoryName) memory_embeddings_ = named.tensor;
   }
   // They enter below the first layer: nothing of the backward comes after their gradient.
   hook_ = memory_embeddings_.register_hook([this](const at::Tensor&) { clock_.end_of(Part::memory_pass_backward); });

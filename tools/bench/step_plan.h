@@ -2,8 +2,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "shine/hypernetwork/hypernetwork.h"
 #include "bench/step_report.h"
+#include "shine/hypernetwork/hypernetwork.h"
 
 namespace shine::bench {
 

@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "kernels/fused.h"
 #include "shine/common/str.h"
 #include "shine/config/enum_names.h"
-#include "kernels/fused.h"
 
 namespace shine::bench {
 namespace {

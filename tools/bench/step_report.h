@@ -8,9 +8,9 @@
 #include "bench/model_flops.h"
 #include "bench/op_profile.h"
 #include "bench/run_options.h"
-#include "shine/config/ops_config.h"
 #include "bench/size_options.h"
 #include "bench/step_parts.h"
+#include "shine/config/ops_config.h"
 
 namespace shine::bench {
 

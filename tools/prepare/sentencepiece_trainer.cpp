@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
-#include "shine/common/error.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
+#include "shine/common/error.h"
 #include "shine/text/special_tokens.h"
 #include "text/sentencepiece/sentencepiece_file.h"
 #include "text/sentencepiece/sentencepiece_normalizer.h"

@@ -63,7 +63,7 @@ std::vector<std::int64_t> choose_tokens(const at::Tensor& logits, const std::vec
 }  // namespace
 
 GenerationSession::GenerationSession(const Decoder& decoder, const LoraTree* lora, std::int64_t rows)
-    : decoder_(decoder), cache_(make_cache(*decoder, rows)), seen_(static_cast<std::size_t>(rows)) {
+    : decoder_(decoder), cache_(make_cache(decoder, rows)), seen_(static_cast<std::size_t>(rows)) {
   if (lora == nullptr) return;
   SHINE_CHECK(lora->adapters() > 0 && rows % lora->adapters() == 0, ShapeError, lora->adapters(),
               " LoRAs cannot be shared evenly by ", rows, " rows");

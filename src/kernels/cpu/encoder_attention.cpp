@@ -114,12 +114,12 @@ void for_heads(const EncoderAttentionForm& form, std::int64_t width, bool with_g
 }
 
 template <class T>
-at::Tensor forward(const at::Tensor& x, const EncoderAttentionWeights& weights, const EncoderAttentionForm& form,
+at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights, const EncoderAttentionForm& form,
                    const EncoderAttentionSaved& saved) {
   using W = Wide<T>;
   const std::int64_t rows = x.size(0), width = x.size(1), wide = 3 * width;
-  const at::Tensor in = pack_transposed_weight(weights[0], form.type);
-  const at::Tensor out = pack_transposed_weight(weights[2], form.type);
+  const at::Tensor in = pack_transposed_weight(weights.in_weight, form.type);
+  const at::Tensor out = pack_transposed_weight(weights.out_weight, form.type);
   const at::Tensor result = at::empty_like(x);
   const auto* values = data<W>(x);
   auto* qkv = mutable_data<T>(saved.qkv);
@@ -132,7 +132,7 @@ at::Tensor forward(const at::Tensor& x, const EncoderAttentionWeights& weights, 
     blocks.for_blocks(begin, end, [&](std::int64_t, std::int64_t first, std::int64_t m) {
       product({.m = m, .n = wide, .k = width, .lda = width, .ldb = wide, .ldc = wide},
               operand_rows<T>(m, width, values + first * width, rounded.data()), data<T>(in), projected.data());
-      round_biased<T>(m, wide, projected.data(), data<W>(weights[1]), qkv + first * wide);
+      round_biased<T>(m, wide, projected.data(), data<W>(weights.in_bias), qkv + first * wide);
     });
   });
   for_heads<T>(form, width, /*with_gradient=*/false, [&](auto& attention, std::int64_t sequence, std::int64_t head) {
@@ -143,21 +143,21 @@ at::Tensor forward(const at::Tensor& x, const EncoderAttentionWeights& weights, 
     blocks.for_blocks(begin, end, [&](std::int64_t, std::int64_t first, std::int64_t m) {
       product({.m = m, .n = width, .k = width, .lda = width, .ldb = width, .ldc = width}, attn_out + first * width,
               data<T>(out), projected.data());
-      add_bias_residual<W>(m, width, values + first * width, projected.data(), data<W>(weights[3]),
+      add_bias_residual<W>(m, width, values + first * width, projected.data(), data<W>(weights.out_bias),
                            sum + first * width);
-      layer_norm_rows<W>(m, width, sum + first * width, data<W>(weights[4]), data<W>(weights[5]), form.eps,
-                         mutable_data<W>(result) + first * width);
+      layer_norm_rows<W>(m, width, sum + first * width, data<W>(weights.norm_weight), data<W>(weights.norm_bias),
+                         form.eps, mutable_data<W>(result) + first * width);
     });
   });
   return result;
 }
 
 template <class T>
-EncoderAttentionGradients backward(const at::Tensor& dy, const at::Tensor& x, const EncoderAttentionWeights& weights,
-                                   const EncoderAttentionForm& form, const EncoderAttentionSaved& saved) {
+EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights,
+                          const EncoderAttentionForm& form, const EncoderAttentionSaved& saved) {
   using W = Wide<T>;
   const std::int64_t rows = x.size(0), width = x.size(1), wide = 3 * width;
-  const at::Tensor in = pack_weight(weights[0], form.type), out = pack_weight(weights[2], form.type);
+  const at::Tensor in = pack_weight(weights.in_weight, form.type), out = pack_weight(weights.out_weight, form.type);
   const BlockGroups blocks(rows);
   const at::Tensor norm_sums = at::zeros({blocks.groups, 2, width}, x.options());
   const at::Tensor dx = at::empty_like(x);  // the gradient of the sum, and then of x
@@ -171,8 +171,8 @@ EncoderAttentionGradients backward(const at::Tensor& dy, const at::Tensor& x, co
     blocks.for_blocks(begin, end, [&](std::int64_t group, std::int64_t first, std::int64_t m) {
       const std::int64_t at = first * width;
       W* sums = mutable_data<W>(norm_sums) + group * 2 * width;
-      layer_norm_gradient<W>(m, width, data<W>(saved.sum) + at, data<W>(weights[4]), form.eps, data<W>(dy) + at,
-                             dsum + at, sums, sums + width);
+      layer_norm_gradient<W>(m, width, data<W>(saved.sum) + at, data<W>(weights.norm_weight), form.eps,
+                             data<W>(dy) + at, dsum + at, sums, sums + width);
       rounded_product<T>({.m = m, .n = width, .k = width, .lda = width, .ldb = width},
                          operand_rows<T>(m, width, dsum + at, rounded.data() + at), data<T>(out),
                          d_attn_out.data() + at, width, projected.data());
@@ -194,12 +194,12 @@ EncoderAttentionGradients backward(const at::Tensor& dy, const at::Tensor& x, co
   });
   const WeightGradient of_in = weight_gradient<T>(rows, wide, width, dqkv.data(), x_operand.data());
   const at::Tensor norm = norm_sums.sum(0);
-  return {dx, of_in.weight, of_in.bias, of_out.weight, of_out.bias, norm[0].clone(), norm[1].clone()};
+  return {dx, {of_in.weight, of_in.bias, of_out.weight, of_out.bias, norm[0].clone(), norm[1].clone()}};
 }
 
 }  // namespace
 
-at::Tensor encoder_attention_forward(const at::Tensor& x, const EncoderAttentionWeights& weights,
+at::Tensor encoder_attention_forward(const at::Tensor& x, const EncoderWeights& weights,
                                      const EncoderAttentionForm& form, EncoderAttentionSaved& saved) {
   const std::int64_t rows = x.size(0), width = x.size(1);
   saved.qkv = at::empty({rows, 3 * width}, x.options().dtype(form.type));
@@ -208,10 +208,8 @@ at::Tensor encoder_attention_forward(const at::Tensor& x, const EncoderAttention
   return with_kernel_type(form.type, [&](auto kind) { return forward<decltype(kind)>(x, weights, form, saved); });
 }
 
-EncoderAttentionGradients encoder_attention_backward(const at::Tensor& dy, const at::Tensor& x,
-                                                     const EncoderAttentionWeights& weights,
-                                                     const EncoderAttentionForm& form,
-                                                     const EncoderAttentionSaved& saved) {
+EncoderGradients encoder_attention_backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights,
+                                            const EncoderAttentionForm& form, const EncoderAttentionSaved& saved) {
   return with_kernel_type(form.type, [&](auto kind) { return backward<decltype(kind)>(dy, x, weights, form, saved); });
 }
 

@@ -2,8 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
-
 // The two sub-layers of a post-norm encoder layer on the CPU backend, forward and backward, by blocks of rows. All
 // matrices are contiguous, weights and their gradients float32 (float64 for float64). `type` is that of the products'
 // operands: float32 or bfloat16, float64 for float64; head width and feed-forward width are even for bfloat16.
@@ -35,32 +33,40 @@ struct EncoderAttentionSaved {
   at::Tensor sum;       ///< (N, d): before the norm
 };
 
-/// in_proj weight and bias, out_proj weight and bias, norm weight and bias; their gradients behind that of x.
-using EncoderAttentionWeights = std::array<at::Tensor, 6>;
-using EncoderAttentionGradients = std::array<at::Tensor, 7>;
+/// A sub-layer's first linear map (in_proj, linear1), its second (out_proj, linear2) and its norm; or their gradients.
+struct EncoderWeights {
+  at::Tensor in_weight, in_bias, out_weight, out_bias, norm_weight, norm_bias;
+
+  /// Calls `f` with each, in one order.
+  template <class Self, class Function>
+  static void for_each(Self& self, const Function& f) {
+    for (auto* each :
+         {&self.in_weight, &self.in_bias, &self.out_weight, &self.out_bias, &self.norm_weight, &self.norm_bias}) {
+      f(*each);
+    }
+  }
+};
+
+struct EncoderGradients {
+  at::Tensor x;
+  EncoderWeights weights;
+};
 
 /// norm(x + out_proj(attention(in_proj(x)))), (N, d) -> (N, d)
-at::Tensor encoder_attention_forward(const at::Tensor& x, const EncoderAttentionWeights& weights,
+at::Tensor encoder_attention_forward(const at::Tensor& x, const EncoderWeights& weights,
                                      const EncoderAttentionForm& form, EncoderAttentionSaved& saved);
-EncoderAttentionGradients encoder_attention_backward(const at::Tensor& dy, const at::Tensor& x,
-                                                     const EncoderAttentionWeights& weights,
-                                                     const EncoderAttentionForm& form,
-                                                     const EncoderAttentionSaved& saved);
+EncoderGradients encoder_attention_backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights,
+                                            const EncoderAttentionForm& form, const EncoderAttentionSaved& saved);
 
 struct EncoderFeedforwardSaved {
   at::Tensor inner;  ///< (N, ff), `type`: before the gelu
   at::Tensor sum;    ///< (N, d): before the norm
 };
 
-/// linear1 weight and bias, linear2 weight and bias, norm weight and bias; their gradients behind that of x.
-using EncoderFeedforwardWeights = std::array<at::Tensor, 6>;
-using EncoderFeedforwardGradients = std::array<at::Tensor, 7>;
-
 /// norm(x + linear2(gelu(linear1(x)))), (N, d) -> (N, d)
-at::Tensor encoder_feedforward_forward(const at::Tensor& x, const EncoderFeedforwardWeights& weights, double eps,
+at::Tensor encoder_feedforward_forward(const at::Tensor& x, const EncoderWeights& weights, double eps,
                                        at::ScalarType type, EncoderFeedforwardSaved& saved);
-EncoderFeedforwardGradients encoder_feedforward_backward(const at::Tensor& dy, const at::Tensor& x,
-                                                         const EncoderFeedforwardWeights& weights, double eps,
-                                                         at::ScalarType type, const EncoderFeedforwardSaved& saved);
+EncoderGradients encoder_feedforward_backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights,
+                                              double eps, at::ScalarType type, const EncoderFeedforwardSaved& saved);
 
 }  // namespace shine::cpu

@@ -8,11 +8,12 @@ namespace shine::cpu {
 namespace {
 
 template <class T>
-at::Tensor forward(const at::Tensor& x, const EncoderFeedforwardWeights& weights, double eps, at::ScalarType type,
+at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights, double eps, at::ScalarType type,
                    const EncoderFeedforwardSaved& saved) {
   using W = Wide<T>;
-  const std::int64_t rows = x.size(0), width = x.size(1), inner = weights[0].size(0);
-  const at::Tensor up = pack_transposed_weight(weights[0], type), down = pack_transposed_weight(weights[2], type);
+  const std::int64_t rows = x.size(0), width = x.size(1), inner = weights.in_weight.size(0);
+  const at::Tensor up = pack_transposed_weight(weights.in_weight, type),
+                   down = pack_transposed_weight(weights.out_weight, type);
   const at::Tensor result = at::empty_like(x);
   const auto* values = data<W>(x);
   auto* sum = mutable_data<W>(saved.sum);
@@ -24,13 +25,13 @@ at::Tensor forward(const at::Tensor& x, const EncoderFeedforwardWeights& weights
       const T* operand = operand_rows<T>(m, width, values + first * width, rounded.data());
       product({.m = m, .n = inner, .k = width, .lda = width, .ldb = inner, .ldc = inner}, operand, data<T>(up),
               projected.data());
-      gelu_rows<T>(m, inner, projected.data(), data<W>(weights[1]), mutable_data<T>(saved.inner) + first * inner,
+      gelu_rows<T>(m, inner, projected.data(), data<W>(weights.in_bias), mutable_data<T>(saved.inner) + first * inner,
                    act.data());
       product({.m = m, .n = width, .k = inner, .lda = inner, .ldb = width, .ldc = width}, act.data(), data<T>(down),
               projected.data());
-      add_bias_residual<W>(m, width, values + first * width, projected.data(), data<W>(weights[3]),
+      add_bias_residual<W>(m, width, values + first * width, projected.data(), data<W>(weights.out_bias),
                            sum + first * width);
-      layer_norm_rows<W>(m, width, sum + first * width, data<W>(weights[4]), data<W>(weights[5]), eps,
+      layer_norm_rows<W>(m, width, sum + first * width, data<W>(weights.norm_weight), data<W>(weights.norm_bias), eps,
                          mutable_data<W>(result) + first * width);
     });
   });
@@ -38,12 +39,11 @@ at::Tensor forward(const at::Tensor& x, const EncoderFeedforwardWeights& weights
 }
 
 template <class T>
-EncoderFeedforwardGradients backward(const at::Tensor& dy, const at::Tensor& x,
-                                     const EncoderFeedforwardWeights& weights, double eps, at::ScalarType type,
-                                     const EncoderFeedforwardSaved& saved) {
+EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights, double eps,
+                          at::ScalarType type, const EncoderFeedforwardSaved& saved) {
   using W = Wide<T>;
-  const std::int64_t rows = x.size(0), width = x.size(1), inner = weights[0].size(0);
-  const at::Tensor up = pack_weight(weights[0], type), down = pack_weight(weights[2], type);
+  const std::int64_t rows = x.size(0), width = x.size(1), inner = weights.in_weight.size(0);
+  const at::Tensor up = pack_weight(weights.in_weight, type), down = pack_weight(weights.out_weight, type);
   const BlockGroups blocks(rows);
   const at::Tensor norm_sums = at::zeros({blocks.groups, 2, width}, x.options());
   const at::Tensor dx = at::empty_like(x);  // the gradient of the sum, and then of x
@@ -55,7 +55,7 @@ EncoderFeedforwardGradients backward(const at::Tensor& dy, const at::Tensor& x,
     const Workspace<W> dact(kBlockRows * inner);
     blocks.for_blocks(begin, end, [&](std::int64_t group, std::int64_t first, std::int64_t m) {
       W* sums = mutable_data<W>(norm_sums) + group * 2 * width;
-      layer_norm_gradient<W>(m, width, data<W>(saved.sum) + first * width, data<W>(weights[4]), eps,
+      layer_norm_gradient<W>(m, width, data<W>(saved.sum) + first * width, data<W>(weights.norm_weight), eps,
                              data<W>(dy) + first * width, dsum + first * width, sums, sums + width);
       const T* operand = operand_rows<T>(m, width, dsum + first * width, rounded.data() + first * width);
       product({.m = m, .n = inner, .k = width, .lda = width, .ldb = inner, .ldc = inner}, operand, data<T>(down),
@@ -78,21 +78,20 @@ EncoderFeedforwardGradients backward(const at::Tensor& dy, const at::Tensor& x,
   });
   const WeightGradient of_up = weight_gradient<T>(rows, inner, width, dinner.data(), x_operand.data());
   const at::Tensor norm = norm_sums.sum(0);
-  return {dx, of_up.weight, of_up.bias, of_down.weight, of_down.bias, norm[0].clone(), norm[1].clone()};
+  return {dx, {of_up.weight, of_up.bias, of_down.weight, of_down.bias, norm[0].clone(), norm[1].clone()}};
 }
 
 }  // namespace
 
-at::Tensor encoder_feedforward_forward(const at::Tensor& x, const EncoderFeedforwardWeights& weights, double eps,
+at::Tensor encoder_feedforward_forward(const at::Tensor& x, const EncoderWeights& weights, double eps,
                                        at::ScalarType type, EncoderFeedforwardSaved& saved) {
-  saved.inner = at::empty({x.size(0), weights[0].size(0)}, x.options().dtype(type));
+  saved.inner = at::empty({x.size(0), weights.in_weight.size(0)}, x.options().dtype(type));
   saved.sum = at::empty_like(x);
   return with_kernel_type(type, [&](auto kind) { return forward<decltype(kind)>(x, weights, eps, type, saved); });
 }
 
-EncoderFeedforwardGradients encoder_feedforward_backward(const at::Tensor& dy, const at::Tensor& x,
-                                                         const EncoderFeedforwardWeights& weights, double eps,
-                                                         at::ScalarType type, const EncoderFeedforwardSaved& saved) {
+EncoderGradients encoder_feedforward_backward(const at::Tensor& dy, const at::Tensor& x, const EncoderWeights& weights,
+                                              double eps, at::ScalarType type, const EncoderFeedforwardSaved& saved) {
   return with_kernel_type(type, [&](auto kind) { return backward<decltype(kind)>(dy, x, weights, eps, type, saved); });
 }
 

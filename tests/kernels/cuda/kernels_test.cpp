@@ -71,7 +71,8 @@ TYPED_TEST(EmulatedKernels, RmsNorm) {
     for (const int shift : {0, 1}) {
       for (const bool added : {false, true}) {
         const std::int64_t count = rows * width, parts = 3;
-        Values<T> x(count, shift, 1), weight(width, shift, 3), y(count, shift, 5), dy(count, shift, 6), more(count, shift, 7), dx(count, shift, 8), dw(width, shift, 9);
+        Values<T> x(count, shift, 1), weight(width, shift, 3), y(count, shift, 5), dy(count, shift, 6),
+            more(count, shift, 7), dx(count, shift, 8), dw(width, shift, 9);
         Values<float> inverse(rows, 0, 1), partial(parts * width, 0, 1);
         rms_norm_forward({this->kType, rows, width, x.data(), weight.data(), y.data(), inverse.data(), kEps}, nullptr);
         rms_norm_backward({this->kType, rows, width, dy.data(), x.data(), weight.data(), added ? more.data() : nullptr,
@@ -121,13 +122,13 @@ TYPED_TEST(EmulatedKernels, NormAndRope) {
         sin.set(i, std::sin(angle));
       }
       apply_rope({this->kType, tokens, heads, d, x.data(), cos.data(), sin.data(), rotated.data(), /*inverse=*/true},
-             nullptr);
+                 nullptr);
       norm_rope_forward({this->kType, tokens, heads, d, x.data(), weight.data(), cos.data(), sin.data(), y.data(),
-                           inverse.data(), kEps},
-                          nullptr);
+                         inverse.data(), kEps},
+                        nullptr);
       norm_rope_backward({this->kType, tokens, heads, d, dy.data(), x.data(), weight.data(), cos.data(), sin.data(),
-                            inverse.data(), dx.data()},
-                           nullptr);
+                          inverse.data(), dx.data()},
+                         nullptr);
       for (std::int64_t vector = 0; vector < tokens * heads; ++vector) {
         const std::int64_t first = vector * d, table = vector / heads * d;
         const auto turn = [&](double low, double high, double sign, std::int64_t i) {
