@@ -64,14 +64,15 @@ int cuda_architecture(at::Device device) {
 
 CudaRmsNorm cuda_rms_norm(const at::Tensor& input, const at::Tensor& weight, double eps) {
   const at::Tensor x = input.contiguous(), factors = ready(weight, x);
-  SHINE_CHECK(x.dim() > 0 && factors.sizes() == at::IntArrayRef({x.size(-1)}), ShapeError, "RMSNorm kernel: x ", x.sizes(), ", weight ", factors.sizes());
+  SHINE_CHECK(x.dim() > 0 && factors.sizes() == at::IntArrayRef({x.size(-1)}), ShapeError, "RMSNorm kernel: x ",
+              x.sizes(), ", weight ", factors.sizes());
   auto statistics = x.sizes().vec();
   statistics.back() = 1;
   const CudaRmsNorm result{at::empty_like(x), at::empty(statistics, x.options().dtype(at::kFloat))};
-  launch(
-      cuda::rms_norm_forward,
-      cuda::RmsNormForward{value_type(x), rows_of(x), x.size(-1), data(x), data(factors), out(result.y), result.inverse.mutable_data_ptr<float>(), static_cast<float>(eps)},
-      x);
+  launch(cuda::rms_norm_forward,
+         cuda::RmsNormForward{value_type(x), rows_of(x), x.size(-1), data(x), data(factors), out(result.y),
+                              result.inverse.mutable_data_ptr<float>(), static_cast<float>(eps)},
+         x);
   return result;
 }
 
