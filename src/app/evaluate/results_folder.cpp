@@ -35,8 +35,8 @@ bool has_content(const fs::path& file) {
 
 }  // namespace
 
-ResultsFolder::ResultsFolder(const fs::path& folder, const TestIdentity& identity, const std::string& results_name,
-                             bool resume)
+ResultsFolder::ResultsFolder(const fs::path& folder, const EvaluationIdentity& identity,
+                             const std::string& results_name, bool resume)
     : folder_(folder) {
   make_folder(folder, "evaluation.output", "choose another one");
   lock_.emplace(RunFolder{folder}, "evaluation.output", "another process tests in this folder");
@@ -45,13 +45,13 @@ ResultsFolder::ResultsFolder(const fs::path& folder, const TestIdentity& identit
     throw ConfigError(str("the folder holds results already, in ", results_name),
                       "evaluation.output " + folder.string(), "--resume goes on with them; or choose another --output");
   }
-  if (goes_on_) check_same_test(identity);
+  if (goes_on_) check_same_evaluation(identity);
   const nlohmann::ordered_json test{{"program", identity.program}, {"fingerprints", identity.fingerprints}};
   write_file_atomically(file("test.json"), test.dump(2) + "\n");
   write_file_atomically(file("config.yaml"), experiment_yaml(identity.config));
 }
 
-void ResultsFolder::check_same_test(const TestIdentity& identity) const {
+void ResultsFolder::check_same_evaluation(const EvaluationIdentity& identity) const {
   const fs::path file_of_test = file("test.json");
   const std::string where = file_of_test.string();
   const nlohmann::json saved = read_json_file(file_of_test);

@@ -2,12 +2,11 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "config/enum_value.h"
 #include "io/json/json_file.h"
 #include "shine/common/error.h"
-#include "shine/config/enum_names.h"
 #include "shine/tensor/torch_tensor.h"
 
 namespace shine {
@@ -19,11 +18,10 @@ using Json = nlohmann::json;
 template <class Enum>
 Enum read_enum(const Json& json, const char* key, const std::string& where) {
   const std::string text = get_string(json, key, where);
-  constexpr auto names = config_names(Enum{});
-  const auto found = std::find(names.begin(), names.end(), text);
-  SHINE_CHECK(found != names.end(), FormatError, where, ": `", key, "` is `", text, "`, expected one of ",
-              join(names, ", "));
-  return static_cast<Enum>(found - names.begin());
+  const std::optional<Enum> found = enum_value<Enum>(text);
+  SHINE_CHECK(found, FormatError, where, ": `", key, "` is `", text, "`, expected one of ",
+              join(config_names(Enum{}), ", "));
+  return *found;
 }
 
 /// A size or count: large ones would only end in a failed allocation.

@@ -1,30 +1,21 @@
 #pragma once
 
-#include <filesystem>
-#include <string>
-
+#include "app/evaluation_inputs.h"
 #include "app/train/rank.h"
-#include "shine/app/experiment_config.h"
 
 namespace shine {
 
-struct PretrainTestOutcome {
-  std::filesystem::path folder;
-  std::string stopped_by;  ///< the signal; then the report is of what there is
-  std::string report;      ///< Markdown; empty on ranks above 0
-};
-
-/// Reconstruction and completion of the documents of evaluation.data against their length (SPEC section 9): in each
-/// bucket of evaluation.buckets the documents that are long enough, cut to its length (BucketTexts), by the methods of
+/// Reconstruction and completion of the documents of evaluation.data against their length: in each bucket of
+/// evaluation.buckets the documents that are long enough, cut to its length (BucketTexts), by the methods of
 /// evaluation.baselines that have a meaning here: shine, shuffled (the LoRA of another text of the bucket) and naive
 /// (the request alone). evaluation.limit counts documents a bucket. Into the results folder go losses.jsonl (a line a
 /// text, task and method; after each batch) and what write_perplexity writes. Holds the stop signals. Weights are those
 /// of evaluation.checkpoint, else of run.dir. Throws what reading and building throw, ConfigError where there is
-/// nothing to test.
+/// nothing to evaluate.
 ///
 /// Every rank of the job calls it. Batches are shared out, rank 0 alone writes results and report, and what it writes
 /// does not depend on the number of ranks.
 /// @param resume  go on with the results in the folder
-PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resume, Rank& rank);
+EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool resume, Rank& rank);
 
 }  // namespace shine

@@ -1,5 +1,5 @@
-// The tester against a plain greedy loop that computes everything anew.
-#include "eval/qa/qa_tester.h"
+// The evaluator against a plain greedy loop that computes everything anew.
+#include "eval/qa/qa_evaluator.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -37,9 +37,9 @@ std::vector<QaContext> three_contexts() {
   return contexts;
 }
 
-class QaTesterTest : public testing::Test {
+class QaEvaluatorTest : public testing::Test {
  protected:
-  QaTesterTest() {
+  QaEvaluatorTest() {
     options_.form = QaForm::multi_turn;
     options_.evaluation.decoding.max_new_tokens = 6;
     options_.evaluation.batch_size = 4;
@@ -48,15 +48,15 @@ class QaTesterTest : public testing::Test {
     options_.evaluation.sft.learning_rate = 0.05;
   }
 
-  QaTester tester(std::vector<Method> methods, std::vector<QaContext> contexts = three_contexts()) {
+  QaEvaluator evaluator(std::vector<Method> methods, std::vector<QaContext> contexts = three_contexts()) {
     options_.methods = std::move(methods);
     return {{*decoder_, hypernetwork_.get(), tokenizer_}, std::move(contexts), options_};
   }
 
-  static EvaluationResults run_all(const QaTester& tester) {
+  static EvaluationResults run_all(const QaEvaluator& evaluator) {
     EvaluationResults all;
-    for (const QaUnit& unit : tester.units()) {
-      const auto results = tester.run(unit);
+    for (const QaUnit& unit : evaluator.units()) {
+      const auto results = evaluator.run(unit);
       all.answers.insert(all.answers.end(), results->records.answers.begin(), results->records.answers.end());
       all.contexts.insert(all.contexts.end(), results->records.contexts.begin(), results->records.contexts.end());
     }
@@ -109,12 +109,12 @@ class QaTesterTest : public testing::Test {
   ByteTokenizer tokenizer_;
   std::unique_ptr<Decoder> decoder_ = tiny_decoder(byte_config());
   std::unique_ptr<Hypernetwork> hypernetwork_ = tiny_hypernetwork(*decoder_);
-  QaTestOptions options_;
+  QaEvaluationOptions options_;
 };
 
-TEST_F(QaTesterTest, AnswersAreThoseOfAPlainLoop) {
+TEST_F(QaEvaluatorTest, AnswersAreThoseOfAPlainLoop) {
   const auto contexts = three_contexts();
-  const auto results = run_all(tester({Method::naive, Method::in_context, Method::shine}));
+  const auto results = run_all(evaluator({Method::naive, Method::in_context, Method::shine}));
   for (const QaContext& one : contexts) {
     const LoraTree lora = lora_of(one);
     EXPECT_EQ(raw_of(results, Method::naive, one.id), plain_answers(Method::naive, one, nullptr));
@@ -125,7 +125,7 @@ TEST_F(QaTesterTest, AnswersAreThoseOfAPlainLoop) {
   EXPECT_NE(raw_of(results, Method::naive, "x"), raw_of(results, Method::shine, "x"));
 }
 
-TEST_F(QaTesterTest, OneQuestionEachIsAskedAlone) {
+TEST_F(QaEvaluatorTest, OneQuestionEachIsAskedAlone) {
   options_.form = QaForm::one_question;
   std::vector<QaContext> contexts = three_contexts();
   for (QaContext& one : contexts) {
@@ -135,7 +135,7 @@ TEST_F(QaTesterTest, OneQuestionEachIsAskedAlone) {
     }
     one.dialogues = alone;
   }
-  const QaTester made = tester({Method::in_context, Method::shine}, contexts);
+  const QaEvaluator made = evaluator({Method::in_context, Method::shine}, contexts);
   EXPECT_EQ(made.units().front().lanes, 3U) << "rows that share one LoRA";
   const auto results = run_all(made);
   for (const QaContext& one : contexts) {
@@ -145,18 +145,18 @@ TEST_F(QaTesterTest, OneQuestionEachIsAskedAlone) {
   }
 }
 
-TEST_F(QaTesterTest, ShuffledHasTheLoraOfAnotherContext) {
+TEST_F(QaEvaluatorTest, ShuffledHasTheLoraOfAnotherContext) {
   const auto contexts = three_contexts();
   const auto others = other_contexts(contexts, static_cast<std::uint64_t>(options_.evaluation.seed));
-  const auto results = run_all(tester({Method::shuffled}));
+  const auto results = run_all(evaluator({Method::shuffled}));
   for (std::size_t i = 0; i < contexts.size(); ++i) {
     const LoraTree lora = lora_of(contexts[others[i]]);
     EXPECT_EQ(raw_of(results, Method::shuffled, contexts[i].id), plain_answers(Method::shuffled, contexts[i], &lora));
   }
 }
 
-TEST_F(QaTesterTest, SftTrainsOnItsConversationsAlone) {
-  const QaTester made = tester({Method::sft});
+TEST_F(QaEvaluatorTest, SftTrainsOnItsConversationsAlone) {
+  const QaEvaluator made = evaluator({Method::sft});
   ASSERT_EQ(made.left_out().size(), 1U);
   EXPECT_EQ(made.left_out().at(Method::sft).contexts, 1U);
   EXPECT_EQ(made.left_out().at(Method::sft).first, "yy");
@@ -170,16 +170,16 @@ TEST_F(QaTesterTest, SftTrainsOnItsConversationsAlone) {
               mean_loss(*decoder_, nullptr, naive.right_dialogues(three_contexts()[0])), 1e-5);
   auto other = three_contexts();
   other[0].dialogues[0][0].answers = {"another right answer"};
-  EXPECT_EQ(raw_of(run_all(tester({Method::sft}, other)), Method::sft, "x"), raw_of(results, Method::sft, "x"))
+  EXPECT_EQ(raw_of(run_all(evaluator({Method::sft}, other)), Method::sft, "x"), raw_of(results, Method::sft, "x"))
       << "a right answer leaked into the training";
   options_.evaluation.sft.epochs = 1;
-  const auto shorter = run_all(tester({Method::sft}));
+  const auto shorter = run_all(evaluator({Method::sft}));
   EXPECT_NE(shorter.contexts[0].sft_loss, results.contexts[0].sft_loss);
 }
 
-TEST_F(QaTesterTest, RecordsSayWhatWasDone) {
+TEST_F(QaEvaluatorTest, RecordsSayWhatWasDone) {
   options_.evaluation.context_max_length = 5;
-  const QaTester made = tester({Method::naive, Method::shine});
+  const QaEvaluator made = evaluator({Method::naive, Method::shine});
   const auto unit = made.run(made.units().front());
   const AnswerRecord& record = unit->records.answers.at(1);
   EXPECT_EQ(record.method, Method::naive);
@@ -209,8 +209,8 @@ TEST_F(QaTesterTest, RecordsSayWhatWasDone) {
   }
 }
 
-TEST_F(QaTesterTest, TurnsAreNumberedInTheirConversation) {
-  const auto results = run_all(tester({Method::naive}));
+TEST_F(QaEvaluatorTest, TurnsAreNumberedInTheirConversation) {
+  const auto results = run_all(evaluator({Method::naive}));
   std::vector<std::pair<std::int64_t, std::int64_t>> places;
   for (const AnswerRecord& record : results.answers) {
     if (record.item == "yy") places.emplace_back(record.conversation, record.turn);
@@ -218,44 +218,44 @@ TEST_F(QaTesterTest, TurnsAreNumberedInTheirConversation) {
   EXPECT_EQ(places, (std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 0}, {1, 0}, {1, 1}}));
 }
 
-TEST_F(QaTesterTest, HashesTellPromptsAndDecodingApart) {
-  const auto first = run_all(tester({Method::naive, Method::in_context}));
+TEST_F(QaEvaluatorTest, HashesTellPromptsAndDecodingApart) {
+  const auto first = run_all(evaluator({Method::naive, Method::in_context}));
   EXPECT_NE(first.answers[0].prompt_hash, first.answers[1].prompt_hash);
-  EXPECT_EQ(first.answers[0].prompt_hash, run_all(tester({Method::naive})).answers[0].prompt_hash);
-  const std::string usual = tester({Method::naive}).decoding_hash();
+  EXPECT_EQ(first.answers[0].prompt_hash, run_all(evaluator({Method::naive})).answers[0].prompt_hash);
+  const std::string usual = evaluator({Method::naive}).decoding_hash();
   options_.evaluation.seed = 9;
   options_.evaluation.decoding.cache = false;
-  EXPECT_EQ(tester({Method::naive}).decoding_hash(), usual) << "greedy: seed and cache change nothing";
+  EXPECT_EQ(evaluator({Method::naive}).decoding_hash(), usual) << "greedy: seed and cache change nothing";
   options_.evaluation.decoding.max_new_tokens = 7;
-  EXPECT_NE(tester({Method::naive}).decoding_hash(), usual);
+  EXPECT_NE(evaluator({Method::naive}).decoding_hash(), usual);
 }
 
-TEST_F(QaTesterTest, AUnitDoesNotDependOnThoseBefore) {
+TEST_F(QaEvaluatorTest, AUnitDoesNotDependOnThoseBefore) {
   options_.evaluation.decoding.temperature = 1.0;
   options_.evaluation.batch_size = 1;
-  const QaTester made = tester({Method::naive, Method::shine});
+  const QaEvaluator made = evaluator({Method::naive, Method::shine});
   const auto all = run_all(made);
-  const QaTester fresh = tester({Method::naive, Method::shine});
+  const QaEvaluator fresh = evaluator({Method::naive, Method::shine});
   fresh.warm_up();
   const auto last = fresh.run(fresh.units().back());
   EXPECT_EQ(last->records.answers.back().raw, all.answers.back().raw);
   EXPECT_EQ(last->records.answers.front().prompt_hash, (all.answers.end() - 2)->prompt_hash);
 }
 
-TEST_F(QaTesterTest, MethodsOfABatchComeTogether) {
+TEST_F(QaEvaluatorTest, MethodsOfABatchComeTogether) {
   options_.evaluation.batch_size = 2;
   std::vector<std::pair<std::size_t, Method>> order;
-  const QaTester made = tester({Method::naive, Method::in_context});
+  const QaEvaluator made = evaluator({Method::naive, Method::in_context});
   for (const QaUnit& unit : made.units()) order.emplace_back(unit.batch, unit.method);
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end(), [](auto a, auto b) { return a.first < b.first; }));
   EXPECT_EQ(order[0].second, Method::naive);
   EXPECT_EQ(order[1].second, Method::in_context);
 }
 
-TEST_F(QaTesterTest, ContextsThatFillTheModelAreLeftOut) {
+TEST_F(QaEvaluatorTest, ContextsThatFillTheModelAreLeftOut) {
   auto contexts = three_contexts();
   contexts[1].texts = {std::string(700, 'x')};
-  const QaTester made = tester({Method::naive, Method::in_context}, contexts);
+  const QaEvaluator made = evaluator({Method::naive, Method::in_context}, contexts);
   ASSERT_EQ(made.left_out().size(), 1U);
   EXPECT_EQ(made.left_out().at(Method::in_context).first, "yy");
   EXPECT_NE(made.left_out().at(Method::in_context).reason.find("600 positions"), std::string::npos);
@@ -264,7 +264,7 @@ TEST_F(QaTesterTest, ContextsThatFillTheModelAreLeftOut) {
   EXPECT_EQ(raw_of(results, Method::naive, "yy").size(), 3U);
 }
 
-TEST_F(QaTesterTest, TextsWithATokenThatHasNoRowAreLeftOut) {
+TEST_F(QaEvaluatorTest, TextsWithATokenThatHasNoRowAreLeftOut) {
   hypernetwork_.reset();
   DecoderConfig config = byte_config();
   config.vocab_size -= 3;
@@ -274,7 +274,7 @@ TEST_F(QaTesterTest, TextsWithATokenThatHasNoRowAreLeftOut) {
   contexts[1].texts = {"the text <RECON> of yy"};
   contexts[2].dialogues[0][1].question = "<NOTHING>?";
   const std::vector<Method> methods{Method::naive, Method::in_context, Method::sft};
-  const QaTester made = tester(methods, contexts);
+  const QaEvaluator made = evaluator(methods, contexts);
   EXPECT_EQ(made.left_out().at(Method::naive).contexts, 1U);
   EXPECT_EQ(made.left_out().at(Method::naive).first, "zzz");
   EXPECT_EQ(made.left_out().at(Method::naive).reason,
@@ -286,46 +286,46 @@ TEST_F(QaTesterTest, TextsWithATokenThatHasNoRowAreLeftOut) {
   EXPECT_EQ(run_all(made).contexts.size(), 3U);
 
   options_.special_tokens = SpecialTokens::escape;
-  EXPECT_EQ(tester({Method::naive, Method::in_context}, contexts).left_out().size(), 0U);
-  EXPECT_EQ(run_all(tester({Method::in_context}, contexts)).contexts.size(), 3U);
+  EXPECT_EQ(evaluator({Method::naive, Method::in_context}, contexts).left_out().size(), 0U);
+  EXPECT_EQ(run_all(evaluator({Method::in_context}, contexts)).contexts.size(), 3U);
   options_.special_tokens = SpecialTokens::parse;
   decoder_->set_new_token_rows(at::zeros({3, config.hidden_size}));
-  EXPECT_TRUE(tester({Method::naive, Method::in_context}, contexts).left_out().empty());
+  EXPECT_TRUE(evaluator({Method::naive, Method::in_context}, contexts).left_out().empty());
 }
 
-TEST_F(QaTesterTest, ConversationsForSftThatAreCutAreCounted) {
+TEST_F(QaEvaluatorTest, ConversationsForSftThatAreCutAreCounted) {
   auto contexts = three_contexts();
   contexts[0].sft_conversations[1][1].content = std::string(600, 'x');
-  const auto results = run_all(tester({Method::sft}, contexts));
+  const auto results = run_all(evaluator({Method::sft}, contexts));
   ASSERT_EQ(results.contexts.size(), 2U);
   EXPECT_EQ(results.contexts[0].sft_conversations_cut, 1);
   EXPECT_EQ(results.contexts[1].sft_conversations_cut, 0);
 }
 
-TEST_F(QaTesterTest, OldTurnsAreCountedWhereTheyAreLeftOut) {
+TEST_F(QaEvaluatorTest, OldTurnsAreCountedWhereTheyAreLeftOut) {
   options_.evaluation.conversation_max_length = 1;
-  const auto results = run_all(tester({Method::naive}));
+  const auto results = run_all(evaluator({Method::naive}));
   EXPECT_EQ(results.contexts[0].item, "x");
   EXPECT_EQ(results.contexts[0].turns_left_out, 1 + 2);
   EXPECT_EQ(results.contexts[1].turns_left_out, 1);
   EXPECT_EQ(results.contexts[0].questions_over_long, 3);
 }
 
-TEST_F(QaTesterTest, StopsBetweenTurns) {
+TEST_F(QaEvaluatorTest, StopsBetweenTurns) {
   int asked = 0;
   options_.stop = [&] { return ++asked > 1; };
-  const QaTester made = tester({Method::naive});
+  const QaEvaluator made = evaluator({Method::naive});
   EXPECT_FALSE(made.run(made.units().front()));
   EXPECT_EQ(asked, 2);
 }
 
-TEST_F(QaTesterTest, RefusesWhatItCannotDo) {
+TEST_F(QaEvaluatorTest, RefusesWhatItCannotDo) {
   hypernetwork_.reset();
-  EXPECT_THROW(tester({Method::shine}), ConfigError);
-  EXPECT_NO_THROW(tester({Method::naive, Method::in_context, Method::sft}));
-  EXPECT_THROW(tester({Method::sft}, {three_contexts()[1]}), ConfigError) << "no conversation for SFT";
+  EXPECT_THROW(evaluator({Method::shine}), ConfigError);
+  EXPECT_NO_THROW(evaluator({Method::naive, Method::in_context, Method::sft}));
+  EXPECT_THROW(evaluator({Method::sft}, {three_contexts()[1]}), ConfigError) << "no conversation for SFT";
   options_.evaluation.decoding.stop = {"<|no_such_token|>"};
-  EXPECT_THROW(tester({Method::naive}), ConfigError);
+  EXPECT_THROW(evaluator({Method::naive}), ConfigError);
 }
 
 }  // namespace

@@ -16,17 +16,18 @@
 
 namespace shine {
 
+struct ContextAnswers;
 struct PreparedLoras;
 struct SftTask;
 
-/// What is tested; all must outlive the tester.
+/// What is evaluated; all must outlive the evaluator.
 struct QaModels {
   const Decoder& decoder;
   const Hypernetwork* hypernetwork = nullptr;  ///< needed by shine and shuffled alone
   const Tokenizer& tokenizer;
 };
 
-struct QaTestOptions {
+struct QaEvaluationOptions {
   QaForm form = QaForm::multi_turn;
   std::vector<Method> methods;
   EvaluationConfig evaluation;
@@ -38,7 +39,7 @@ struct QaTestOptions {
 struct QaUnit {
   Method method = Method::naive;
   std::size_t batch = 0;              ///< number of the batch
-  std::vector<std::size_t> contexts;  ///< of the tester's
+  std::vector<std::size_t> contexts;  ///< of the evaluator's
   std::size_t lanes = 1;              ///< rows of each
 };
 
@@ -62,13 +63,13 @@ struct LeftOut {
   std::string reason;  ///< of the first
 };
 
-/// Asks every method every question (SPEC section 9): in batches of contexts, all methods of a batch before the next
-/// batch, so that a test that is cut off can still be compared.
-class QaTester {
+/// Asks every method every question: in batches of contexts, all methods of a batch before the next batch, so that a
+/// run that is cut off can still be compared.
+class QaEvaluator {
  public:
   /// Plans the units. Throws ConfigError: a prompt without its mark, a stop token the tokenizer lacks, method shuffled
   /// with one context, shine or shuffled without a hypernetwork, no context that any method can be asked about.
-  QaTester(const QaModels& models, std::vector<QaContext> contexts, QaTestOptions options);
+  QaEvaluator(const QaModels& models, std::vector<QaContext> contexts, QaEvaluationOptions options);
 
   const std::vector<QaContext>& contexts() const { return contexts_; }
   const std::vector<QaUnit>& units() const { return units_; }
@@ -91,10 +92,11 @@ class QaTester {
   std::vector<std::int64_t> generated_from(const QaUnit& unit, std::size_t context) const;
   SftTask sft_task(std::size_t context) const;
   std::optional<PreparedLoras> prepare(const QaUnit& unit) const;
+  std::optional<std::vector<ContextAnswers>> ask(const QaUnit& unit, const LoraTree& loras) const;
 
   QaModels models_;
   std::vector<QaContext> contexts_;
-  QaTestOptions options_;
+  QaEvaluationOptions options_;
   GenerationOptions generation_;
   PromptLimits limits_;
   std::string decoding_hash_;

@@ -1,4 +1,4 @@
-#include "app/evaluate/test_inputs.h"
+#include "app/evaluation_inputs.h"
 
 #include <gtest/gtest.h>
 
@@ -12,9 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class TestInputsTest : public testing::Test {
+class EvaluationInputsTest : public testing::Test {
  protected:
-  TestInputsTest() {
+  EvaluationInputsTest() {
     config_.model.path = "models/Some-Backbone";
     config_.evaluation.data = {"some/questions.jsonl"};
     config_.run.seed = 5;
@@ -30,7 +30,7 @@ class TestInputsTest : public testing::Test {
   ExperimentConfig config_;
 };
 
-TEST_F(TestInputsTest, TheModelIsNamedAfterItsFolderOrTheKey) {
+TEST_F(EvaluationInputsTest, TheModelIsNamedAfterItsFolderOrTheKey) {
   EXPECT_EQ(model(), "Some-Backbone");
   for (const char* path : {"models/Some-Backbone/", "models/Some-Backbone//", "models/Some-Backbone/.",
                            "/Some-Backbone/", "Some-Backbone"}) {
@@ -41,7 +41,7 @@ TEST_F(TestInputsTest, TheModelIsNamedAfterItsFolderOrTheKey) {
   EXPECT_EQ(model(), "variant/two");
 }
 
-TEST_F(TestInputsTest, TheSeedIsThatOfTheCheckpointsTraining) {
+TEST_F(EvaluationInputsTest, TheSeedIsThatOfTheCheckpointsTraining) {
   EXPECT_EQ(report_labels(config_, "mqa", {}).seed, 5);
   EXPECT_EQ(report_labels(config_, "mqa", {}).checkpoint, "");
   const WeightsSource published{root_.path(), true, ""};
@@ -53,7 +53,7 @@ TEST_F(TestInputsTest, TheSeedIsThatOfTheCheckpointsTraining) {
   EXPECT_THROW(report_labels(config_, "mqa", checkpoint("run: {sede: 7}\n")), ConfigError);
 }
 
-TEST_F(TestInputsTest, EachMeanLengthIsADataSetOfItsOwn) {
+TEST_F(EvaluationInputsTest, EachMeanLengthIsADataSetOfItsOwn) {
   config_.evaluation.group_tokens = 512;
   EXPECT_EQ(report_labels(config_, "1qa", {}).data_set, "questions-512");
   EXPECT_EQ(report_labels(config_, "mqa", {}).data_set, "questions");

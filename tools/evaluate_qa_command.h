@@ -2,19 +2,19 @@
 
 #include <string>
 
-#include "app/evaluate/qa_test.h"
+#include "app/evaluate/evaluate_qa.h"
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
 
 namespace shine {
 
-/// The main of both question-answering tests.
-inline int run_qa_test_command(const std::string& program, const std::string& description, QaForm form, int argc,
+/// The main of shine_test_mqa and shine_test_1qa.
+inline int evaluate_qa_command(const std::string& program, const std::string& description, QaForm form, int argc,
                                char** argv) {
   CLI::App app{description + " Exit status 75: stopped by a signal, run again with --resume to go on."};
   const EvaluationCommand command(app);
-  QaTestRequest request{program, form};
+  QaEvaluationRequest request{program, form};
   app.add_flag("--prompts", request.save_prompts,
                "write prompts.jsonl: the ids of every prompt and of what was written after it");
   return run_command_line(
@@ -22,7 +22,7 @@ inline int run_qa_test_command(const std::string& program, const std::string& de
       [&] {
         request.resume = command.resume();
         return command.run(
-            [&](const ExperimentConfig& config, Rank& rank) { return run_qa_test(config, request, rank); });
+            [&](const ExperimentConfig& config, Rank& rank) { return evaluate_qa(config, request, rank); });
       },
       memory_cure);
 }

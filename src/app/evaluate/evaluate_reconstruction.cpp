@@ -1,4 +1,4 @@
-#include "app/evaluate/pretrain_test.h"
+#include "app/evaluate/evaluate_reconstruction.h"
 
 #include <ATen/ATen.h>
 
@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "app/build/special_token_use.h"
+#include "app/build/stage_builder.h"
+#include "app/build/stage_data.h"
 #include "app/evaluate/open_results.h"
-#include "app/evaluate/test_inputs.h"
 #include "app/evaluate/unit_rounds.h"
 #include "common/format.h"
 #include "common/stop_signals.h"
@@ -16,7 +17,6 @@
 #include "eval/reconstruction/perplexity.h"
 #include "eval/reconstruction/perplexity_report.h"
 #include "io/files/line_file.h"
-#include "shine/app/builders.h"
 #include "shine/common/error.h"
 #include "shine/common/hash.h"
 #include "shine/common/logging.h"
@@ -26,6 +26,7 @@
 namespace shine {
 namespace {
 
+constexpr const char* kTest = "pretrain";
 constexpr const char* kLossesFile = "losses.jsonl";
 
 /// Texts of one bucket that are scored together.
@@ -37,14 +38,12 @@ struct Unit {
   std::vector<std::size_t> contexts;  ///< the texts whose LoRA is used, one for each
 };
 
-constexpr const char* kTest = "pretrain";
-
 bool has_meaning(Method method) {
   return method != Method::in_context && method != Method::sft;
 }
 
 std::vector<Method> methods_of(const EvaluationConfig& evaluation) {
-  std::vector<Method> methods = tested_methods(evaluation);
+  std::vector<Method> methods = evaluated_methods(evaluation);
   std::erase_if(methods, [](Method method) { return !has_meaning(method); });
   SHINE_CHECK(!methods.empty(), ConfigError,
               "evaluation.baselines: methods in_context and sft have no meaning for reconstruction and completion "
@@ -56,7 +55,7 @@ std::vector<Method> methods_of(const EvaluationConfig& evaluation) {
 void log_left_out(const EvaluationConfig& evaluation) {
   if (evaluation.baselines == EvaluationConfig{}.baselines) return;
   std::vector<std::string> names;
-  for (const Method method : tested_methods(evaluation)) {
+  for (const Method method : evaluated_methods(evaluation)) {
     if (!has_meaning(method)) names.emplace_back(enum_name(method));
   }
   if (names.empty()) return;
@@ -70,9 +69,10 @@ std::uint64_t fingerprint_of(const std::vector<std::string>& texts) {
   return hash.value();
 }
 
-class PretrainTest {
+/// Cuts texts to the lengths of buckets and scores them.
+class ReconstructionEvaluator {
  public:
-  PretrainTest(const Experiment& experiment, BucketTexts texts, const std::vector<Method>& methods)
+  ReconstructionEvaluator(const Experiment& experiment, BucketTexts texts, const std::vector<Method>& methods)
       : experiment_(experiment), texts_(std::move(texts)) {
     check_template();
     for (std::size_t bucket = 0; bucket < texts_.lengths().size(); ++bucket) add_units(bucket, methods);
@@ -150,13 +150,9 @@ class PretrainTest {
 
   Sample sample(const Unit& unit, std::size_t text) const {
     const ExperimentConfig& config = experiment_.config;
-    PretrainOptions options;
+    PretrainOptions options = pretrain_options(config);
     options.context_max_length = length(unit) + buckets().context_margin;
     options.conversation_max_length = length(unit) + buckets().conversation_margin;
-    options.completion_drop_min = config.stage.completion_drop_min;
-    options.completion_drop_max = config.stage.completion_drop_max;
-    options.collapse_whitespace = config.stage.collapse_whitespace;
-    options.special_tokens = special_tokens(config.text);
     options.seed = static_cast<std::uint64_t>(config.evaluation.seed);
     return bucket_sample(texts_.cut(text, unit.bucket), text, unit.task, experiment_.tokenizer, options);
   }
@@ -167,10 +163,10 @@ class PretrainTest {
 };
 
 /// Scores units on any rank; rank 0 writes them as they come.
-class PretrainScoring : public UnitWork {
+class ReconstructionScoring : public UnitWork {
  public:
   /// @param folder  rank 0's; null on the others
-  PretrainScoring(const PretrainTest& test, const ResultsFolder* folder) : test_(test) {
+  ReconstructionScoring(const ReconstructionEvaluator& evaluator, const ResultsFolder* folder) : evaluator_(evaluator) {
     if (folder == nullptr) return;
     const std::filesystem::path path = folder->file(kLossesFile);
     if (folder->goes_on()) {
@@ -180,18 +176,18 @@ class PretrainScoring : public UnitWork {
     file_.emplace(path, lines(records_));
   }
 
-  std::size_t units() const override { return test_.units().size(); }
+  std::size_t units() const override { return evaluator_.units().size(); }
 
   std::optional<std::vector<std::string>> run(std::size_t unit) override {
-    return std::vector{lines(test_.run(test_.units()[unit]))};
+    return std::vector{lines(evaluator_.run(evaluator_.units()[unit]))};
   }
 
   std::string keep(std::size_t number, const std::vector<std::string>& results) override {
     const std::vector<LossRecord> records = parse_losses(results.at(0), str("the results of batch ", number + 1));
     file_->append(results.at(0));
     records_.insert(records_.end(), records.begin(), records.end());
-    const Unit& unit = test_.units()[number];
-    return str(test_.length(unit), " tokens  ", enum_name(unit.task), "  ", enum_name(unit.method),
+    const Unit& unit = evaluator_.units()[number];
+    return str(evaluator_.length(unit), " tokens  ", enum_name(unit.task), "  ", enum_name(unit.method),
                format("  loss %.4f", records.at(0).loss));
   }
 
@@ -207,11 +203,11 @@ class PretrainScoring : public UnitWork {
 
   /// Keeps the longest run of whole units from the start: the rest is scored again in the same batches.
   void keep_whole_units(const std::vector<LossRecord>& earlier) {
-    for (const Unit& unit : test_.units()) {
+    for (const Unit& unit : evaluator_.units()) {
       if (earlier.size() - records_.size() < unit.texts.size()) return;
       for (const std::size_t text : unit.texts) {
         const LossRecord& record = earlier[records_.size()];
-        SHINE_CHECK(record.text == static_cast<std::int64_t>(text) && record.length == test_.length(unit) &&
+        SHINE_CHECK(record.text == static_cast<std::int64_t>(text) && record.length == evaluator_.length(unit) &&
                         record.task == unit.task && record.method == unit.method,
                     FormatError, kLossesFile, ": record ", records_.size() + 1,
                     " is not of this test (remove the file to start anew)");
@@ -221,7 +217,7 @@ class PretrainScoring : public UnitWork {
     }
   }
 
-  const PretrainTest& test_;
+  const ReconstructionEvaluator& evaluator_;
   std::vector<LossRecord> records_;
   std::size_t kept_units_ = 0;
   std::optional<LineFile> file_;
@@ -229,18 +225,17 @@ class PretrainScoring : public UnitWork {
 
 }  // namespace
 
-PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resume, Rank& rank) {
-  SHINE_CHECK(config.stage.name != StageName::backbone, ConfigError,
-              "stage.name: stage backbone has no LoRA to test (name the configuration of another stage)");
+EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool resume, Rank& rank) {
+  SHINE_CHECK(make_stage_builder(config)->has_hypernetwork(), ConfigError, "stage.name: stage ",
+              enum_name(config.stage.name), " has no LoRA to test (name the configuration of another stage)");
   const std::vector<Method> methods = methods_of(config.evaluation);
   const std::vector<std::int64_t> lengths = bucket_lengths(config.evaluation.buckets);
   const std::vector<std::filesystem::path> files(config.evaluation.data.begin(), config.evaluation.data.end());
   Documents documents = read_documents(files, {config.data.separator, 0});
-  const WeightsSource weights = find_tested_weights(config, "train it, or name another --checkpoint");
+  const WeightsSource weights = find_evaluated_weights(config, "train it, or name another --checkpoint");
   const ReportLabels labels = report_labels(config, kTest, weights);
-  TestIdentity identity{"shine_test_pretrain", config, {}};
-  identity.fingerprints = content_fingerprints(config, fingerprint_of(documents.texts), weights);
-
+  const EvaluationIdentity identity{"shine_test_pretrain", config,
+                                    content_fingerprints(config, fingerprint_of(documents.texts), weights)};
   const std::filesystem::path path = results_path(config, kTest);
   const auto folder = open_results(rank.group(), path, identity, kLossesFile, resume);
   log_info("weights: " + weights.note);
@@ -249,15 +244,15 @@ PretrainTestOutcome run_pretrain_test(const ExperimentConfig& config, bool resum
   const Experiment experiment = build_model(rank.own_config(config), weights);
   log_info(str(documents.texts.size(), " texts (", documents.empty, " empty ones left out, ", documents.repaired,
                " with repaired UTF-8)"));
-  const PretrainTest test(
+  const ReconstructionEvaluator evaluator(
       experiment, BucketTexts(std::move(documents.texts), *experiment.tokenizer, lengths, special_tokens(config.text)),
       methods);
   signals.hold();
-  PretrainScoring scoring(test, folder.get());
+  ReconstructionScoring scoring(evaluator, folder.get());
   const UnitsDone done = run_units(
       rank.group(), scoring, scoring.kept_units(), [&] { return signals.received(); }, config.logging.progress);
   if (done.stopped_by.empty()) rank.leave();
-  PretrainTestOutcome outcome{path, done.stopped_by, ""};
+  EvaluationOutcome outcome{path, done.stopped_by, ""};
   if (!folder) return outcome;
   const std::vector<PerplexityRow> rows = perplexity_rows(scoring.records());
   write_perplexity(rows, labels, path);

@@ -1,8 +1,9 @@
-#include "eval/qa/qa_tester.h"
+#include "eval/qa/qa_evaluator.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -65,9 +66,17 @@ std::vector<RenderedConversation> render(const std::vector<std::vector<ChatMessa
   return rendered;
 }
 
-template <class Item>
-void append(std::vector<Item>& to, const std::vector<Item>& from) {
-  to.insert(to.end(), from.begin(), from.end());
+void add(QaUnitResults& results, ContextRecord record, const LoraCost& cost, const ContextAnswers& answers) {
+  record.context_tokens_cut = cost.tokens_cut;
+  record.sft_conversations_cut = cost.conversations_cut;
+  record.prepare_seconds = cost.seconds;
+  record.sft_loss_before = cost.loss_before;
+  record.sft_loss = cost.loss_after;
+  record.turns_left_out = answers.turns_left_out;
+  record.questions_over_long = answers.questions_over_long;
+  results.records.contexts.push_back(std::move(record));
+  std::ranges::copy(answers.answers, std::back_inserter(results.records.answers));
+  std::ranges::copy(answers.prompts, std::back_inserter(results.prompts));
 }
 
 /// How many of the conversations were longer.
@@ -93,7 +102,7 @@ std::int64_t highest_id(const std::vector<RenderedConversation>& conversations) 
 
 }  // namespace
 
-QaTester::QaTester(const QaModels& models, std::vector<QaContext> contexts, QaTestOptions options)
+QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts, QaEvaluationOptions options)
     : models_(models), contexts_(std::move(contexts)), options_(std::move(options)) {
   const EvaluationConfig& evaluation = options_.evaluation;
   generation_.decoding = resolved(evaluation.decoding, options_.form);
@@ -111,7 +120,7 @@ QaTester::QaTester(const QaModels& models, std::vector<QaContext> contexts, QaTe
   plan();
 }
 
-void QaTester::add_method(Method method) {
+void QaEvaluator::add_method(Method method) {
   prompts_.try_emplace(method, method, options_.form, options_.evaluation.prompts, models_.tokenizer,
                        options_.special_tokens);
   if (!is_generated(method)) return;
@@ -122,7 +131,7 @@ void QaTester::add_method(Method method) {
   }
 }
 
-std::string QaTester::obstacle(Method method, std::size_t context) const {
+std::string QaEvaluator::obstacle(Method method, std::size_t context) const {
   if (method == Method::sft && contexts_[context].sft_conversations.empty()) return "no sft_conversations";
   const PromptExtent extent = prompts_.at(method).extent(contexts_[context]);
   if (limits_.max_positions > 0 && extent.longest >= limits_.max_positions) {
@@ -132,7 +141,7 @@ std::string QaTester::obstacle(Method method, std::size_t context) const {
 }
 
 /// A text may hold the string of a token that was added to the tokenizer and not to the model.
-std::string QaTester::token_without_row(Method method, std::size_t context, std::int64_t highest_prompt_id) const {
+std::string QaEvaluator::token_without_row(Method method, std::size_t context, std::int64_t highest_prompt_id) const {
   const at::Tensor& added = models_.decoder.new_token_rows();
   const std::int64_t rows = models_.decoder.config().vocab_size + (added.defined() ? added.size(0) : 0);
   if (models_.tokenizer.size() <= rows) return {};
@@ -146,7 +155,7 @@ std::string QaTester::token_without_row(Method method, std::size_t context, std:
              "text.special_tokens=escape reads it as text)");
 }
 
-void QaTester::plan() {
+void QaEvaluator::plan() {
   const std::vector<QaBatch> batches = make_batches(contexts_, options_.evaluation.batch_size);
   for (std::size_t number = 0; number < batches.size(); ++number) {
     for (const Method method : options_.methods) {
@@ -170,12 +179,12 @@ void QaTester::plan() {
                     "use other data or other evaluation.baselines");
 }
 
-std::vector<std::int64_t> QaTester::generated_from(const QaUnit& unit, std::size_t context) const {
+std::vector<std::int64_t> QaEvaluator::generated_from(const QaUnit& unit, std::size_t context) const {
   const std::size_t source = unit.method == Method::shuffled ? others_[context] : context;
   return context_ids(contexts_[source], models_.tokenizer, options_.special_tokens);
 }
 
-SftTask QaTester::sft_task(std::size_t context) const {
+SftTask QaEvaluator::sft_task(std::size_t context) const {
   const EvaluationConfig& evaluation = options_.evaluation;
   SftTask task;
   task.conversations =
@@ -190,7 +199,7 @@ SftTask QaTester::sft_task(std::size_t context) const {
   return task;
 }
 
-std::optional<PreparedLoras> QaTester::prepare(const QaUnit& unit) const {
+std::optional<PreparedLoras> QaEvaluator::prepare(const QaUnit& unit) const {
   if (is_generated(unit.method)) {
     std::vector<std::vector<std::int64_t>> sources;
     for (const std::size_t context : unit.contexts) sources.push_back(generated_from(unit, context));
@@ -205,57 +214,50 @@ std::optional<PreparedLoras> QaTester::prepare(const QaUnit& unit) const {
   return PreparedLoras{{}, std::vector<LoraCost>(unit.contexts.size())};
 }
 
-std::optional<QaUnitResults> QaTester::run(const QaUnit& unit) const {
-  const at::Device device = models_.decoder.device();
-  std::optional<PeakMemory> memory;
-  if (PeakMemory::can_measure(device)) memory.emplace(device);
-  const std::optional<PreparedLoras> loras = prepare(unit);
-  if (!loras) return std::nullopt;
-
+std::optional<std::vector<ContextAnswers>> QaEvaluator::ask(const QaUnit& unit, const LoraTree& loras) const {
+  const EvaluationConfig& evaluation = options_.evaluation;
   GenerationOptions generation = generation_;
-  generation.seed = Random::stream(static_cast<std::uint64_t>(options_.evaluation.seed),
-                                   {kSampling, static_cast<std::uint64_t>(unit.batch)})
-                        .next();
-  const ScoreForm score = options_.form == QaForm::multi_turn ? ScoreForm::squad : options_.evaluation.score;
+  generation.seed =
+      Random::stream(static_cast<std::uint64_t>(evaluation.seed), {kSampling, static_cast<std::uint64_t>(unit.batch)})
+          .next();
+  const ScoreForm score = options_.form == QaForm::multi_turn ? ScoreForm::squad : evaluation.score;
   AskedContexts asked{{}, {}, unit.lanes};
   for (const std::size_t context : unit.contexts) {
     asked.contexts.push_back(&contexts_[context]);
     asked.tokens.push_back(context_tokens_[context]);
   }
+  return ask_dialogues(
+      models_, loras.layers.empty() ? nullptr : &loras, asked,
+      {unit.method, prompts_.at(unit.method), limits_, generation, score, decoding_hash_, options_.stop});
+}
+
+std::optional<QaUnitResults> QaEvaluator::run(const QaUnit& unit) const {
+  const at::Device device = models_.decoder.device();
+  std::optional<PeakMemory> memory;
+  if (PeakMemory::can_measure(device)) memory.emplace(device);
+  const std::optional<PreparedLoras> loras = prepare(unit);
+  if (!loras) return std::nullopt;
   synchronize(device);
   const Timer timer;
-  const auto answers =
-      ask_dialogues(models_, loras->tree.layers.empty() ? nullptr : &loras->tree, asked,
-                    {unit.method, prompts_.at(unit.method), limits_, generation, score, decoding_hash_, options_.stop});
+  const std::optional<std::vector<ContextAnswers>> answers = ask(unit, loras->tree);
   if (!answers) return std::nullopt;
   synchronize(device);
-  const double seconds = timer.seconds() / static_cast<double>(unit.contexts.size());
 
+  ContextRecord record;
+  record.method = unit.method;
+  record.batch_contexts = static_cast<std::int64_t>(unit.contexts.size());
+  record.answer_seconds = timer.seconds() / static_cast<double>(unit.contexts.size());
+  record.peak_bytes = memory ? static_cast<std::int64_t>(memory->bytes_above_start()) : 0;
   QaUnitResults results;
   for (std::size_t i = 0; i < unit.contexts.size(); ++i) {
-    const ContextAnswers& of_context = (*answers)[i];
-    ContextRecord record;
-    record.method = unit.method;
-    record.item = asked.contexts[i]->id;
-    record.context_tokens = asked.tokens[i];
-    record.context_tokens_cut = loras->costs[i].tokens_cut;
-    record.turns_left_out = of_context.turns_left_out;
-    record.questions_over_long = of_context.questions_over_long;
-    record.sft_conversations_cut = loras->costs[i].conversations_cut;
-    record.prepare_seconds = loras->costs[i].seconds;
-    record.answer_seconds = seconds;
-    record.peak_bytes = memory ? static_cast<std::int64_t>(memory->bytes_above_start()) : 0;
-    record.batch_contexts = static_cast<std::int64_t>(unit.contexts.size());
-    record.sft_loss = loras->costs[i].loss_after;
-    record.sft_loss_before = loras->costs[i].loss_before;
-    append(results.records.answers, of_context.answers);
-    append(results.prompts, of_context.prompts);
-    results.records.contexts.push_back(std::move(record));
+    record.item = contexts_[unit.contexts[i]].id;
+    record.context_tokens = context_tokens_[unit.contexts[i]];
+    add(results, record, loras->costs[i], (*answers)[i]);
   }
   return results;
 }
 
-void QaTester::warm_up() const {
+void QaEvaluator::warm_up() const {
   std::set<Method> done;
   for (const QaUnit& unit : units_) {
     if (!done.insert(unit.method).second) continue;
@@ -266,12 +268,12 @@ void QaTester::warm_up() const {
       one.dialogues.resize(1);
       one.dialogues.front().resize(1);
     }
-    QaTestOptions options = options_;
+    QaEvaluationOptions options = options_;
     options.methods = {unit.method};
     options.evaluation.decoding.max_new_tokens = 2;
     options.evaluation.sft.epochs = options.evaluation.sft.conversations = 1;
     options.evaluation.batch_size = 1;
-    const QaTester small(models_, std::move(few), std::move(options));
+    const QaEvaluator small(models_, std::move(few), std::move(options));
     small.run(small.units().front());
   }
 }

@@ -1,10 +1,11 @@
-#include "app/evaluate/test_inputs.h"
+#include "app/evaluation_inputs.h"
 
 #include <algorithm>
 #include <filesystem>
 
 #include "app/evaluate/results_folder.h"
 #include "common/format.h"
+#include "config/enum_value.h"
 #include "io/safetensors/model_files.h"
 #include "shine/common/error.h"
 #include "shine/common/hash.h"
@@ -27,18 +28,17 @@ std::uint64_t weights_fingerprint(const WeightsSource& weights) {
 
 }  // namespace
 
-std::vector<Method> tested_methods(const EvaluationConfig& evaluation) {
+std::vector<Method> evaluated_methods(const EvaluationConfig& evaluation) {
   SHINE_CHECK(!evaluation.baselines.empty(), ConfigError, "evaluation.baselines: name at least one method");
-  const auto names = config_names(Method{});
   std::vector<Method> methods;
   for (const std::string& name : evaluation.baselines) {
-    const auto method = static_cast<Method>(std::find(names.begin(), names.end(), name) - names.begin());
+    const Method method = enum_value<Method>(name).value();
     if (std::find(methods.begin(), methods.end(), method) == methods.end()) methods.push_back(method);
   }
   return methods;
 }
 
-WeightsSource find_tested_weights(const ExperimentConfig& config, const std::string& cure) {
+WeightsSource find_evaluated_weights(const ExperimentConfig& config, const std::string& cure) {
   const bool named = !config.evaluation.checkpoint.empty();
   const std::string path = named ? config.evaluation.checkpoint : config.run.dir;
   if (!std::filesystem::exists(path)) {
