@@ -12,6 +12,7 @@
 #include "kernels/torch/attention_sublayer.h"
 #include "kernels/torch/mlp_sublayer.h"
 #include "shine/common/str.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -80,7 +81,7 @@ std::shared_ptr<const SublayerBatch> one_row(SublayerBackend backend, const Deco
 }
 
 TEST(ActivationPlan, CountsWhatTheSubLayersKeep) {
-  if (!blocks_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
+  if (!blocks_run(at::kFloat, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
   constexpr auto backend = SublayerBackend::cpu;
   const DecoderConfig config = tiny_config();
   const ActivationBytes each = activation_bytes_of(backend, config, at::kFloat, kRank);
