@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "app/evaluation_inputs.h"
+#include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
 #include "common/stop_signals.h"
 #include "shine/common/logging.h"

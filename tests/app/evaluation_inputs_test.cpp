@@ -1,4 +1,4 @@
-#include "app/evaluation_inputs.h"
+#include "app/evaluate/evaluation_inputs.h"
 
 #include <gtest/gtest.h>
 

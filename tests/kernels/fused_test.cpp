@@ -20,7 +20,7 @@ bool is_listed(CudaKernel kernel) {
 TEST(FusedOps, AutoUsesOnlyKernelsThatAGpuHasChecked) {
   EXPECT_EQ(fused_ops(), FusedOps::automatic);
   for (const auto kernel : {CudaKernel::rms_norm, CudaKernel::rope, CudaKernel::swiglu, CudaKernel::cross_entropy,
-                            CudaKernel::lora_slices, CudaKernel::adamw, CudaKernel::gradient_norm}) {
+                            CudaKernel::adamw, CudaKernel::gradient_norm}) {
     EXPECT_EQ(use_cuda_kernel(kernel), is_listed(kernel));
     const FusedOpsGuard off(FusedOps::off);
     EXPECT_FALSE(use_cuda_kernel(kernel));

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "app/build/build_stage.h"
+#include "app/build/memory_estimate.h"
 #include "app/build/stage_builder.h"
 #include "common/format.h"
 #include "io/files/atomic_folder.h"
@@ -124,7 +125,8 @@ ExperimentDescription describe_experiment(const ExperimentConfig& config) {
                          backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n", parts);
   text += str("trained in all: ", trained, " parameters\n");
   check_positions(config, model, memory_tokens);
-  const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained);
+  const MemoryEstimate memory =
+      estimate_memory(config, model, trains_backbone ? 0 : backbone, trained, parse_device(config.run.device).type());
   text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.copies),
               " prepared copies of their layers + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "app/evaluation_inputs.h"
+#include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
 #include "shine/data/qa_prompts.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/evaluation_inputs.h"
+#include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
 
 namespace shine {

@@ -170,34 +170,6 @@ at::Tensor cuda_cross_entropy_(const at::Tensor& logits, const at::Tensor& targe
   return losses;
 }
 
-at::Tensor cuda_lora_slices(const at::Tensor& vector, const cuda::SliceTable& table) {
-  const at::Tensor values = vector.contiguous();
-  const at::Tensor tensors = at::empty({table.tensor_values()}, values.options());
-  launch(cuda::lora_slices_forward, cuda::LoraSlicesForward{value_type(values), table, data(values), out(tensors)},
-         values);
-  return tensors;
-}
-
-at::Tensor cuda_lora_slices_backward(const std::vector<at::Tensor>& gradients, const cuda::SliceTable& table) {
-  std::vector<at::Tensor> kept;
-  std::vector<std::int64_t> addresses;
-  const at::Tensor* like = nullptr;
-  for (const at::Tensor& gradient : gradients) {
-    if (gradient.defined() && like == nullptr) like = &gradient;
-    kept.push_back(gradient.defined() ? ready(gradient, *like) : gradient);
-    addresses.push_back(static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data(kept.back()))));
-  }
-  SHINE_CHECK(like != nullptr, ShapeError, "LoRA slices kernel: no gradient is given");
-  const at::Tensor result = at::empty({table.batch, table.layers * table.block}, like->options());
-  const at::Tensor on_device =
-      at::tensor(addresses, at::TensorOptions().dtype(at::kLong)).to(like->device(), at::kLong, /*non_blocking=*/true);
-  launch(cuda::lora_slices_backward,
-         cuda::LoraSlicesBackward{value_type(*like), table, reinterpret_cast<const void* const*>(data(on_device)),
-                                  out(result)},
-         result);
-  return result;
-}
-
 namespace {
 
 /// The bytes of a table on the device.

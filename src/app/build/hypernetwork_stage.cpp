@@ -1,4 +1,4 @@
-#include "app/hypernetwork_stage.h"
+#include "app/build/hypernetwork_stage.h"
 
 #include <algorithm>
 #include <map>
