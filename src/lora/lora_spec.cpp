@@ -17,7 +17,7 @@ std::string dotted_name(Projection projection) {
 
 std::int64_t LoraSpec::numel(Projection projection, std::int64_t rank) const {
   std::int64_t total = 0;
-  for (const LoraSlice& slice : lora_slices(*this, rank, LoraMethod::rl, /*scale=*/1.0)) {
+  for (const LoraSlice& slice : lora_slices(*this, rank, LoraReshape::rl, /*scale=*/1.0)) {
     if (slice.projection == projection) total += slice.numel();
   }
   return total;

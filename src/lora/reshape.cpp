@@ -9,20 +9,20 @@ struct Transposed {
   bool a = false, b = false;
 };
 
-Transposed transposed_by(LoraMethod reshape) {
+Transposed transposed_by(LoraReshape reshape) {
   Transposed transposed;
   switch (reshape) {
-    case LoraMethod::rl: break;                              // A = view(in, r),   B = view(r, out)
-    case LoraMethod::rr: transposed = {false, true}; break;  // A = view(in, r),   B = view(out, r)^T
-    case LoraMethod::lr: transposed = {true, true}; break;   // A = view(r, in)^T, B = view(out, r)^T
-    case LoraMethod::ll: transposed = {true, false}; break;  // A = view(r, in)^T, B = view(r, out)
+    case LoraReshape::rl: break;                              // A = view(in, r),   B = view(r, out)
+    case LoraReshape::rr: transposed = {false, true}; break;  // A = view(in, r),   B = view(out, r)^T
+    case LoraReshape::lr: transposed = {true, true}; break;   // A = view(r, in)^T, B = view(out, r)^T
+    case LoraReshape::ll: transposed = {true, false}; break;  // A = view(r, in)^T, B = view(r, out)
   }
   return transposed;
 }
 
 }  // namespace
 
-std::vector<LoraSlice> lora_slices(const LoraSpec& spec, std::int64_t rank, LoraMethod reshape, double scale) {
+std::vector<LoraSlice> lora_slices(const LoraSpec& spec, std::int64_t rank, LoraReshape reshape, double scale) {
   const Transposed transposed = transposed_by(reshape);
   const double root = std::sqrt(scale);
   std::vector<LoraSlice> slices;

@@ -74,6 +74,8 @@ TEST_F(ResultsFolderTest, AnotherTestIsRefusedByName) {
   identity_.config.evaluation.model = "another name";
   identity_.config.evaluation.decoding.cache = false;
   identity_.config.run.rank_timeout = 5;
+  identity_.config.run.max_steps = 3;
+  identity_.config.validation.max_samples = 3;
   EXPECT_EQ(fault(true), "");
 }
 

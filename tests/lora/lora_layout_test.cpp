@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kBatch = 2, kRank = 2;
 constexpr double kScale = 0.04;  // its root is 0.2
 
-LoraLayout layout_of(LoraMethod reshape, bool biases) {
+LoraLayout layout_of(LoraReshape reshape, bool biases) {
   return {small_spec(biases), kRank, reshape, kScale};
 }
 
@@ -30,8 +30,8 @@ at::Tensor flat(LoraTree tree) {
 
 /// The same tensor by tensor, each sliced from the vector by autograd, the reshape read as the paper writes it.
 LoraTree reference(const at::Tensor& vector, const LoraLayout& layout) {
-  const bool a_by_rank = layout.reshape == LoraMethod::lr || layout.reshape == LoraMethod::ll;
-  const bool b_by_output = layout.reshape == LoraMethod::rr || layout.reshape == LoraMethod::lr;
+  const bool a_by_rank = layout.reshape == LoraReshape::lr || layout.reshape == LoraReshape::ll;
+  const bool b_by_output = layout.reshape == LoraReshape::rr || layout.reshape == LoraReshape::lr;
   const std::int64_t batch = vector.size(0), r = layout.rank;
   LoraTree tree;
   tree.layers.resize(static_cast<std::size_t>(layout.spec.layers));
@@ -55,14 +55,14 @@ LoraTree reference(const at::Tensor& vector, const LoraLayout& layout) {
 }
 
 struct Case {
-  LoraMethod reshape;
+  LoraReshape reshape;
   bool biases;
   std::int64_t tail;
 };
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (const auto reshape : {LoraMethod::rl, LoraMethod::rr, LoraMethod::lr, LoraMethod::ll}) {
+  for (const auto reshape : {LoraReshape::rl, LoraReshape::rr, LoraReshape::lr, LoraReshape::ll}) {
     for (const bool biases : {false, true}) {
       for (const std::int64_t tail : {0, 5}) cases.push_back({reshape, biases, tail});
     }
@@ -81,8 +81,8 @@ TEST(LoraLayout, IndicesAreThoseOfTheReshape) {
     const LoraTree tree = lora_from_vector(vector, layout);
     const auto v = vector.accessor<double, 2>();
     const double root = std::sqrt(kScale);
-    const bool a_as_in_r = c.reshape == LoraMethod::rl || c.reshape == LoraMethod::rr;
-    const bool b_as_r_out = c.reshape == LoraMethod::rl || c.reshape == LoraMethod::ll;
+    const bool a_as_in_r = c.reshape == LoraReshape::rl || c.reshape == LoraReshape::rr;
+    const bool b_as_r_out = c.reshape == LoraReshape::rl || c.reshape == LoraReshape::ll;
     ASSERT_EQ(tree.layers.size(), 2U);
     for (std::int64_t layer = 0; layer < 2; ++layer) {
       std::int64_t at = layer * vector.size(1) / 2;
@@ -138,7 +138,7 @@ TEST(LoraLayout, GradientMatchesDifferences) {
 }
 
 TEST(LoraLayout, UnusedTailGetsNoGradient) {
-  const LoraLayout layout = layout_of(LoraMethod::lr, true);
+  const LoraLayout layout = layout_of(LoraReshape::lr, true);
   const at::Tensor vector = vector_of(layout, 5);
   flat(lora_from_vector(vector, layout)).square().sum().backward();
   const std::int64_t block = vector.size(1) / 2;
@@ -148,7 +148,7 @@ TEST(LoraLayout, UnusedTailGetsNoGradient) {
 }
 
 TEST(LoraLayout, OutputsThatAreNotUsedLeaveZeros) {
-  const LoraLayout layout = layout_of(LoraMethod::rr, true);
+  const LoraLayout layout = layout_of(LoraReshape::rr, true);
   const at::Tensor vector = vector_of(layout, 5);
   const auto some = [&](const LoraTree& tree) {
     return at::cat({tree.layers[1][Projection::v].b.flatten(), tree.layers[0][Projection::q].c.flatten()});
@@ -158,7 +158,7 @@ TEST(LoraLayout, OutputsThatAreNotUsedLeaveZeros) {
 }
 
 TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
-  const LoraLayout layout = layout_of(LoraMethod::rl, false);
+  const LoraLayout layout = layout_of(LoraReshape::rl, false);
   const std::int64_t needed = layout.spec.numel_per_layer(kRank);
   EXPECT_NO_THROW(lora_from_vector(at::zeros({1, 2 * needed}), layout));
   for (const std::vector<std::int64_t>& sizes :
@@ -168,7 +168,7 @@ TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
 }
 
 TEST(LoraLayout, TensorsAreContiguousInInferenceToo) {
-  const LoraLayout layout = layout_of(LoraMethod::lr, true);
+  const LoraLayout layout = layout_of(LoraReshape::lr, true);
   const at::Tensor vector = vector_of(layout, 5);
   const at::Tensor recorded = flat(lora_from_vector(vector, layout));
   const c10::InferenceMode inference;

@@ -10,11 +10,11 @@ namespace {
 
 constexpr std::int64_t kRank = 3;
 constexpr double kScale = 0.25;
-constexpr std::array kReshapes{LoraMethod::rl, LoraMethod::rr, LoraMethod::lr, LoraMethod::ll};
-static_assert(kReshapes.size() == config_names(LoraMethod{}).size());
+constexpr std::array kReshapes{LoraReshape::rl, LoraReshape::rr, LoraReshape::lr, LoraReshape::ll};
+static_assert(kReshapes.size() == config_names(LoraReshape{}).size());
 
 TEST(Reshape, SlicesFillTheLayersPartEndToEnd) {
-  for (const LoraMethod reshape : kReshapes) {
+  for (const LoraReshape reshape : kReshapes) {
     for (const bool biases : {false, true}) {
       const LoraSpec spec = small_spec(biases);
       std::int64_t end = 0;
@@ -30,7 +30,7 @@ TEST(Reshape, SlicesFillTheLayersPartEndToEnd) {
 TEST(Reshape, EveryProjectionHasAAndBAndWithABiasC) {
   for (const bool biases : {false, true}) {
     const LoraSpec spec = small_spec(biases);
-    const std::vector<LoraSlice> slices = lora_slices(spec, kRank, LoraMethod::lr, kScale);
+    const std::vector<LoraSlice> slices = lora_slices(spec, kRank, LoraReshape::lr, kScale);
     auto slice = slices.begin();
     const auto expect = [&](Projection p, LoraSlice::Part part, std::int64_t rows, std::int64_t columns,
                             double factor) {
@@ -53,7 +53,7 @@ TEST(Reshape, EveryProjectionHasAAndBAndWithABiasC) {
 }
 
 TEST(Reshape, TheFirstLetterTransposesATheSecondB) {
-  for (const LoraMethod reshape : kReshapes) {
+  for (const LoraReshape reshape : kReshapes) {
     const std::string_view letters = enum_name(reshape);
     for (const LoraSlice& slice : lora_slices(small_spec(true), kRank, reshape, kScale)) {
       bool transposed = false;

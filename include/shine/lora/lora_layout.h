@@ -9,7 +9,7 @@ namespace shine {
 struct LoraLayout {
   LoraSpec spec;
   std::int64_t rank = 0;
-  LoraMethod reshape = LoraMethod::rl;
+  LoraReshape reshape = LoraReshape::rl;
   double scale = 0.001;  ///< A and B are multiplied by sqrt(scale), C by scale
 };
 

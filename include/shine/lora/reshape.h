@@ -25,6 +25,6 @@ struct LoraSlice {
 /// has a bias, C. The reshape of the generated vector (paper section 3.3 and appendix E) is decoded here alone; it
 /// never changes how many values a slice has.
 /// @param scale  A and B are multiplied by sqrt(scale), C by scale
-std::vector<LoraSlice> lora_slices(const LoraSpec& spec, std::int64_t rank, LoraMethod reshape, double scale);
+std::vector<LoraSlice> lora_slices(const LoraSpec& spec, std::int64_t rank, LoraReshape reshape, double scale);
 
 }  // namespace shine

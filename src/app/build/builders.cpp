@@ -105,7 +105,7 @@ TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device
   options.optimizer = config.optimizer;
   options.schedule = config.schedule;
   options.checkpoint = config.checkpoint;
-  options.evaluation = config.evaluation;
+  options.validation = config.validation;
   options.logging = config.logging;
   options.config_yaml = experiment_yaml(config);
   options.device = device;

@@ -45,7 +45,7 @@ HypernetworkConfig read_hypernetwork(const Json& json, const std::string& where)
   config.lora_rank = get_size(json, "lora_r", where);
   config.meta_lora_rank = get_size(json, "meta_lora_r", where);
   config.generated_scale = get_double(json, "scale", where);
-  config.method = read_enum<LoraMethod>(json, "method", where);
+  config.reshape = read_enum<LoraReshape>(json, "method", where);
   const Json& m2p = get_object(json, "m2p", where);
   const std::string inner = where + ": m2p";
   config.m2p.kind = read_enum<M2pKind>(m2p, "type", inner);
