@@ -31,7 +31,7 @@ train() {
   local to=$FOLDER/$1
   mkdir -p "$(dirname "$to")"
   if ! "$TRAIN" "$CONFIG" run.threads=1 run.deterministic=true logging.every_steps=1 checkpoint.every_steps=0 \
-    evaluation.every_steps=0 evaluation.at_start=false run.max_steps="$STEPS" "${OVERRIDES[@]}" "${@:2}" \
+    validation.every_steps=0 validation.at_start=false run.max_steps="$STEPS" "${OVERRIDES[@]}" "${@:2}" \
     run.dir="$to" >"$to.log" 2>&1; then
     tail -3 "$to.log" >&2
     exit 1

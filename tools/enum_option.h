@@ -1,27 +1,23 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "config/enum_value.h"
 #include "kernels/fused.h"
-#include "shine/config/enum_names.h"
 #include "shine/config/ops_config.h"
 
 namespace shine {
 
 /// An option that takes the names of an enum's values, as the key of a configuration does.
 /// @param set  called with the value chosen
-template <class Enum, class Set>
-void add_enum_option(CLI::App& app, const std::string& name, const std::string& help, Set set) {
-  static constexpr auto names = config_names(Enum{});
-  const auto choose = [set](const std::string& chosen) {
-    const auto at = std::find(names.begin(), names.end(), chosen);
-    set(static_cast<Enum>(at - names.begin()));
-  };
-  const std::vector<std::string> known(names.begin(), names.end());
-  app.add_option_function<std::string>(name, choose, help)->check(CLI::IsMember(known));
+template <NamedEnum E, class Set>
+CLI::Option* add_enum_option(CLI::App& app, const std::string& name, const std::string& help, Set set) {
+  const auto names = config_names(E{});
+  const auto choose = [set](const std::string& chosen) { set(enum_value<E>(chosen).value()); };
+  return app.add_option_function<std::string>(name, choose, help)
+      ->check(CLI::IsMember(std::vector<std::string>(names.begin(), names.end())));
 }
 
 /// --fused: what `ops.fused` is in the configuration of a run, for programs without one.

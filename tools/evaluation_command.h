@@ -3,20 +3,22 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
 #include "common/stop_signals.h"
-#include "shine/app/experiment_config.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 
 namespace shine {
 
-/// The command line that the test programs share: a YAML file, overrides, and flags that stand for evaluation.* keys.
+/// The command line that the programs shine_test_* share: a YAML file, overrides, and flags that stand for evaluation.*
+/// keys.
 class EvaluationCommand {
  public:
   explicit EvaluationCommand(CLI::App& app) {
@@ -38,13 +40,14 @@ class EvaluationCommand {
 
   bool resume() const { return resume_; }
 
-  /// Runs a test as a rank of its job: rank 0 prints the report and where the results are. Returns the exit status.
-  /// @param test  (config, rank) -> {folder, stopped_by, report}
-  template <class Test>
-  int run(const Test& test) const {
+  using Evaluation = std::function<EvaluationOutcome(const ExperimentConfig& config, Rank& rank)>;
+
+  /// Runs an evaluation as a rank of its job: rank 0 prints the report and where the results are. Returns the exit
+  /// status.
+  int run(const Evaluation& evaluate) const {
     return run_rank([this] { return load(); },
                     [&](const ExperimentConfig& config, Rank& rank) {
-                      const auto outcome = test(config, rank);
+                      const EvaluationOutcome outcome = evaluate(config, rank);
                       if (rank.is_first()) {
                         std::printf("%s\nresults: %s\n", outcome.report.c_str(), outcome.folder.c_str());
                       }

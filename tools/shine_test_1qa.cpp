@@ -1,8 +1,8 @@
 // Tests question answering with every question alone, about contexts as they are or joined to a wanted length.
-#include "qa_test_command.h"
+#include "evaluate_qa_command.h"
 
 int main(int argc, char** argv) {
-  return shine::run_qa_test_command(
+  return shine::evaluate_qa_command(
       "shine_test_1qa",
       "Asks every question alone, about its context or about several joined ones (evaluation.group_tokens), and prints "
       "F1, exact match, times and memory of each method.",

@@ -1,8 +1,8 @@
 // Tests multi-turn question answering: every method, turn after turn.
-#include "qa_test_command.h"
+#include "evaluate_qa_command.h"
 
 int main(int argc, char** argv) {
-  return shine::run_qa_test_command(
+  return shine::evaluate_qa_command(
       "shine_test_mqa",
       "Asks the questions about each context one after another, the model's own earlier answers in the history, and "
       "prints F1, times and memory of each method.",

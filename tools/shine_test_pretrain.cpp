@@ -1,5 +1,5 @@
 // Tests reconstruction and completion against the length of the context.
-#include "app/evaluate/pretrain_test.h"
+#include "app/evaluate/evaluate_reconstruction.h"
 #include "command_line.h"
 #include "evaluation_command.h"
 #include "shine/app/builders.h"
@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
       "shine_test_pretrain", app, argc, argv,
       [&] {
         return command.run([&](const shine::ExperimentConfig& config, shine::Rank& rank) {
-          return shine::run_pretrain_test(config, command.resume(), rank);
+          return shine::evaluate_reconstruction(config, command.resume(), rank);
         });
       },
       shine::memory_cure);

@@ -141,14 +141,29 @@ shine::ExperimentConfig load(const Arguments& arguments) {
   return config;
 }
 
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.keys) return print(shine::config_help<shine::ExperimentConfig>());
+  if (!arguments.compare.empty()) return print(shine::compare_runs(arguments.compare[0], arguments.compare[1]));
+  SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
+  if (arguments.check) return print(shine::describe_experiment(load(arguments)).text);
+  if (arguments.dry_run) return print(shine::describe_rank(load(arguments), shine::read_launch()));
+  return shine::run_rank(
+      [&] { return load(arguments); },
+      [&](const shine::ExperimentConfig& config, shine::Rank& rank) { return train(arguments, config, rank); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Trains one stage from a YAML configuration; run again to go on from the newest checkpoint. Exit status 75: "
       "stopped by a signal or run.max_minutes, run again to go on. Started by mpirun, torchrun or srun it is one rank "
-      "of "
-      "that job."};
+      "of that job."};
   Arguments arguments;
   auto* config = app.add_option("config", arguments.config, "YAML file");
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
@@ -168,29 +183,5 @@ int main(int argc, char** argv) {
       ->excludes(config)
       ->excludes(keys);
   return shine::run_command_line(
-      "shine_train", app, argc, argv,
-      [&] {
-        if (arguments.keys) {
-          std::fputs(shine::config_help<shine::ExperimentConfig>().c_str(), stdout);
-          return 0;
-        }
-        if (!arguments.compare.empty()) {
-          std::fputs(shine::compare_runs(arguments.compare[0], arguments.compare[1]).c_str(), stdout);
-          return 0;
-        }
-        SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
-        if (arguments.check) {
-          std::fputs(shine::describe_experiment(load(arguments)).text.c_str(), stdout);
-          return 0;
-        }
-        if (arguments.dry_run) {
-          std::fputs(shine::describe_rank(load(arguments), shine::read_launch()).c_str(), stdout);
-          return 0;
-        }
-        return shine::run_rank([&] { return load(arguments); },
-                               [&](const shine::ExperimentConfig& configuration, shine::Rank& rank) {
-                                 return train(arguments, configuration, rank);
-                               });
-      },
-      shine::memory_cure);
+      "shine_train", app, argc, argv, [&] { return run(arguments); }, shine::memory_cure);
 }

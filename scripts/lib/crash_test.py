@@ -23,7 +23,7 @@ data: {train: [%s], validation_share: 0.05}
 optimizer: {learning_rate: 1e-3, batch_size: 2, accumulation: 2}
 schedule: {warmup_steps: 4, epochs: 20}
 checkpoint: {every_steps: 3}
-evaluation: {every_steps: 20, max_samples: 4}
+validation: {every_steps: 20, max_samples: 4}
 logging: {every_steps: 1}
 """
 TIMES = ("time", "seconds", "communication_seconds", "tokens_per_second")

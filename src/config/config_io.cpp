@@ -23,7 +23,7 @@ std::string group_of(const std::string& path) {
 /// Lays a tree over the members that a FieldList is bound to.
 class TreeReader {
  public:
-  TreeReader(const FieldList& list, Faults& faults) : list_(list), faults_(faults) {}
+  TreeReader(const FieldList& list, Faults& faults, WrittenBy writer) : list_(list), faults_(faults), writer_(writer) {}
 
   ConfigOrigins read(const YamlNode& root) {
     read_group(root, "");
@@ -35,7 +35,10 @@ class TreeReader {
     for (const YamlNode& child : group.children) {
       const std::string key = path.empty() ? child.key : path + "." + child.key;
       const bool dotted = child.key.find('.') != std::string::npos;
-      if (const Field* field = dotted ? nullptr : find(list_.fields, key)) {
+      const bool by_program = writer_ == WrittenBy::program && child.layer < override_layer;
+      const Field* field = dotted ? nullptr : find(list_.fields, key);
+      if (field == nullptr && by_program) field = find_renamed(key);
+      if (field != nullptr) {
         read_key(*field, child);
       } else if (!dotted && find(list_.groups, key) != nullptr) {
         read_subgroup(child, key);
@@ -70,6 +73,12 @@ class TreeReader {
   }
 
   void report_unknown(const YamlNode& node, const std::string& group) {
+    const std::string path = group.empty() ? node.key : str(group, ".", node.key);
+    if (const Field* field = find_renamed(path)) {
+      faults_.add(node.place, str("`", path, "` is now `", field->path, "`"));
+      break_key(field->path);
+      return;
+    }
     std::string fault = "unknown key " + quote(node.key);
     const std::vector<std::string> elsewhere = keys_named(node.key);
     const std::string near = nearest_name(node.key, names_in(group));
@@ -129,8 +138,16 @@ class TreeReader {
     return item == items.end() ? nullptr : &*item;
   }
 
+  const Field* find_renamed(const std::string& former) const {
+    for (const Field& field : list_.fields) {
+      if (!former.empty() && field.traits.former.path == former) return &field;
+    }
+    return nullptr;
+  }
+
   const FieldList& list_;
   Faults& faults_;
+  WrittenBy writer_;
   ConfigOrigins origins_;
 };
 
@@ -147,9 +164,9 @@ std::size_t ConfigOrigins::layer(const std::string& key) const {
 }
 
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
-                          const std::vector<std::string>& overrides, Faults& faults) {
+                          const std::vector<std::string>& overrides, Faults& faults, WrittenBy writer) {
   const YamlNode root = load_config_tree(file, overrides, faults);
-  ConfigOrigins origins = TreeReader(list, faults).read(root);
+  ConfigOrigins origins = TreeReader(list, faults, writer).read(root);
   origins.file = file.string();
   return origins;
 }

@@ -39,10 +39,12 @@ std::string fields_yaml(const FieldList& list, const std::set<std::string>& skip
   return text;
 }
 
-std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b) {
+std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b,
+                                        const std::function<bool(const Field&)>& counts) {
   SHINE_CHECK(a.fields.size() == b.fields.size(), ConfigError, "configs of different types cannot be compared");
   std::vector<std::string> differences;
   for (std::size_t i = 0; i < a.fields.size(); ++i) {
+    if (counts && !counts(a.fields[i])) continue;
     const std::string before = field_value(a.fields[i]);
     const std::string after = field_value(b.fields[i]);
     if (before != after) differences.push_back(str(a.fields[i].path, ": ", before, " -> ", after));
@@ -67,7 +69,8 @@ std::string fields_help(const FieldList& list) {
     std::string line = str("  ", field.path.substr(dot + 1), " = ", field_value(field));
     line.resize(std::max(line.size() + 2, column), ' ');
     const std::string limits = field.constraint.text.empty() ? "" : ", " + field.constraint.text;
-    text += str(line, field.help, " (", field_type(field), limits, ")\n");
+    const bool rounds = field.traits.resume == changes_last_bits;
+    text += str(line, field.help, " (", field_type(field), limits, rounds ? ", changes last bits" : "", ")\n");
   }
   return text;
 }

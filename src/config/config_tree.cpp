@@ -17,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t largest_file = 1U << 20U;
-constexpr std::size_t longest_chain = 8;
 constexpr const char* base_key = "base";
 
 std::string read_small_file(const fs::path& file) {
@@ -107,7 +106,7 @@ YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& f
 
 /// `a.b=value` as the tree {a: {b: value}}.
 YamlNode parse_override(const std::string& text, Faults& faults) {
-  const YamlSource source{str("override ", quote(text)), false, longest_chain + 1};
+  const YamlSource source{str("override ", quote(text)), false, override_layer};
   const std::size_t equals = text.find('=');
   const std::string path = text.substr(0, equals);
   const bool has_gap =

@@ -9,6 +9,9 @@
 
 namespace shine {
 
+inline constexpr std::size_t longest_chain = 8;                   ///< files that inherit from each other
+inline constexpr std::size_t override_layer = longest_chain + 1;  ///< YamlNode::layer of what overrides set
+
 /// The file's keys laid over those of its base files, then the overrides. Throws IoError when the file itself cannot
 /// be read, ConfigError when a file cannot be parsed.
 YamlNode load_config_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides, Faults& faults);

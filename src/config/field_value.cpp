@@ -235,4 +235,9 @@ std::string field_value(const Field& field) {
                     field.member);
 }
 
+bool has_value(const Field& field, const std::string& text) {
+  const auto* const number = std::get_if<double*>(&field.member);
+  return number != nullptr ? **number == std::stod(text) : field_value(field) == text;
+}
+
 }  // namespace shine

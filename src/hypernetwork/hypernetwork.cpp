@@ -128,7 +128,7 @@ at::Tensor Hypernetwork::generate_vector(const at::Tensor& memory_states) const 
 }
 
 LoraTree Hypernetwork::slice(const at::Tensor& vector) const {
-  return lora_from_vector(vector, {shape_.spec, shape_.rank, options_.config.method, options_.config.generated_scale});
+  return lora_from_vector(vector, {shape_.spec, shape_.rank, options_.config.reshape, options_.config.generated_scale});
 }
 
 at::Tensor Hypernetwork::used_values(const at::Tensor& vector) const {

@@ -10,7 +10,6 @@ enum class CudaKernel {
   rope,
   swiglu,
   cross_entropy,
-  lora_slices,
   adamw,
   gradient_norm,
   packed_attention,  ///< LibTorch's flash attention over packed rows, in place of padded ones

@@ -1,6 +1,7 @@
 #include "shine/lora/lora_spec.h"
 
 #include "shine/common/str.h"
+#include "shine/lora/reshape.h"
 
 namespace shine {
 
@@ -15,8 +16,11 @@ std::string dotted_name(Projection projection) {
 }
 
 std::int64_t LoraSpec::numel(Projection projection, std::int64_t rank) const {
-  const ProjectionSpec& spec = (*this)[projection];
-  return rank * (spec.in + spec.out) + (spec.has_bias ? spec.out : 0);
+  std::int64_t total = 0;
+  for (const LoraSlice& slice : lora_slices(*this, rank, LoraReshape::rl, /*scale=*/1.0)) {
+    if (slice.projection == projection) total += slice.numel();
+  }
+  return total;
 }
 
 std::int64_t LoraSpec::numel_per_layer(std::int64_t rank) const {

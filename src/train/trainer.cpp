@@ -71,8 +71,8 @@ void Trainer::log_plan() const {
 }
 
 bool Trainer::validation_due() const {
-  const std::int64_t every = options_.evaluation.every_steps;
-  if (progress_.step == 0) return options_.evaluation.at_start;
+  const std::int64_t every = options_.validation.every_steps;
+  if (progress_.step == 0) return options_.validation.at_start;
   return progress_.step == last_step_ || (every > 0 && progress_.step % every == 0);
 }
 
@@ -224,12 +224,12 @@ void Trainer::run_validation() {
   std::vector<ValidationResult> results;
   for (const ValidationSet& set : stage_.validation) {
     auto result =
-        validate(set, {options_.evaluation.max_samples, options_.optimizer.batch_size, options_.device, stop}, *ranks_);
+        validate(set, {options_.validation.max_samples, options_.optimizer.batch_size, options_.device, stop}, *ranks_);
     if (!result) return;  // all sets are scored again by the next part of the run
     results.push_back(*result);
   }
   std::optional<LoraDiagnostics> diagnostics;
-  if (stage_.diagnostics && options_.evaluation.diagnostics) {
+  if (stage_.diagnostics && options_.validation.diagnostics) {
     diagnostics = stage_.diagnostics(*ranks_, stop);
     if (!diagnostics) return;
   }

@@ -65,5 +65,65 @@ TEST(CheckRunFolder, WhatChangesTheLastBitsIsRefusedOnlyInADeterministicRun) {
   EXPECT_EQ(refusal(other), "");
 }
 
+/// Gives the key another value, of whatever kind it is.
+void change(const Field& field) {
+  if (const auto* flag = std::get_if<bool*>(&field.member)) {
+    **flag = !**flag;
+  } else if (const auto* integer = std::get_if<std::int64_t*>(&field.member)) {
+    ++**integer;
+  } else if (const auto* number = std::get_if<double*>(&field.member)) {
+    **number += 0.125;
+  } else if (const auto* text = std::get_if<std::string*>(&field.member)) {
+    **text += "x";
+  } else if (const auto* texts = std::get_if<std::vector<std::string>*>(&field.member)) {
+    (*texts)->emplace_back("x");
+  } else {
+    const auto& member = std::get<EnumMember>(field.member);
+    member.set(member.member, (member.get(member.member) + 1) % member.names.size());
+  }
+}
+
+TEST(CheckRunFolder, EveryKeyIsComparedUnlessItsDeclarationSaysWhyNot) {
+  const TemporaryFolder folder;
+  const ExperimentConfig saved = config_of(folder);
+  CheckpointContents contents;
+  contents.progress.step = 5;
+  contents.config_yaml = experiment_yaml(saved);
+  CheckpointStore(folder.path()).save(contents);
+  ExperimentConfig config = saved;
+  const FieldList list = fields_of(config);
+  for (const Field& field : list.fields) {
+    const KeyTraits& traits = field.traits;
+    for (const bool deterministic : {false, true}) {
+      config = saved;
+      config.run.deterministic = deterministic;
+      change(field);
+      const bool compared = traits.read_by != ReadBy::tests && traits.resume != ResumeRule::accept &&
+                            (traits.resume == ResumeRule::refuse || config.run.deterministic);
+      const std::string message = refusal(config);
+      EXPECT_EQ(message.find(field.path + ": ") != std::string::npos, compared) << field.path << ": " << message;
+    }
+  }
+}
+
+TEST(CheckRunFolder, ACheckpointOfAnEarlierVersionIsCompared) {
+  const TemporaryFolder folder;
+  ExperimentConfig config = config_of(folder);
+  config.hypernetwork.reshape = LoraReshape::rr;
+  CheckpointContents contents;
+  contents.progress.step = 5;
+  contents.config_yaml = experiment_yaml(config);
+  const std::string today = "  reshape: rr\n", former = "  method: rr\n";
+  contents.config_yaml.replace(contents.config_yaml.find(today), today.size(), former);
+  const std::string group = "validation:\n  every_steps";
+  contents.config_yaml.replace(contents.config_yaml.find(group), group.size(), "evaluation:\n  every_steps");
+  const std::size_t next = contents.config_yaml.find("evaluation:\n  checkpoint");
+  contents.config_yaml.erase(next, contents.config_yaml.find('\n', next) + 1 - next);
+  CheckpointStore(folder.path()).save(contents);
+  EXPECT_EQ(refusal(config), "") << contents.config_yaml;
+  config.hypernetwork.reshape = LoraReshape::rl;
+  EXPECT_NE(refusal(config).find("hypernetwork.reshape: rr -> rl"), std::string::npos) << refusal(config);
+}
+
 }  // namespace
 }  // namespace shine::test

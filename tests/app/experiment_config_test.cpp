@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
+#include "config/field_value.h"
+#include "config/yaml_tree.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
 #include "support/paths.h"
@@ -55,14 +58,80 @@ std::string read_text(const fs::path& file) {
   return text.str();
 }
 
-TEST_F(ExperimentConfigTest, KeysTypesDefaultsAndLimitsArePinned) {
+/// Where its value must stay: "run", "deterministic run", "test".
+std::string fixed_in(const KeyTraits& traits) {
+  std::vector<std::string> parts;
+  if (traits.fixed_in_run(/*deterministic=*/true)) {
+    parts.emplace_back(traits.fixed_in_run(/*deterministic=*/false) ? "run" : "deterministic run");
+  }
+  if (traits.fixed_in_test()) parts.emplace_back("test");
+  return parts.empty() ? "" : "  fixed in " + join(parts, ", ");
+}
+
+TEST_F(ExperimentConfigTest, KeysTypesDefaultsLimitsAndWhatAResumeComparesArePinned) {
   ExperimentConfig config;
   std::string keys;
   for (const Field& field : fields_of(config).fields) {
     const std::string limits = field.constraint.text.empty() ? "" : ", " + field.constraint.text;
-    keys += str(field.path, " = ", field_value(field), " (", field_type(field), limits, ")\n");
+    keys +=
+        str(field.path, " = ", field_value(field), " (", field_type(field), limits, ")", fixed_in(field.traits), "\n");
   }
   EXPECT_EQ(keys, read_text(golden_dir() / "config_keys.txt"));
+}
+
+TEST_F(ExperimentConfigTest, RulesOnUnusedKeysNameKeysAndValuesThatExist) {
+  ExperimentConfig config;
+  const FieldList list = fields_of(config);
+  std::map<std::string, const Field*> keys;
+  for (const Field& field : list.fields) keys[field.path] = &field;
+  for (const auto& [path, field] : keys) {
+    for (const UnusedRule& rule : field->traits.unused) {
+      EXPECT_FALSE(rule.conditions.empty()) << path;
+      for (const KeyCondition& condition : rule.conditions) {
+        ASSERT_TRUE(keys.contains(condition.key)) << path << " names " << condition.key;
+        EXPECT_NE(condition.key, path);
+        for (const std::string& value : condition.values) {
+          Faults faults;
+          const YamlNode node = parse_yaml(value, {"rule"}, faults);
+          EXPECT_EQ(read_field(*keys[condition.key], node), "") << path;
+          EXPECT_TRUE(has_value(*keys[condition.key], value)) << path << ": " << value << " of " << condition.key;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(ExperimentConfigTest, KeysOfEarlierVersionsAreFaultsThatNameTodaysKeys) {
+  EXPECT_EQ(fault(pretrain, {"evaluation.every_steps=5"}),
+            "override `evaluation.every_steps=5`: `evaluation.every_steps` is now `validation.every_steps`");
+  EXPECT_EQ(fault(str(pretrain,
+                      "hypernetwork:\n  method: rr\nevaluation:\n  max_samples: 5\n  at_start: false\n"
+                      "  diagnostics: false\n")),
+            "4 faults in x.yaml:\n"
+            "  x.yaml:4: `hypernetwork.method` is now `hypernetwork.reshape`\n"
+            "  x.yaml:6: `evaluation.max_samples` is now `validation.max_samples`\n"
+            "  x.yaml:7: `evaluation.at_start` is now `validation.at_start`\n"
+            "  x.yaml:8: `evaluation.diagnostics` is now `validation.diagnostics`");
+}
+
+TEST_F(ExperimentConfigTest, ConfigurationsThatEarlierVersionsSavedAreRead) {
+  const std::string saved =
+      str(pretrain,
+          "hypernetwork: {method: lr}\nevaluation: {every_steps: 7, max_samples: 5, at_start: false, diagnostics: "
+          "false, seed: 3}\n");
+  ExperimentConfig expected = load(pretrain);
+  expected.hypernetwork.reshape = LoraReshape::lr;
+  expected.validation = {.every_steps = 7, .max_samples = 5, .at_start = false, .diagnostics = false};
+  expected.evaluation.seed = 3;
+  for (const std::string beside : {"checkpoints", "log.txt", "metrics.jsonl", "state.json", "test.json"}) {
+    fs::create_directories(folder_.path() / beside);
+    const fs::path file = write(saved, str(beside, "/config.yaml"));
+    EXPECT_THROW(load_experiment_config(file), ConfigError) << "a user's file may have the same name";
+    write("", str(beside, "/", beside));
+    EXPECT_EQ(load_experiment_config(file), expected) << beside;
+    EXPECT_EQ(load_experiment_config(file, {"validation.every_steps=9"}).validation.every_steps, 9);
+    EXPECT_THROW(load_experiment_config(file, {"evaluation.every_steps=9"}), ConfigError);
+  }
 }
 
 TEST_F(ExperimentConfigTest, TheDataSetsNameIsPartOfAPath) {
@@ -74,7 +143,7 @@ TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
   const std::string help = config_help<ExperimentConfig>();
   ExperimentConfig config;
   const FieldList list = fields_of(config);
-  EXPECT_EQ(list.groups.size(), 17U);
+  EXPECT_EQ(list.groups.size(), 18U);
   for (const FieldGroup& group : list.groups) EXPECT_NE(help.find(group.path + ": " + group.help), std::string::npos);
   for (const Field& field : list.fields) {
     EXPECT_GT(field.help.size(), 8U) << field.path;
@@ -182,7 +251,7 @@ TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
   EXPECT_EQ(unused(pretrain, {"stage.adapter_reg_form=sum"}), "with adapter_reg 0 (remove it)");
   EXPECT_EQ(unused(pretrain, {"data.validation=[v.txt]", "data.validation_share=0.1"}),
             "beside data.validation (remove it)");
-  EXPECT_EQ(unused(pretrain, {"data.validation_share=0", "evaluation.every_steps=10"}),
+  EXPECT_EQ(unused(pretrain, {"data.validation_share=0", "validation.every_steps=10"}),
             "without validation texts (remove it)");
 }
 
@@ -199,7 +268,7 @@ TEST_F(ExperimentConfigTest, AnOverrideMayTurnOffWhatTheFileSets) {
       {"hypernetwork: {m2p: {couple_layers: 1, couple_width: 6, couple_heads: 4}}", "hypernetwork.m2p.kind=linear",
        "hypernetwork.m2p.couple_width"},
       {"stage: {adapter_reg: 0.1, adapter_reg_form: sum}", "stage.adapter_reg=null", "stage.adapter_reg_form"},
-      {"evaluation: {max_samples: 7}", "data.validation_share=0", "evaluation.max_samples"},
+      {"validation: {max_samples: 7}", "data.validation_share=0", "validation.max_samples"},
   };
   for (const Case& test : cases) {
     // couple_heads 4 does not divide couple_width 6: a rule about keys without effect does not count.
@@ -338,6 +407,7 @@ TEST(ShippedConfigs, QwenInstructionTuningHasThePapersNumbers) {
     paper.optimizer.learning_rate = 3e-5;
     paper.schedule.warmup_steps = 400;
     paper.schedule.epochs = 2;
+    paper.validation = {};
     paper.evaluation = {};
     paper.evaluation.data = {"data/mqa_test.jsonl"};
     EXPECT_EQ(compare_configs(paper, turns), std::vector<std::string>{}) << size;

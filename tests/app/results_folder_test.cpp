@@ -33,7 +33,7 @@ class ResultsFolderTest : public testing::Test {
   void write_results(const std::string& text) const { std::ofstream(folder() / "answers.jsonl") << text; }
 
   TemporaryFolder root_;
-  TestIdentity identity_{"shine_test_mqa", {}, {{"data", "1"}, {"backbone", "2"}}};
+  EvaluationIdentity identity_{"shine_test_mqa", {}, {{"data", "1"}, {"backbone", "2"}}};
 };
 
 TEST_F(ResultsFolderTest, ResultsAreNotOverwritten) {
@@ -58,7 +58,7 @@ TEST_F(ResultsFolderTest, ResumeWithoutResultsStarts) {
 TEST_F(ResultsFolderTest, AnotherTestIsRefusedByName) {
   open(false);
   write_results("line\n");
-  const TestIdentity usual = identity_;
+  const EvaluationIdentity usual = identity_;
   identity_.fingerprints["data"] = "3";
   EXPECT_NE(fault(true).find("of another test: content of data"), std::string::npos) << fault(true);
   identity_ = usual;
@@ -74,6 +74,8 @@ TEST_F(ResultsFolderTest, AnotherTestIsRefusedByName) {
   identity_.config.evaluation.model = "another name";
   identity_.config.evaluation.decoding.cache = false;
   identity_.config.run.rank_timeout = 5;
+  identity_.config.run.max_steps = 3;
+  identity_.config.validation.max_samples = 3;
   EXPECT_EQ(fault(true), "");
 }
 

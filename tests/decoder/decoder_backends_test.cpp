@@ -4,6 +4,7 @@
 #include "decoder/tiny_model.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -15,7 +16,7 @@ using Tested = std::tuple<bool, SublayerBackend>;
 class DecoderBackends : public testing::TestWithParam<Tested> {
  protected:
   void SetUp() override {
-    if (backend() == SublayerBackend::cpu && !blocks_run(at::kFloat, at::kCPU)) GTEST_SKIP() << "no AVX-512";
+    if (backend() == SublayerBackend::cpu && !blocks_run(at::kFloat, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
   }
   SublayerBackend backend() const { return std::get<1>(GetParam()); }
   DecoderConfig config() const { return std::get<0>(GetParam()) ? tiny_biased_config() : tiny_config(); }
@@ -61,6 +62,7 @@ void expect_same(const Pass& found, const Pass& expected) {
   for (std::size_t i = 0; i < found.gradients.size(); ++i) {
     const double difference = (found.gradients[i] - expected.gradients[i]).abs().max().item<double>();
     EXPECT_LT(difference, kRounding * (1.0 + expected.gradients[i].abs().max().item<double>())) << i;
+    EXPECT_LT(relative_error(found.gradients[i], expected.gradients[i]), kRounding) << i;
   }
 }
 

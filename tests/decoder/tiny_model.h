@@ -10,14 +10,9 @@
 #include <vector>
 
 #include "shine/hypernetwork/hypernetwork.h"
+#include "support/relative_error.h"
 
 namespace shine::test {
-
-/// |found - expected| / |expected|.
-inline double relative_error(const at::Tensor& found, const at::Tensor& expected) {
-  const at::Tensor wide = expected.detach().to(at::kDouble);
-  return ((found.detach().to(at::kDouble) - wide).norm() / wide.norm().clamp_min(1e-30)).item<double>();
-}
 
 inline at::Tensor random_tensor(std::vector<std::int64_t> shape, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);

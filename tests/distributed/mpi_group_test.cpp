@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "integration/mpirun.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -21,9 +22,9 @@ class MpiGroup : public testing::Test {
   }
 
   void SetUp() override {
-    if (run_command({"sh", "-c", "command -v mpirun"}).status != 0) GTEST_SKIP() << "no mpirun on this machine";
+    if (run_command({"sh", "-c", "command -v mpirun"}).status != 0) SHINE_SKIP("mpi", "no mpirun on this machine");
     static const Outcome trial = job(2, "misbehave", 60, "does nothing wrong");
-    if (trial.err.find("built without MPI") != std::string::npos) GTEST_SKIP() << "built without MPI";
+    if (trial.err.find("built without MPI") != std::string::npos) SHINE_SKIP("mpi", "built without MPI");
     ASSERT_EQ(trial.status, 0) << trial.err;
   }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "integration/mpirun.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -10,7 +11,8 @@ namespace {
 class NcclGroup : public testing::Test {
  protected:
   static void require_gpus(std::size_t gpus) {
-    if (!at::hasCUDA() || at::getNumGPUs() < gpus) GTEST_SKIP() << "needs " << gpus << " GPUs";
+    if (!at::hasCUDA()) SHINE_SKIP("gpu", "there is no GPU");
+    if (at::getNumGPUs() < gpus) GTEST_SKIP() << "needs " << gpus << " GPUs";
   }
 
   static void expect_kept(std::vector<std::string> words) {
@@ -28,8 +30,8 @@ TEST_F(NcclGroup, OneRankKeepsTheContract) {
 
 TEST_F(NcclGroup, TwoRanksKeepTheContract) {
   require_gpus(2);
-  if (IsSkipped()) return;
-  if (run_command({"sh", "-c", "command -v mpirun"}).status != 0) GTEST_SKIP() << "no mpirun on this machine";
+  if (IsSkipped() || HasFatalFailure()) return;
+  if (run_command({"sh", "-c", "command -v mpirun"}).status != 0) SHINE_SKIP("mpi", "no mpirun on this machine");
   std::vector<std::string> words = mpirun_arguments(2, "shine_test_rank", {"gpu", "60", "-"});
   words.insert(words.begin(), "mpirun");
   expect_kept(words);

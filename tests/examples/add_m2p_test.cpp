@@ -88,7 +88,7 @@ TEST(AddM2p, GeneratesALoraForTheDecoder) {
   const TokenRows rows = TokenRows::pack(random_rows({5, 3}, 7), at::kCPU);
   // [m2p lora]
   const at::Tensor vector = mixer.network.forward(random_tensor({2, 2, 29, 16}, /*seed=*/3));
-  const LoraTree lora = lora_from_vector(vector, {mixer.shape.spec, mixer.shape.rank, LoraMethod::rl, /*scale=*/0.1});
+  const LoraTree lora = lora_from_vector(vector, {mixer.shape.spec, mixer.shape.rank, LoraReshape::rl, /*scale=*/0.1});
   const at::Tensor hidden = decoder->forward(rows, &lora);  // two rows, each with its own LoRA
   // [/m2p lora]
   EXPECT_EQ(lora.adapters(), 2);

@@ -11,6 +11,7 @@
 #include "kernels/cuda/cuda_ops.h"
 #include "shine/tensor/device.h"
 #include "support/random_sizes.h"
+#include "support/skip.h"
 #include "support/tensor_match.h"
 
 namespace shine::test {
@@ -19,7 +20,7 @@ namespace shine::test {
 class GpuTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!at::hasCUDA()) GTEST_SKIP() << "no GPU";
+    if (!at::hasCUDA()) SHINE_SKIP("gpu", "no GPU");
     avoid_cudnn_attention();
   }
 

@@ -7,7 +7,6 @@
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
-#include "shine/lora/lora_layout.h"
 
 namespace shine::test {
 namespace {
@@ -159,48 +158,6 @@ TEST_P(GpuKernels, ALogitThatIsNotANumberSpoilsItsRowAlone) {
   const at::Tensor targets = at::tensor({0, 1, 2}, at::kLong);
   const at::Tensor losses = cuda_cross_entropy_(logits.to(gpu()), targets.to(gpu()), true).to(at::kCPU);
   EXPECT_TRUE(at::equal(losses.isfinite(), at::tensor({1, 0, 1}).to(at::kBool)));
-}
-
-LoraSpec random_spec(RandomSizes& draw, bool biases) {
-  const std::int64_t hidden = draw.any(1, 9), q = draw.any(1, 9), kv = draw.any(1, 5), inner = draw.any(1, 13);
-  LoraSpec spec;
-  spec.layers = draw.any(1, 3);
-  spec.projections = {{{hidden, q, biases},
-                       {hidden, kv},
-                       {hidden, kv, biases},
-                       {q, hidden},
-                       {hidden, inner},
-                       {hidden, inner},
-                       {inner, hidden}}};
-  return spec;
-}
-
-TEST_P(GpuKernels, LoraFromVector) {
-  expect_taken(CudaKernel::lora_slices);
-  for (const LoraMethod method : {LoraMethod::rl, LoraMethod::rr, LoraMethod::lr, LoraMethod::ll}) {
-    for (const bool biases : {false, true}) {
-      const std::int64_t rank = draw().any(1, 4), rest = draw().any(1, 7) - 1;
-      const LoraLayout layout{random_spec(draw(), biases), rank, method, 0.25};
-      const std::int64_t rows = draw().any(1, 4),
-                         width = layout.spec.layers * (layout.spec.numel_per_layer(rank) + rest);
-      const auto values = [&](const auto& slice, bool all) {
-        return [&slice, &layout, all](const Tensors& in) {
-          LoraTree tree = slice(in[0], layout);
-          Tensors parts;
-          int number = 0;
-          for_each_tensor(tree, [&](const std::string&, at::Tensor& tensor) {  // a gradient may be missing
-            if (all || number++ % 2 == 0) parts.push_back(tensor.reshape({-1}));
-          });
-          return at::cat(parts);
-        };
-      };
-      for (const bool all : {true, false}) {
-        EXPECT_TRUE(agree_on_gpu(values(lora_from_vector, all), values(lora_from_vector_reference, all),
-                                 {random({rows, width}, 1)}, tolerance()))
-            << rows << " " << width << " rank " << rank;
-      }
-    }
-  }
 }
 
 }  // namespace

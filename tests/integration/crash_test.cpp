@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "integration/run_program.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -31,10 +32,10 @@ TEST_F(CrashTest, EndsAreEqualHoweverARunIsKilled) {
 }
 
 TEST_F(CrashTest, EndsAreEqualWhicheverProcessOfTwoRanksIsKilled) {
-  if (run_command({"mpirun", "--version"}).out.find("Open MPI") == std::string::npos) GTEST_SKIP() << "no OpenMPI";
+  if (run_command({"mpirun", "--version"}).out.find("Open MPI") == std::string::npos) SHINE_SKIP("mpi", "no OpenMPI");
   const Outcome outcome = crash(bin_dir(), "3", "2");
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
-  if (outcome.out.find("was built without MPI") != std::string::npos) GTEST_SKIP() << "built without MPI";
+  if (outcome.out.find("was built without MPI") != std::string::npos) SHINE_SKIP("mpi", "built without MPI");
   EXPECT_NE(outcome.out.find("2 ranks: 3 kills, "), std::string::npos) << outcome.out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "integration/mpirun.h"
 #include "integration/tiny_run.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -51,7 +52,7 @@ class EvaluationRanks : public testing::Test {
   }
   static void TearDownTestSuite() { delete tiny_; }
   void SetUp() override {
-    if (!obstacle_.empty()) GTEST_SKIP() << obstacle_;
+    if (!obstacle_.empty()) SHINE_SKIP("mpi", obstacle_);
   }
 
   static std::vector<std::string> arguments(const std::string& program, const std::string& output,

@@ -103,7 +103,7 @@ TEST_F(Inspect, TrainingWritesTheSameMeasures) {
   ASSERT_EQ(events.size(), 2U) << "at the start and at the end";
   EXPECT_EQ(events[1].at("step"), 3);
   EXPECT_GE(events[1].at("contexts").get<int>(), 2);
-  EXPECT_LE(events[1].at("contexts").get<int>(), 4) << "evaluation.max_samples";
+  EXPECT_LE(events[1].at("contexts").get<int>(), 4) << "validation.max_samples";
   EXPECT_GT(events[1].at("mean_cosine").get<double>(), 0.0);
   EXPECT_GT(events[1].at("relative_norm").at("gate").get<double>(), 0.0);
   EXPECT_NE(run_.err.find("LoRAs of "), std::string::npos) << run_.err;

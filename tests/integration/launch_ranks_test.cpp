@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "integration/launch_fixture.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -140,7 +141,7 @@ TEST_F(LaunchRanks, ACommandIsTheSameForAnyNumberOfRanks) {
 }
 
 TEST_F(LaunchRanks, EveryRankIsStartedAndTheStatusComesThrough) {
-  if (!has_mpirun()) GTEST_SKIP() << "no OpenMPI";
+  if (!has_mpirun()) SHINE_SKIP("mpi", "no OpenMPI");
   set("RANKS", "2");
   stand_in(std::string(kRank) + "echo \"$rank of $OMPI_COMM_WORLD_SIZE\"\n");
   const Outcome good = launch("pretrain", {"small"});
@@ -165,7 +166,7 @@ TEST_F(LaunchRanks, EveryRankIsStartedAndTheStatusComesThrough) {
 }
 
 TEST_F(LaunchRanks, ASignalReachesEveryRankAsARequestToStop) {
-  if (!has_mpirun()) GTEST_SKIP() << "no OpenMPI";
+  if (!has_mpirun()) SHINE_SKIP("mpi", "no OpenMPI");
   set("RANKS", "2");
   write_waiting_ranks();
   for (const auto& [script, number] : {std::pair{"pretrain", SIGTERM}, {"pretrain", SIGINT}, {"all", SIGHUP}}) {
@@ -177,7 +178,7 @@ TEST_F(LaunchRanks, ASignalReachesEveryRankAsARequestToStop) {
 }
 
 TEST_F(LaunchRanks, ASignalBeforeTheRanksCanTakeItStopsThemToo) {
-  if (!has_mpirun()) GTEST_SKIP() << "no OpenMPI";
+  if (!has_mpirun()) SHINE_SKIP("mpi", "no OpenMPI");
   set("RANKS", "2");
   stand_in(std::string(kRank) + "touch " + quoted(file("started")) + ".$rank\nexec sleep 30\n");
   EXPECT_EQ(signal_two_ranks("pretrain", SIGTERM).status, 75);

@@ -3,6 +3,7 @@
 
 #include "integration/mpirun.h"
 #include "integration/tiny_run.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -43,11 +44,11 @@ TEST(LaunchRun, TheSameCommandGoesOnAndAFaultStopsTheChain) {
 
 TEST(LaunchRun, ATestGoesOnWithAnotherNumberOfRanks) {
   const std::string obstacle = obstacle_to_ranks();
-  if (!obstacle.empty()) GTEST_SKIP() << obstacle;
+  if (!obstacle.empty()) SHINE_SKIP("mpi", obstacle);
   const TinyRun tiny;
   ASSERT_EQ(tiny.train_backbone().status, 0);
   const Outcome trained = launch(tiny, "pretrain", {"run.max_steps=2"}, {"RANKS=2"});
-  if (trained.err.find("built without MPI") != std::string::npos) GTEST_SKIP() << "programs without MPI";
+  if (trained.err.find("built without MPI") != std::string::npos) SHINE_SKIP("mpi", "programs without MPI");
   ASSERT_EQ(trained.status, 0) << trained.err;
   const Outcome more = launch(tiny, "pretrain", {"run.max_steps=3"});
   ASSERT_EQ(more.status, 0) << more.err;

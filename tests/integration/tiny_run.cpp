@@ -65,7 +65,7 @@ TinyRun::TinyRun() {
                                               "data: {train: [" + file("texts.txt") + "], validation_share: 0.05}\n" +
                                               "optimizer: {learning_rate: 1e-3, batch_size: 2, accumulation: 2}\n"
                                               "schedule: {warmup_steps: 2, epochs: 4}\n"
-                                              "evaluation: {every_steps: 5, max_samples: 4}\n");
+                                              "validation: {every_steps: 5, max_samples: 4}\n");
   write_bytes(folder() / "questions.jsonl", tiny_questions(0, 40));
   write_bytes(folder() / "held_out.jsonl", tiny_questions(40, 6));
   for (const auto& [stage, previous] : {std::pair{"ift_mqa", "run"}, std::pair{"ift_1qa", "ift_mqa"}}) {

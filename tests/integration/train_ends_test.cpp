@@ -79,7 +79,7 @@ TEST_F(TrainEnds, AFinishedRunSaysSoAndALongerOneGoesOn) {
   EXPECT_EQ(again.status, 0);
   EXPECT_NE(again.err.find("is finished"), std::string::npos) << again.err;
   EXPECT_EQ(again.err.find("step "), std::string::npos) << "nothing is built or trained\n" << again.err;
-  ASSERT_EQ(run_in("longer", {"evaluation.every_steps=5"}).status, 0);
+  ASSERT_EQ(run_in("longer", {"validation.every_steps=5"}).status, 0);
   expect_equal_checkpoints(folder("whole"), folder("longer"), 40);
 }
 

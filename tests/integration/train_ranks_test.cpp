@@ -10,6 +10,7 @@
 #include "integration/mpirun.h"
 #include "integration/tiny_run.h"
 #include "shine/io/safetensors.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -80,7 +81,7 @@ class TrainRanks : public testing::Test {
   }
   static void TearDownTestSuite() { delete tiny_; }
   void SetUp() override {
-    if (!obstacle_.empty()) GTEST_SKIP() << obstacle_;
+    if (!obstacle_.empty()) SHINE_SKIP("mpi", obstacle_);
   }
 
   static fs::path folder(const std::string& name) { return tiny_->folder() / name; }

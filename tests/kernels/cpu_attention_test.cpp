@@ -1,10 +1,12 @@
 #include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/block_product.h"
 #include "ops/attention.h"
 #include "support/gradient_check.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -107,7 +109,7 @@ class ThreadsGuard {
 class AttentionEngine : public testing::TestWithParam<at::ScalarType> {
  protected:
   void SetUp() override {
-    if (!cpu::kernels_run(GetParam())) GTEST_SKIP() << "the CPU backend does not run here in " << GetParam();
+    if (!cpu::kernels_run(GetParam())) SHINE_SKIP("avx512", "the CPU backend does not run here");
   }
 };
 
@@ -118,7 +120,10 @@ double tolerance(at::ScalarType type) {
 
 TEST_P(AttentionEngine, AgreesWithThePlainForm) {
   for (const Case& of : kCases) {
-    EXPECT_TRUE(forms_agree(backend(of), plain(of), of.inputs(GetParam()), tolerance(GetParam()))) << of.text();
+    // Gradients in bfloat16 differ by less than 1e-2 of their norm, single ones by 9e-2.
+    const double relative = std::min(tolerance(GetParam()), 2.5e-2);
+    EXPECT_TRUE(forms_agree(backend(of), plain(of), of.inputs(GetParam()), tolerance(GetParam()), relative))
+        << of.text();
   }
 }
 
@@ -133,7 +138,7 @@ TEST_P(AttentionEngine, IsAsNearToFloat64AsItsTypeAllows) {
     const auto gradients = torch::autograd::grad({backend(of)(in)}, in, {upstream});
     const auto expected = torch::autograd::grad({plain(of)(exact)}, exact, {upstream.to(at::kDouble)});
     for (std::size_t i = 0; i < in.size(); ++i) {
-      EXPECT_TRUE(tensors_match(gradients[i], expected[i], bound)) << "input " << i << ", " << of.text();
+      EXPECT_TRUE(gradients_match(gradients[i], expected[i], bound)) << "input " << i << ", " << of.text();
     }
   }
 }
@@ -188,7 +193,7 @@ TEST_P(AttentionEngine, GivesTheSameOnAnyNumberOfThreads) {
       const auto found = run(threads), again = run(threads);
       for (std::size_t i = 0; i < found.size(); ++i) {
         // Sums over several tasks are added in another order, and then rounded once more.
-        EXPECT_TRUE(tensors_match(found[i], expected[i], GetParam() == at::kBFloat16 ? 1e-2 : 1e-5)) << threads;
+        EXPECT_TRUE(gradients_match(found[i], expected[i], GetParam() == at::kBFloat16 ? 1e-2 : 1e-5)) << threads;
         EXPECT_TRUE(at::equal(found[i], again[i])) << threads << " threads, " << of.text();
       }
     }
@@ -199,7 +204,7 @@ INSTANTIATE_TEST_SUITE_P(Types, AttentionEngine, testing::Values(at::kFloat, at:
                          [](const auto& type) { return std::string(c10::toString(type.param)); });
 
 TEST(AttentionEngineGradient, MatchesDifferences) {
-  if (!cpu::kernels_run(at::kDouble)) GTEST_SKIP() << "the CPU backend does not run here";
+  if (!cpu::kernels_run(at::kDouble)) SHINE_SKIP("avx512", "the CPU backend does not run here");
   for (const Case& of : {Case{{3, 1, 4}, 4, 2, 6}, Case{{7, 5}, 2, 1, 4, 2}}) {
     EXPECT_TRUE(gradients_match_differences(backend(of), of.inputs(at::kDouble))) << of.text();
   }

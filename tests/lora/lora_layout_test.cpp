@@ -1,5 +1,7 @@
 #include "shine/lora/lora_layout.h"
 
+#include <c10/core/InferenceMode.h>
+
 #include "lora/small_spec.h"
 #include "shine/common/error.h"
 #include "support/gradient_check.h"
@@ -10,8 +12,8 @@ namespace {
 constexpr std::int64_t kBatch = 2, kRank = 2;
 constexpr double kScale = 0.04;  // its root is 0.2
 
-LoraLayout layout_of(LoraMethod method, bool biases) {
-  return {small_spec(biases), kRank, method, kScale};
+LoraLayout layout_of(LoraReshape reshape, bool biases) {
+  return {small_spec(biases), kRank, reshape, kScale};
 }
 
 /// A vector whose layers have `tail` values that no LoRA uses.
@@ -26,35 +28,61 @@ at::Tensor flat(LoraTree tree) {
   return at::cat(all);
 }
 
+/// The same tensor by tensor, each sliced from the vector by autograd, the reshape read as the paper writes it.
+LoraTree reference(const at::Tensor& vector, const LoraLayout& layout) {
+  const bool a_by_rank = layout.reshape == LoraReshape::lr || layout.reshape == LoraReshape::ll;
+  const bool b_by_output = layout.reshape == LoraReshape::rr || layout.reshape == LoraReshape::lr;
+  const std::int64_t batch = vector.size(0), r = layout.rank;
+  LoraTree tree;
+  tree.layers.resize(static_cast<std::size_t>(layout.spec.layers));
+  for (std::int64_t layer = 0; layer < layout.spec.layers; ++layer) {
+    std::int64_t start = layer * vector.size(1) / layout.spec.layers;
+    const auto next = [&](std::int64_t length, double factor) {
+      const at::Tensor values = vector.narrow(1, start, length).contiguous() * factor;
+      start += length;
+      return values;
+    };
+    for (const Projection p : kProjections) {
+      const auto [in, out, has_bias] = layout.spec[p];
+      LoraWeights& weights = tree.layers[static_cast<std::size_t>(layer)][p];
+      const at::Tensor a = next(in * r, std::sqrt(layout.scale)), b = next(r * out, std::sqrt(layout.scale));
+      weights.a = a_by_rank ? a.view({batch, r, in}).transpose(1, 2) : a.view({batch, in, r});
+      weights.b = b_by_output ? b.view({batch, out, r}).transpose(1, 2) : b.view({batch, r, out});
+      if (has_bias) weights.c = next(out, layout.scale);
+    }
+  }
+  return tree;
+}
+
 struct Case {
-  LoraMethod method;
+  LoraReshape reshape;
   bool biases;
   std::int64_t tail;
 };
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (const auto method : {LoraMethod::rl, LoraMethod::rr, LoraMethod::lr, LoraMethod::ll}) {
+  for (const auto reshape : {LoraReshape::rl, LoraReshape::rr, LoraReshape::lr, LoraReshape::ll}) {
     for (const bool biases : {false, true}) {
-      for (const std::int64_t tail : {0, 5}) cases.push_back({method, biases, tail});
+      for (const std::int64_t tail : {0, 5}) cases.push_back({reshape, biases, tail});
     }
   }
   return cases;
 }
 
 std::string text(const Case& c) {
-  return str(config_names(c.method)[static_cast<std::size_t>(c.method)], c.biases ? " biases" : "", " tail ", c.tail);
+  return str(config_names(c.reshape)[static_cast<std::size_t>(c.reshape)], c.biases ? " biases" : "", " tail ", c.tail);
 }
 
-TEST(LoraLayout, IndicesAreThoseOfTheMethod) {
+TEST(LoraLayout, IndicesAreThoseOfTheReshape) {
   for (const Case& c : all_cases()) {
-    const LoraLayout layout = layout_of(c.method, c.biases);
+    const LoraLayout layout = layout_of(c.reshape, c.biases);
     const at::Tensor vector = vector_of(layout, c.tail).detach();
     const LoraTree tree = lora_from_vector(vector, layout);
     const auto v = vector.accessor<double, 2>();
     const double root = std::sqrt(kScale);
-    const bool a_as_in_r = c.method == LoraMethod::rl || c.method == LoraMethod::rr;
-    const bool b_as_r_out = c.method == LoraMethod::rl || c.method == LoraMethod::ll;
+    const bool a_as_in_r = c.reshape == LoraReshape::rl || c.reshape == LoraReshape::rr;
+    const bool b_as_r_out = c.reshape == LoraReshape::rl || c.reshape == LoraReshape::ll;
     ASSERT_EQ(tree.layers.size(), 2U);
     for (std::int64_t layer = 0; layer < 2; ++layer) {
       std::int64_t at = layer * vector.size(1) / 2;
@@ -87,30 +115,30 @@ TEST(LoraLayout, IndicesAreThoseOfTheMethod) {
   }
 }
 
-TEST(LoraLayout, FormsAgree) {
+TEST(LoraLayout, AgreesWithSlicingEachTensor) {
   for (const Case& c : all_cases()) {
-    const LoraLayout layout = layout_of(c.method, c.biases);
-    const TensorFunction fused = [&](const auto& in) { return flat(lora_from_vector(in[0], layout)); };
-    const TensorFunction plain = [&](const auto& in) { return flat(lora_from_vector_reference(in[0], layout)); };
+    const LoraLayout layout = layout_of(c.reshape, c.biases);
+    const TensorFunction found = [&](const auto& in) { return flat(lora_from_vector(in[0], layout)); };
+    const TensorFunction expected = [&](const auto& in) { return flat(reference(in[0], layout)); };
     const at::Tensor vector = vector_of(layout, c.tail);
-    EXPECT_TRUE(forms_agree(fused, plain, {vector}, 0.0)) << text(c);
-    EXPECT_TRUE(forms_agree(fused, plain, {leaf(vector.to(at::kFloat))}, 1e-7)) << text(c);
+    EXPECT_TRUE(forms_agree(found, expected, {vector}, 0.0)) << text(c);
+    EXPECT_TRUE(forms_agree(found, expected, {leaf(vector.to(at::kFloat))}, 1e-7)) << text(c);
     // One rounding to bfloat16 in both.
-    EXPECT_TRUE(forms_agree(fused, plain, {leaf(vector.to(at::kBFloat16))}, 8e-3)) << text(c);
+    EXPECT_TRUE(forms_agree(found, expected, {leaf(vector.to(at::kBFloat16))}, 8e-3)) << text(c);
   }
 }
 
 TEST(LoraLayout, GradientMatchesDifferences) {
   for (const Case& c : all_cases()) {
-    if (!c.biases || c.tail == 0) continue;  // FormsAgree covers the rest
-    const LoraLayout layout = layout_of(c.method, c.biases);
+    if (!c.biases || c.tail == 0) continue;  // the test before covers the rest
+    const LoraLayout layout = layout_of(c.reshape, c.biases);
     const TensorFunction f = [&](const auto& in) { return flat(lora_from_vector(in[0], layout)); };
     EXPECT_TRUE(gradients_match_differences(f, {vector_of(layout, c.tail)})) << text(c);
   }
 }
 
 TEST(LoraLayout, UnusedTailGetsNoGradient) {
-  const LoraLayout layout = layout_of(LoraMethod::lr, true);
+  const LoraLayout layout = layout_of(LoraReshape::lr, true);
   const at::Tensor vector = vector_of(layout, 5);
   flat(lora_from_vector(vector, layout)).square().sum().backward();
   const std::int64_t block = vector.size(1) / 2;
@@ -120,25 +148,34 @@ TEST(LoraLayout, UnusedTailGetsNoGradient) {
 }
 
 TEST(LoraLayout, OutputsThatAreNotUsedLeaveZeros) {
-  const LoraLayout layout = layout_of(LoraMethod::rr, true);
+  const LoraLayout layout = layout_of(LoraReshape::rr, true);
   const at::Tensor vector = vector_of(layout, 5);
   const auto some = [&](const LoraTree& tree) {
     return at::cat({tree.layers[1][Projection::v].b.flatten(), tree.layers[0][Projection::q].c.flatten()});
   };
   EXPECT_TRUE(forms_agree([&](const auto& in) { return some(lora_from_vector(in[0], layout)); },
-                          [&](const auto& in) { return some(lora_from_vector_reference(in[0], layout)); }, {vector},
-                          0.0));
+                          [&](const auto& in) { return some(reference(in[0], layout)); }, {vector}, 0.0));
 }
 
 TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
-  const LoraLayout layout = layout_of(LoraMethod::rl, false);
+  const LoraLayout layout = layout_of(LoraReshape::rl, false);
   const std::int64_t needed = layout.spec.numel_per_layer(kRank);
   EXPECT_NO_THROW(lora_from_vector(at::zeros({1, 2 * needed}), layout));
   for (const std::vector<std::int64_t>& sizes :
        {std::vector<std::int64_t>{1, 2 * needed - 2}, {1, 2 * needed + 1}, {2 * needed}, {1, 1, 2 * needed}}) {
     EXPECT_THROW(lora_from_vector(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
-    EXPECT_THROW(lora_from_vector_reference(at::zeros(sizes), layout), ShapeError) << at::IntArrayRef(sizes);
   }
+}
+
+TEST(LoraLayout, TensorsAreContiguousInInferenceToo) {
+  const LoraLayout layout = layout_of(LoraReshape::lr, true);
+  const at::Tensor vector = vector_of(layout, 5);
+  const at::Tensor recorded = flat(lora_from_vector(vector, layout));
+  const c10::InferenceMode inference;
+  LoraTree tree = lora_from_vector(vector, layout);
+  for_each_tensor(tree,
+                  [](const std::string& name, at::Tensor& tensor) { EXPECT_TRUE(tensor.is_contiguous()) << name; });
+  EXPECT_TRUE(at::equal(flat(tree), recorded));
 }
 
 }  // namespace

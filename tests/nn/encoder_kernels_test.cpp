@@ -11,6 +11,7 @@
 #include "shine/common/error.h"
 #include "support/gradient_check.h"
 #include "support/set_parameters.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -76,11 +77,6 @@ TensorFunction layer_function(const Case& tested, FusedOps mode, at::ScalarType 
   };
 }
 
-double distance(const at::Tensor& found, const at::Tensor& expected) {
-  const at::Tensor wanted = expected.to(at::kDouble);
-  return ((found.to(at::kDouble) - wanted).norm() / wanted.norm()).item<double>();
-}
-
 /// The gradient of a key bias is 0 but for rounding.
 at::Tensor without_keys(std::size_t input, const at::Tensor& gradient) {
   if (input != 2) return gradient;
@@ -94,17 +90,13 @@ std::pair<double, double> distances(const TensorFunction& found, const std::vect
   const auto gradients = gradients_of(found, inputs), wanted = gradients_of(expected, expected_inputs);
   double largest = 0.0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    largest = std::max(largest, distance(without_keys(i, gradients[i]), without_keys(i, wanted[i])));
+    largest = std::max(largest, relative_error(without_keys(i, gradients[i]), without_keys(i, wanted[i])));
   }
-  return {distance(found(inputs), expected(expected_inputs)), largest};
-}
-
-bool skip_without(at::ScalarType type) {
-  return !cpu::kernels_run(type);
+  return {relative_error(found(inputs), expected(expected_inputs)), largest};
 }
 
 TEST(FusedEncoder, InFloat64ItIsTheReadableLayer) {
-  if (skip_without(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu::kernels_run(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   for (const Case& tested : cases()) {
     EXPECT_TRUE(forms_agree(layer_function(tested, FusedOps::automatic), layer_function(tested, FusedOps::off),
                             inputs_of(tested, at::kDouble), 1e-11))
@@ -113,7 +105,7 @@ TEST(FusedEncoder, InFloat64ItIsTheReadableLayer) {
 }
 
 TEST(FusedEncoder, GradientsMatchDifferences) {
-  if (skip_without(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu::kernels_run(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   for (const std::size_t i : {0U, 3U}) {
     EXPECT_TRUE(gradients_match_differences(layer_function(cases()[i], FusedOps::automatic),
                                             inputs_of(cases()[i], at::kDouble), 1e-6))
@@ -122,7 +114,7 @@ TEST(FusedEncoder, GradientsMatchDifferences) {
 }
 
 TEST(FusedEncoder, InFloat32ItIsTheReadableLayerUpToRounding) {
-  if (skip_without(at::kFloat)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu::kernels_run(at::kFloat)) SHINE_SKIP("avx512", "no AVX-512");
   for (const Case& tested : cases()) {
     const auto [value, gradient] = distances(layer_function(tested, FusedOps::automatic), inputs_of(tested, at::kFloat),
                                              layer_function(tested, FusedOps::off), inputs_of(tested, at::kDouble));
@@ -133,7 +125,7 @@ TEST(FusedEncoder, InFloat32ItIsTheReadableLayerUpToRounding) {
 
 /// bfloat16 has 8 bits: products of a few hundred terms are off by some tenths of a percent.
 TEST(FusedEncoder, InBfloat16ItIsNearTheReadableLayers) {
-  if (skip_without(at::kBFloat16)) GTEST_SKIP() << "no bfloat16 instructions";
+  if (!cpu::kernels_run(at::kBFloat16)) SHINE_SKIP("avx512", "no bfloat16 instructions");
   for (const Case& tested : cases()) {
     const auto fused = layer_function(tested, FusedOps::automatic, at::kBFloat16);
     const auto narrow = inputs_of(tested, at::kFloat);
@@ -174,6 +166,7 @@ TEST(FusedEncoder, RecomputationChangesNothing) {
 }
 
 TEST(FusedEncoder, ThreadsChangeNothing) {
+  if (!cpu::kernels_run(at::kFloat)) SHINE_SKIP("avx512", "no AVX-512");
   const int before = at::get_num_threads();
   const Case tested{"large", {2, 35, 5, 48}, 2, 70};
   const auto run = layer_function(tested, FusedOps::automatic);
@@ -232,13 +225,13 @@ TEST(FusedEncoder, SizesThatDoNotFitAreRefused) {
     std::vector<std::int64_t> sizes = inputs[i].sizes().vec();
     ++sizes.back();
     inputs[i] = at::zeros(sizes);
-    if (skip_without(at::kFloat)) GTEST_SKIP() << "no AVX-512";
+    if (!cpu::kernels_run(at::kFloat)) SHINE_SKIP("avx512", "no AVX-512");
     EXPECT_THROW(layer_function(tested, FusedOps::automatic)(inputs), ShapeError) << i;
   }
 }
 
 TEST(EncoderKernels, GeluIsExactToFloat32) {
-  if (skip_without(at::kFloat)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu::kernels_run(at::kFloat)) SHINE_SKIP("avx512", "no AVX-512");
   const at::Tensor x =
       at::cat({at::linspace(-14, 14, 100001, at::kDouble), at::tensor({0.0, -0.0, 30.0, -30.0, 1e-30}, at::kDouble)})
           .to(at::kFloat);
@@ -263,7 +256,7 @@ TEST(EncoderKernels, GeluIsExactToFloat32) {
 }
 
 TEST(EncoderKernels, TransposesOfAllSizes) {
-  if (!cpu::kernels_run(at::kFloat)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu::kernels_run(at::kFloat)) SHINE_SKIP("avx512", "no AVX-512");
   for (const std::int64_t m : {1, 2, 15, 16, 17, 33, 64}) {
     for (const std::int64_t n : {2, 4, 16, 18, 32, 34, 66}) {
       const std::int64_t pitch = n + 6, padded = m + 3;
@@ -288,19 +281,19 @@ TEST(EncoderKernels, TransposesOfAllSizes) {
 }
 
 TEST(TrainedProducts, LongInnerDimensionsAreSummedInParts) {
-  if (skip_without(at::kBFloat16)) GTEST_SKIP() << "no bfloat16 instructions";
+  if (!cpu::kernels_run(at::kBFloat16)) SHINE_SKIP("avx512", "no bfloat16 instructions");
   const std::int64_t rows = 2051, out = 70, in = 12;
   const at::Tensor dy = random_tensor({rows, out}, at::kFloat, 1), x = random_tensor({rows, in}, at::kFloat, 2);
   const auto found = cpu::weight_gradient<float>(rows, out, in, cpu::data<float>(dy), cpu::data<float>(x));
-  EXPECT_LT(distance(found.weight, dy.to(at::kDouble).t().matmul(x.to(at::kDouble))), 1e-6);
-  EXPECT_LT(distance(found.bias, dy.to(at::kDouble).sum(0)), 1e-6);
+  EXPECT_LT(relative_error(found.weight, dy.to(at::kDouble).t().matmul(x.to(at::kDouble))), 1e-6);
+  EXPECT_LT(relative_error(found.bias, dy.to(at::kDouble).sum(0)), 1e-6);
   const at::Tensor narrow_dy = dy.to(at::kBFloat16), narrow_x = x.to(at::kBFloat16);
   const cpu::RowOperand<cpu::Bf16> operand(rows, in, nullptr);
   for (std::int64_t first = 0; first < rows; first += 64) {
     operand.set(first, std::min<std::int64_t>(64, rows - first), cpu::data<cpu::Bf16>(narrow_x) + first * in);
   }
   const auto narrow = cpu::weight_gradient<cpu::Bf16>(rows, out, in, cpu::data<cpu::Bf16>(narrow_dy), operand.data());
-  EXPECT_LT(distance(narrow.weight, narrow_dy.to(at::kDouble).t().matmul(narrow_x.to(at::kDouble))), 1e-6);
+  EXPECT_LT(relative_error(narrow.weight, narrow_dy.to(at::kDouble).t().matmul(narrow_x.to(at::kDouble))), 1e-6);
 }
 
 }  // namespace

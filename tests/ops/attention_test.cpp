@@ -47,7 +47,8 @@ TEST(CausalAttention, LayoutsAndReferenceAgree) {
         EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kDouble), 1e-11)) << where;
         EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kFloat), 1e-5)) << where;
         // The scores and weights of the reference are rounded to bfloat16 (2^-9), the kernel's are not.
-        EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kBFloat16), 6e-2)) << where;
+        EXPECT_TRUE(forms_agree(form(rows, layout), reference(rows), qkv(rows, all, kv, at::kBFloat16), 6e-2, 2e-2))
+            << where;
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "ops/swiglu.h"
 #include "shine/common/error.h"
 #include "support/gradient_check.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -249,7 +250,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, DecoderSublayers, testing::Values(SublayerBac
                          });
 
 TEST_P(DecoderSublayers, FormsAgree) {
-  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!runs(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   for (const Case& c : kCases) {
     for (const How& how : ways()) {
       const auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
@@ -261,7 +262,7 @@ TEST_P(DecoderSublayers, FormsAgree) {
 }
 
 TEST_P(DecoderSublayers, FormsAgreeInFloat32) {
-  if (!runs(at::kFloat)) GTEST_SKIP() << "no AVX-512";
+  if (!runs(at::kFloat)) SHINE_SKIP("avx512", "no AVX-512");
   for (const Case& c : kCases) {
     const auto attention = inputs_of(c, c.attention_sizes(), at::kFloat, at::kFloat);
     EXPECT_TRUE(forms_agree(attention_form(c, {GetParam()}), attention_reference_form(c), attention, 3e-5)) << c.name;
@@ -271,7 +272,7 @@ TEST_P(DecoderSublayers, FormsAgreeInFloat32) {
 }
 
 TEST_P(DecoderSublayers, Bfloat16IsAsExactAsTheReference) {
-  if (!runs(at::kBFloat16)) GTEST_SKIP() << "no bf16 instructions";
+  if (!runs(at::kBFloat16)) SHINE_SKIP("avx512", "no bf16 instructions");
   for (const Case& c : kCases) {
     for (const How& how : ways()) {
       expect_as_exact_as_reference(attention_form(c, how), attention_reference_form(c),
@@ -283,7 +284,7 @@ TEST_P(DecoderSublayers, Bfloat16IsAsExactAsTheReference) {
 }
 
 TEST_P(DecoderSublayers, GradientsMatchDifferences) {
-  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!runs(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   for (const Case& c : kCases) {
     if (c.tokens() > 20) continue;
     for (const How& how : ways()) {
@@ -298,7 +299,7 @@ TEST_P(DecoderSublayers, GradientsMatchDifferences) {
 
 /// Frozen inputs (the conversation's embeddings) and frozen adapters get no gradient, and change none of the others.
 TEST_P(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
-  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!runs(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   const Case& c = kCases[2];
   auto attention = inputs_of(c, c.attention_sizes(), at::kDouble, at::kDouble);
   auto mlp = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
@@ -322,7 +323,7 @@ TEST_P(DecoderSublayers, OnlyWhatAsksGetsAGradient) {
 }
 
 TEST_P(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
-  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!runs(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   const int threads = at::get_num_threads();
   for (const Case& c : kCases) {
     for (const int count : {1, 3}) {
@@ -339,7 +340,7 @@ TEST_P(DecoderSublayers, AnyNumberOfThreadsGivesTheSame) {
 }
 
 TEST_P(DecoderSublayers, WhatIsChangedBeforeTheBackwardIsRefused) {
-  if (!runs(at::kDouble)) GTEST_SKIP() << "no AVX-512";
+  if (!runs(at::kDouble)) SHINE_SKIP("avx512", "no AVX-512");
   const Case& c = kCases[0];
   const auto backward_is_refused = [](const TensorFunction& form, const std::vector<at::Tensor>& in,
                                       std::size_t changed) {

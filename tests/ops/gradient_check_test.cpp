@@ -53,5 +53,30 @@ TEST(TensorsMatch, FailsOnShapeValueAndNan) {
   EXPECT_FALSE(tensors_match(x, at::Tensor(), 1e9));
 }
 
+TEST(GradientsMatch, SmallTensorsAreComparedAsStrictlyAsLargeOnes) {
+  for (const auto type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    for (const double size : {1e3, 1.0, 1e-3}) {
+      const at::Tensor x = random_tensor({50, 40}, type) * size;
+      EXPECT_TRUE(gradients_match(x, x, 0.0));
+      EXPECT_TRUE(gradients_match(x * 1.01, x, 1e3, 2e-2)) << type << size;
+      EXPECT_FALSE(gradients_match(x * 1.04, x, 1e3, 2e-2)) << type << size;
+      EXPECT_FALSE(gradients_match(at::zeros_like(x), x, 1e3, 2e-2)) << type << size;
+      at::Tensor one = x.clone();
+      one[3][7] += 0.5 * size;
+      const auto found = gradients_match(one, x, 1e3, 2e-2);
+      EXPECT_NE(std::string(found.message()).find("1 of 2000 elements"), std::string::npos) << found.message();
+      EXPECT_FALSE(gradients_match(x * NAN, x, 1e3, 1e3));
+      EXPECT_EQ(bool(gradients_match(x * 1.01, x, 2e-3, 2e-2)), size < 1.0) << "the tolerance of values counts too";
+    }
+  }
+}
+
+TEST(GradientsMatch, WhatIsZeroMayHaveNoise) {
+  const at::Tensor zero = at::zeros({8});
+  EXPECT_TRUE(gradients_match(zero + 1e-6, zero, 1e-5));
+  EXPECT_FALSE(gradients_match(zero + 4e-6, zero, 1e-5));
+  EXPECT_FALSE(gradients_match(zero.to(at::kDouble) + 1e-13, zero.to(at::kDouble), 1e-12));
+}
+
 }  // namespace
 }  // namespace shine::test

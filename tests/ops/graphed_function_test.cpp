@@ -1,6 +1,7 @@
 #include "ops/graphed_function.h"
 
 #include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "ops/checkpoint.h"
 #include "ops/replayed_work.h"

@@ -57,7 +57,8 @@ TEST_P(LinearCrossEntropy, FormsAgree) {
     EXPECT_TRUE(forms_agree(fused(head(at::kDouble)), plain(head(at::kDouble)), {hidden(at::kDouble)}, 1e-12)) << n;
     EXPECT_TRUE(forms_agree(fused(head(at::kFloat)), plain(head(at::kFloat)), {hidden(at::kFloat)}, 1e-5)) << n;
     // The logits are rounded to bfloat16 in both forms, the gradient by the logits in one step more.
-    EXPECT_TRUE(forms_agree(fused(head(at::kBFloat16)), plain(head(at::kBFloat16)), {hidden(at::kBFloat16)}, 2e-2))
+    EXPECT_TRUE(
+        forms_agree(fused(head(at::kBFloat16)), plain(head(at::kBFloat16)), {hidden(at::kBFloat16)}, 2e-2, 1.2e-2))
         << n;
   }
 }
@@ -108,7 +109,7 @@ TEST_P(LinearCrossEntropy, GivesTheSameOnAnyNumberOfThreads) {
   for (const int threads : {2, 5}) {
     const auto found = run(threads), again = run(threads);
     EXPECT_TRUE(tensors_match(found.first, expected.first, 1e-5)) << threads;
-    EXPECT_TRUE(tensors_match(found.second, expected.second, 1e-5)) << threads;
+    EXPECT_TRUE(gradients_match(found.second, expected.second, 1e-5)) << threads;
     EXPECT_TRUE(at::equal(found.second, again.second)) << threads;
   }
 }

@@ -47,7 +47,7 @@ inline testing::AssertionResult gradients_match_differences(const TensorFunction
     }
     const at::Tensor differences = central_differences(f, inputs, i, h);
     const at::Tensor gradient = gradients[i].defined() ? gradients[i] : at::zeros_like(differences);
-    const auto same = tensors_match(gradient, differences, tolerance);
+    const auto same = gradients_match(gradient, differences, tolerance);
     if (!same) {
       return testing::AssertionFailure() << "gradient of input " << i << " of shape " << inputs[i].sizes()
                                          << " against central differences: " << same.message();

@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "shine/common/error.h"
-#include "text/bpe/bpe_tokenizer.h"
 #include "support/paths.h"
+#include "text/bpe/bpe_tokenizer.h"
 
 namespace shine {
 namespace {

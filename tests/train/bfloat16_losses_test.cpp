@@ -44,6 +44,7 @@ TEST(BFloat16, LossesStayWithinOnePercentOfFloat32) {
     const std::vector<double> wide = losses(config, at::kFloat), narrow = losses(config, at::kBFloat16);
     double largest = 0.0;
     for (std::size_t i = 0; i < wide.size(); ++i) {
+      ASSERT_TRUE(std::isfinite(narrow[i])) << name << ", step " << i;
       largest = std::max(largest, std::abs(narrow[i] / wide[i] - 1.0));
     }
     std::printf("%s: loss %.4f to %.4f in float32, %.4f in bfloat16, largest difference %.3f %%\n", name, wide.front(),

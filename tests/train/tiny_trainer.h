@@ -85,7 +85,7 @@ inline TrainerOptions options_for(const std::filesystem::path& folder) {
   options.schedule.warmup_steps = 2;
   options.schedule.epochs = 2;
   options.checkpoint.every_steps = 0;
-  options.evaluation.every_steps = 0;
+  options.validation.every_steps = 0;
   options.logging.progress = ProgressForm::none;
   options.config_yaml = "x: 1\n";
   return options;

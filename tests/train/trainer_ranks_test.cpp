@@ -86,7 +86,7 @@ std::vector<std::string> faults_of_astray(TrainerOptions options, const std::str
 TEST(TrainerRanksCheck, ATensorThatPartsEndsTheRunOnAllRanksByItsName) {
   const TemporaryFolder folder;
   TrainerOptions options = options_for(folder.path());
-  options.evaluation.at_start = false;
+  options.validation.at_start = false;
   options.run.check_every = 2;
   for (const std::string& fault : faults_of_astray(options, "metalora.0.attention.q.B")) {
     EXPECT_EQ(fault.find("metalora.0.attention.q.B: differs from rank 0's on rank 1 after step 4"), 0U) << fault;
@@ -96,7 +96,7 @@ TEST(TrainerRanksCheck, ATensorThatPartsEndsTheRunOnAllRanksByItsName) {
 TEST(TrainerRanksCheck, RanksThatHavePartedSaveNothing) {
   const TemporaryFolder folder;
   TrainerOptions options = options_for(folder.path());
-  options.evaluation.at_start = false;
+  options.validation.at_start = false;
   options.run.check_every = 1000;
   options.checkpoint.every_steps = 2;
   for (const std::string& fault : faults_of_astray(options, "mem_tokens")) {

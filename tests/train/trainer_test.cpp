@@ -46,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(Stages, TrainerStages, testing::Bool(),
 TEST_P(TrainerStages, FiveStepsAndAResumeEqualTenSteps) {
   const TemporaryFolder whole, halves;
   TrainerOptions options = options_for(whole.path());
-  options.evaluation.every_steps = 5;
+  options.validation.every_steps = 5;
   const TrainSummary at_once = train(*make_run(GetParam()), options);
   EXPECT_EQ(at_once.progress.step, 10);
   EXPECT_EQ(at_once.progress.optimizer_steps, 10);
@@ -210,7 +210,7 @@ TEST(Trainer, ATimeLimitStopsARunThatThenGoesOn) {
 TEST(Trainer, AStopBetweenAStepAndItsValidationLosesNothing) {
   const TemporaryFolder whole, stopped;
   TrainerOptions options = options_for(whole.path());
-  options.evaluation.every_steps = 2;
+  options.validation.every_steps = 2;
   const TrainSummary at_once = train(*make_run(true), options);
 
   options.run.dir = stopped.path().string();
@@ -240,13 +240,13 @@ TEST(Trainer, AStopBetweenAStepAndItsValidationLosesNothing) {
 TEST(Trainer, WritesDiagnosticsAtEveryValidationOrNever) {
   const TemporaryFolder with, without;
   TrainerOptions options = options_for(with.path());
-  options.evaluation.every_steps = 4;
+  options.validation.every_steps = 4;
   train(*make_run(true), options);
   std::vector<std::int64_t> steps;
   for (const Json& event : metrics(with.path(), "diagnostics")) steps.push_back(event.at("step"));
   EXPECT_EQ(steps, (std::vector<std::int64_t>{0, 4, 8, 10}));
   options.run.dir = without.path().string();
-  options.evaluation.diagnostics = false;
+  options.validation.diagnostics = false;
   train(*make_run(true), options);
   EXPECT_TRUE(metrics(without.path(), "diagnostics").empty());
 }

@@ -1,36 +1,25 @@
 #include "prepare/prepare_qa.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <iostream>
 
-#include "shine/config/enum_names.h"
+#include "enum_option.h"
 
 namespace shine {
-namespace {
-
-/// An option that takes one of the enum's names.
-template <NamedEnum E>
-CLI::Option* add_named(CLI::App& app, const std::string& option, E& value, const std::string& description) {
-  const auto names = config_names(E{});
-  const auto set = [&value, names](const std::string& name) {
-    value = static_cast<E>(std::find(names.begin(), names.end(), name) - names.begin());
-  };
-  return app.add_option_function<std::string>(option, set, description)
-      ->check(CLI::IsMember(std::vector<std::string>(names.begin(), names.end())));
-}
-
-}  // namespace
 
 PrepareQa::PrepareQa(CLI::App& app)
     : command_(
           app.add_subcommand("qa", "Convert published question answering into JSON lines for training and tests")) {
-  add_named(*command_, "--from", options_.format, "The layout of the input")->required();
+  add_enum_option<QaFormat>(*command_, "--from", "The layout of the input", [this](auto format) {
+    options_.format = format;
+  })->required();
   command_->add_option("--input", inputs_, "Files of that layout (mctest: the .tsv, its .ans beside it)")->required();
   command_->add_option("--output", output_.file, "The JSON lines")->required();
   command_->add_option("--source", options_.source, "Name of the data in the items; the layout's where not given");
-  add_named(*command_, "--sentence-separator", options_.sentence_separator,
-            "hotpotqa, 2wiki: what joins sentences (automatic: nothing with hotpotqa, a space with 2wiki)");
+  add_enum_option<SentenceSeparator>(
+      *command_, "--sentence-separator",
+      "hotpotqa, 2wiki: what joins sentences (automatic: nothing with hotpotqa, a space with 2wiki)",
+      [this](auto separator) { options_.sentence_separator = separator; });
   command_->add_option("--validation-share", output_.validation_share,
                        "Share of the items set apart; no context and no article of squad is on both sides");
   command_->add_option("--validation-output", output_.validation_file, "Where these go");

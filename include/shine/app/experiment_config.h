@@ -12,6 +12,7 @@
 #include "shine/config/ops_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
+#include "shine/config/validation_config.h"
 
 namespace shine {
 
@@ -32,6 +33,7 @@ struct ExperimentConfig {
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;
+  ValidationConfig validation;
   EvaluationConfig evaluation;
   LoggingConfig logging;
 
@@ -41,16 +43,18 @@ struct ExperimentConfig {
   void visit(V& v) {
     v("run", run, "the run: folder, seed, device, length");
     v("model", model, "the frozen language model");
-    v("ops", ops, "forms of the operations");
+    v("ops", ops, "forms of the operations", changes_last_bits);
     v("text", text, "tokenizer and lengths");
-    v("hypernetwork", hypernetwork, "what turns a context into a LoRA");
+    v("hypernetwork", hypernetwork, "what turns a context into a LoRA", unused_in(StageName::backbone));
     v("stage", stage, "training stage and its task");
-    v("data", data, "training and validation texts");
-    v("optimizer", optimizer, "AdamW, clipping, step size");
-    v("schedule", schedule, "learning rate over the steps");
-    v("checkpoint", checkpoint, "saving and resuming");
-    v("evaluation", evaluation, "validation during training");
-    v("logging", logging, "messages and metrics");
+    v("data", data, "training and validation texts", training_only);
+    v("optimizer", optimizer, "AdamW, clipping, step size", training_only);
+    v("schedule", schedule, "learning rate over the steps", training_only);
+    v("checkpoint", checkpoint, "saving and resuming", training_only, may_change);
+    v("validation", validation, "validation during training", training_only, may_change,
+      UnusedRule{{{"data.validation", {"[]"}}, {"data.validation_share", {"0"}}}, "without validation texts"});
+    v("evaluation", evaluation, "the test programs", tests_only);
+    v("logging", logging, "messages and metrics", may_change, shapes_no_answer);
   }
 
   /// Checks the rules between keys; ranges of single keys are checked while reading.
@@ -58,21 +62,12 @@ struct ExperimentConfig {
   void validate(const ConfigOrigins& origins = {}, ConfigUse use = ConfigUse::train) const;
 };
 
-/// A key that the rest of the configuration makes meaningless, and why.
-struct UnusedKey {
-  std::string key;                  ///< "hypernetwork.lora_rank"
-  std::vector<std::string> causes;  ///< keys whose values make it so: {"stage.name"}
-  std::string reason;               ///< "with stage backbone"
-};
-
-/// Keys without effect in this configuration; a resolved file leaves them out. Setting one is a fault, unless one of
-/// its causes was set in a later layer (see ConfigOrigins::layer): overrides and derived files may turn off what they
-/// inherit.
-std::vector<UnusedKey> unused_keys(const ExperimentConfig& config);
-
 /// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes
-/// model.path, and inherited keys without effect go back to their defaults. Throws ConfigError that lists all faults
-/// with their places, IoError for a file that cannot be read.
+/// model.path. To set a key without effect (UnusedKey) is a fault, unless one of its causes was set in a later layer
+/// (see ConfigOrigins::layer): overrides and derived files may turn off what they inherit, which goes back to its
+/// default. In a file that a program saved, the config.yaml in a folder of a run, a checkpoint or results, keys may
+/// have their former names. Throws ConfigError that lists all faults with their places, IoError for a file that cannot
+/// be read.
 /// @param origins  if given, receives the place that set each key
 ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {},
@@ -88,7 +83,8 @@ void check_inputs(const ExperimentConfig& config);
 /// The same for a test program: backbone, tokenizer and evaluation.data.
 void check_test_inputs(const ExperimentConfig& config);
 
-/// The resolved configuration as YAML that load_experiment_config reads back to an equal one.
+/// The resolved configuration, without keys that have no effect, as YAML that load_experiment_config reads back to an
+/// equal one.
 std::string experiment_yaml(const ExperimentConfig& config);
 
 }  // namespace shine

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -26,19 +27,35 @@ struct ConfigOrigins {
   std::size_t layer(const std::string& key) const;
 };
 
+/// Who wrote a configuration file. A program's may be of an earlier version: its keys may have their former names.
+enum class WrittenBy { user, program };
+
 /// Reads a YAML file, the files it inherits from (`base: other.yaml`, relative to the file) and then the overrides
 /// (`key.path=value`, the value in YAML; the last of a key wins) into the members. Keys that are not set keep their
 /// value; `key: null` takes an inherited value away, while an empty group changes nothing. Faults of form, type, range
 /// and unknown keys are added to `faults`, each with its place. Refused: duplicate keys, anchors, aliases, tags, tabs
 /// in the indentation, several documents, files above 1 MiB.
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
-                          const std::vector<std::string>& overrides, Faults& faults);
+                          const std::vector<std::string>& overrides, Faults& faults,
+                          WrittenBy writer = WrittenBy::user);
 
 /// YAML of all keys, but those in `skip`, that read_fields reads back to the same values.
 std::string fields_yaml(const FieldList& list, const std::set<std::string>& skip = {});
 
 /// "key: a -> b" for each key whose value differs; both lists come from the same struct type.
-std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b);
+/// @param counts  which keys are compared; absent: all
+std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b,
+                                        const std::function<bool(const Field&)>& counts = {});
+
+/// A key that the rest of the configuration makes meaningless, and why.
+struct UnusedKey {
+  std::string key;                  ///< "hypernetwork.lora_rank"
+  std::vector<std::string> causes;  ///< keys whose values make it so: {"stage.name"}
+  std::string reason;               ///< "with stage backbone"
+};
+
+/// The keys without effect by the rules at their declarations (KeyTraits::unused), in order.
+std::vector<UnusedKey> unused_fields(const FieldList& list);
 
 /// All keys by group, with type, present value and meaning.
 std::string fields_help(const FieldList& list);
@@ -59,8 +76,13 @@ std::string config_yaml(Config config) {
 }
 
 template <class Config>
-std::vector<std::string> compare_configs(Config a, Config b) {
-  return compare_fields(fields_of(a), fields_of(b));
+std::vector<std::string> compare_configs(Config a, Config b, const std::function<bool(const Field&)>& counts = {}) {
+  return compare_fields(fields_of(a), fields_of(b), counts);
+}
+
+template <class Config>
+std::vector<UnusedKey> unused_keys(Config config) {
+  return unused_fields(fields_of(config));
 }
 
 /// Help on all keys with the struct's defaults.

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/stage_name.h"
 #include "shine/config/constraint.h"
 
 namespace shine {
@@ -20,13 +21,6 @@ constexpr std::array<std::string_view, 2> config_names(VocabularyUse) {
 enum class SpecialTokenUse { parse, escape };
 constexpr std::array<std::string_view, 2> config_names(SpecialTokenUse) {
   return {"parse", "escape"};
-}
-
-/// pretrain: reconstruction and completion through the generated LoRA; ift_mqa, ift_1qa: multi-turn and one-question
-/// answering through it; backbone: a causal language model, the decoder itself.
-enum class StageName { pretrain, ift_mqa, ift_1qa, backbone };
-constexpr std::array<std::string_view, 4> config_names(StageName) {
-  return {"pretrain", "ift_mqa", "ift_1qa", "backbone"};
 }
 
 /// texts: documents; questions: contexts with questions or conversations about them (data/qa_items.h).
@@ -70,7 +64,7 @@ struct TextConfig {
     v("tokenizer", tokenizer, "folder with tokenizer.json or tokenizer.model; empty = model.path", file_path());
     v("vocabulary", vocabulary, "rows in the softmax: all of the model's, or the tokenizer's only (published)");
     v("special_tokens", special_tokens, "special-token strings inside texts: parse (published) or escape");
-    v("context_max_length", context_max_length, "longest context, tokens", at_least(1));
+    v("context_max_length", context_max_length, "longest context, tokens", at_least(1), unused_in(StageName::backbone));
     v("conversation_max_length", conversation_max_length, "longest conversation or document, tokens", at_least(2));
   }
 };
@@ -96,25 +90,37 @@ struct StageConfig {
 
   template <class V>
   void visit(V& v) {
+    const UnusedRule hypernetwork_only = unused_in(StageName::backbone);
+    const UnusedRule pretrain_only = only_in(StageName::pretrain);
+    const UnusedRule tuning_only = only_in(StageName::ift_mqa, StageName::ift_1qa);
+    const UnusedRule without_completion = unused_with("completion_frequency", {"0"});
     v("name", name, "training stage");
-    v("init_from", init_from, "weights to start from: a run's folder, a checkpoint, or a published folder",
-      file_path());
-    v("allow_unfinished", allow_unfinished, "start from the newest checkpoint of a run that is not finished");
-    v("from_scratch", from_scratch, "stages ift_mqa and ift_1qa: start from new weights, without init_from");
+    v("init_from", init_from, "weights to start from: a run's folder, a checkpoint, or a published folder", file_path(),
+      hypernetwork_only);
+    v("allow_unfinished", allow_unfinished, "start from the newest checkpoint of a run that is not finished",
+      hypernetwork_only, may_change);
+    v("from_scratch", from_scratch, "stages ift_mqa and ift_1qa: start from new weights, without init_from",
+      tuning_only);
     v("completion_frequency", completion_frequency, "probability of completion instead of reconstruction",
-      in_range(0, 1));
-    v("completion_drop_min", completion_drop_min, "smallest share of words dropped from the context", in_range(0, 1));
-    v("completion_drop_max", completion_drop_max, "largest share of words dropped from the context", in_range(0, 1));
-    v("collapse_whitespace", collapse_whitespace, "kept words are joined by single spaces (published)");
-    v("train_new_tokens", train_new_tokens, "train the embedding rows made for added tokens");
-    v("adapter_reg", adapter_reg, "weight of the L1 norm of the generated vector", at_least(0));
-    v("adapter_reg_form", adapter_reg_form, "reduction of that norm over samples");
+      in_range(0, 1), pretrain_only);
+    v("completion_drop_min", completion_drop_min, "smallest share of words dropped from the context", in_range(0, 1),
+      pretrain_only, without_completion);
+    v("completion_drop_max", completion_drop_max, "largest share of words dropped from the context", in_range(0, 1),
+      pretrain_only, without_completion);
+    v("collapse_whitespace", collapse_whitespace, "kept words are joined by single spaces (published)", pretrain_only,
+      without_completion);
+    v("train_new_tokens", train_new_tokens, "train the embedding rows made for added tokens", hypernetwork_only);
+    v("adapter_reg", adapter_reg, "weight of the L1 norm of the generated vector", at_least(0), hypernetwork_only);
+    v("adapter_reg_form", adapter_reg_form, "reduction of that norm over samples", hypernetwork_only,
+      unused_with("adapter_reg", {"0"}));
     v("repeat_share", repeat_share,
-      "stage backbone: share of documents, or of samples, that are a conversation repeating the text", in_range(0, 1));
+      "stage backbone: share of documents, or of samples, that are a conversation repeating the text", in_range(0, 1),
+      only_in(StageName::backbone));
     v("reconstruction_share", reconstruction_share, "share of samples that ask for the context itself (<RECON>)",
-      in_range(0, 1));
+      in_range(0, 1), tuning_only);
     v("extra_meta_lora_rank", extra_meta_lora_rank,
-      "-1: train the Meta-LoRA; 0: freeze it; above 0: freeze it and train a second one of this rank", at_least(-1));
+      "-1: train the Meta-LoRA; 0: freeze it; above 0: freeze it and train a second one of this rank", at_least(-1),
+      tuning_only);
   }
 };
 
@@ -135,18 +141,24 @@ struct DataConfig {
 
   template <class V>
   void visit(V& v) {
-    v("form", form, "what the files of stage backbone hold; stage pretrain reads texts, ift_mqa and ift_1qa questions");
+    const UnusedRule of_texts = only_with("data.form", {"texts"});
+    const UnusedRule of_questions = only_with("data.form", {"questions"});
+    v("form", form, "what the files of stage backbone hold; stage pretrain reads texts, ift_mqa and ift_1qa questions",
+      only_in(StageName::backbone));
     v("train", train, "training files, .txt or .jsonl", file_path());
     v("validation", validation, "validation files; empty = split off the training texts", file_path());
-    v("validation_share", validation_share, "share of the training texts split off for validation",
-      from_to_below(0, 1));
-    v("separator", separator, "line between documents of a .txt file; empty = a blank line");
+    v("validation_share", validation_share, "share of the training texts split off for validation", from_to_below(0, 1),
+      UnusedRule{{{"validation", {"[]"}, /*negated=*/true}}, "beside data.validation"});
+    v("separator", separator, "line between documents of a .txt file; empty = a blank line",
+      unused_in(StageName::ift_mqa, StageName::ift_1qa), of_texts);
     v("max_texts", max_texts, "training texts, or contexts with questions, read at most; 0 = all", at_least(0));
     v("order", order, "order of the samples of an epoch; by_length puts samples of similar length into a step");
     v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
-      at_least(0));
-    v("over_long", over_long, "questions: contexts and conversations above their maximum length");
-    v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error");
+      at_least(0), only_in(StageName::pretrain));
+    v("over_long", over_long, "questions: contexts and conversations above their maximum length",
+      unused_in(StageName::pretrain), of_questions);
+    v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error",
+      unused_in(StageName::pretrain), of_questions);
   }
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shine/config/constraint.h"
+#include "shine/config/key_traits.h"
 #include "shine/config/ops_config.h"
 
 namespace shine {
@@ -52,8 +53,9 @@ struct DecodingConfig {
     v("repetition_penalty", repetition_penalty, "logits of tokens seen so far are divided by it (multiplied below 0)",
       above(0));
     v("stop", stop, "tokens that end an answer");
-    v("cache", cache, "keep keys and values of earlier tokens; false computes all anew for each token (slow)");
-    v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it");
+    v("cache", cache, "keep keys and values of earlier tokens; false computes all anew for each token (slow)",
+      shapes_no_answer);
+    v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it", shapes_no_answer);
   }
 };
 
@@ -130,13 +132,8 @@ struct BucketConfig {
   }
 };
 
-/// Validation while training (the first four keys), and the test programs (all others).
+/// The test programs.
 struct EvaluationConfig {
-  int64_t every_steps = 1000;
-  int64_t max_samples = 100;
-  bool at_start = true;
-  bool diagnostics = true;
-
   std::string checkpoint;
   std::string model;
   std::vector<std::string> data;
@@ -161,37 +158,33 @@ struct EvaluationConfig {
 
   template <class V>
   void visit(V& v) {
-    v("every_steps", every_steps, "optimizer steps between validations; 0 = never during training", at_least(0));
-    v("max_samples", max_samples, "validation samples used at most", at_least(1));
-    v("at_start", at_start, "validate before the first step");
-    v("diagnostics", diagnostics, "at validation, compare the LoRAs of different contexts (collapse, size)");
-    v("checkpoint", checkpoint, "test programs: run folder, checkpoint or published folder; empty = run.dir",
-      file_path());
-    v("model", model, "test programs: name of the model in tables; empty = the backbone's folder");
-    v("data", data, "test programs: files to test on", file_path());
+    v("checkpoint", checkpoint, "run folder, checkpoint or published folder; empty = run.dir", file_path());
+    v("model", model, "name of the model in tables; empty = the backbone's folder", shapes_no_answer);
+    v("data", data, "files to test on", file_path());
     v("data_set", data_set,
-      "test programs: name of the data in tables, -N behind it with group_tokens N; empty = the first file's name",
+      "name of the data in tables, -N behind it with group_tokens N; empty = the first file's name",
       matching("without /", is_plain_name));
-    v("output", output, "test programs: folder for results; empty = run.dir/evaluation/TEST-DATA_SET", file_path());
-    v("baselines", baselines, "test programs: methods to compare",
+    v("output", output, "folder for results; empty = run.dir/evaluation/TEST-DATA_SET", file_path(), shapes_no_answer);
+    v("baselines", baselines, "methods to compare",
       matching("naive, in_context, sft, shine or shuffled", is_method_name));
     v("limit", limit,
-      "test programs: contexts (multi-turn), questions (one-question) or documents per bucket (pretrain) tested at "
-      "most, drawn by seed; 0 = all",
+      "contexts (multi-turn), questions (one-question) or documents per bucket (pretrain) tested at most, drawn by "
+      "seed; 0 = all",
       at_least(0));
-    v("seed", seed, "test programs: of what is drawn: subset, groups, shuffled contexts, sampling", at_least(0));
-    v("batch_size", batch_size, "test programs: rows answered together", at_least(1));
-    v("context_max_length", context_max_length, "test programs: a context is cut here before its LoRA is generated",
-      at_least(1));
+    v("seed", seed, "of what is drawn: subset, groups, shuffled contexts, sampling", at_least(0));
+    v("batch_size", batch_size, "rows answered together", at_least(1));
+    v("context_max_length", context_max_length, "a context is cut here before its LoRA is generated", at_least(1));
     v("conversation_max_length", conversation_max_length,
-      "test programs: longest prompt besides an in-context text; the oldest turns are left out", at_least(1));
+      "longest prompt besides an in-context text; the oldest turns are left out", at_least(1));
     v("group_tokens", group_tokens, "one-question QA: contexts are joined to this mean length, tokens; 0 = as they are",
       at_least(0));
     v("score", score, "one-question QA: form of F1 and exact match");
-    v("bootstrap", bootstrap, "test programs: resamples for the confidence intervals", at_least(1));
-    v("judge", judge, "command that reads the answers (JSON lines) and writes one score a line; empty = none");
+    v("bootstrap", bootstrap, "resamples for the confidence intervals", at_least(1), shapes_no_answer);
+    v("judge", judge, "command that reads the answers (JSON lines) and writes one score a line; empty = none",
+      shapes_no_answer);
     v("decoding", decoding, "how answers are written");
-    v("prompts", prompts, "what the methods are asked");
+    // Stage backbone trains on questions in these words: the fingerprint of its data is compared at a resume.
+    v("prompts", prompts, "what the methods are asked", ReadBy::all, may_change);
     v("sft", sft, "the LoRA trained per context by method sft");
     v("buckets", buckets, "length buckets of shine_test_pretrain");
   }

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "shine/config/constraint.h"
 #include "shine/config/enum_names.h"
+#include "shine/config/key_traits.h"
 
 namespace shine {
 
@@ -27,6 +29,7 @@ struct Field {
   std::string path;  ///< "hypernetwork.m2p.heads"
   std::string help;
   Constraint constraint;
+  KeyTraits traits;
   MemberPointer member;
 };
 
@@ -42,30 +45,44 @@ struct FieldList {
   std::vector<FieldGroup> groups;
 };
 
-/// The visitor that turns a struct's visit() into a FieldList.
+/// The visitor that turns a struct's visit() into a FieldList: `v("clip_norm", clip_norm, "largest gradient norm",
+/// above(0), unused_with("clip", {"none"}))`. Attributes are a Constraint and those of key_traits.h, in any order.
 class FieldCollector {
  public:
-  template <class T>
-  void operator()(std::string_view key, T& member, std::string_view help, Constraint constraint = {}) {
-    const std::string path = prefix_ + std::string(key);
+  template <class T, class... Attributes>
+  void operator()(std::string_view key, T& member, std::string_view help, const Attributes&... attributes) {
+    Field field{prefix_ + std::string(key), std::string(help), {}, traits_, {}};
+    field.traits.unused.clear();
+    (set(field, attributes), ...);
+    field.traits.unused.insert(field.traits.unused.end(), traits_.unused.begin(), traits_.unused.end());
     if constexpr (requires { member.visit(*this); }) {
-      list_.groups.push_back({path, std::string(help)});
-      const std::string outer = prefix_;
-      prefix_ = path + ".";
+      list_.groups.push_back({field.path, field.help});
+      const std::string outer_prefix = std::exchange(prefix_, field.path + ".");
+      const KeyTraits outer_traits = std::exchange(traits_, std::move(field.traits));
       member.visit(*this);
-      prefix_ = outer;
-    } else if constexpr (NamedEnum<T>) {
-      const auto names = config_names(T{});
-      list_.fields.push_back({path, std::string(help), std::move(constraint),
-                              EnumMember{&member, &enum_index<T>, &set_enum<T>, {names.begin(), names.end()}}});
+      prefix_ = outer_prefix;
+      traits_ = outer_traits;
     } else {
-      list_.fields.push_back({path, std::string(help), std::move(constraint), &member});
+      if constexpr (NamedEnum<T>) {
+        const auto names = config_names(T{});
+        field.member = EnumMember{&member, &enum_index<T>, &set_enum<T>, {names.begin(), names.end()}};
+      } else {
+        field.member = &member;
+      }
+      list_.fields.push_back(std::move(field));
     }
   }
 
   FieldList take() { return std::move(list_); }
 
  private:
+  void set(Field& field, const Constraint& constraint) const { field.constraint = constraint; }
+  void set(Field& field, ReadBy readers) const { field.traits.read_by = readers; }
+  void set(Field& field, ResumeRule rule) const { field.traits.resume = rule; }
+  void set(Field& field, AnswerRule rule) const { field.traits.answers = rule; }
+  void set(Field& field, const FormerName& name) const { field.traits.former = name; }
+  void set(Field& field, UnusedRule rule) const;
+
   template <class T>
   static std::size_t enum_index(const void* member) {
     return static_cast<std::size_t>(*static_cast<const T*>(member));
@@ -76,6 +93,7 @@ class FieldCollector {
   }
 
   std::string prefix_;
+  KeyTraits traits_;  ///< of the groups around
   FieldList list_;
 };
 
@@ -94,5 +112,8 @@ void copy_value(const Field& from, const Field& to);
 
 /// The member's value as YAML on one line; numbers in the shortest form that reads back to the same.
 std::string field_value(const Field& field);
+
+/// Is this YAML text the member's value? Numbers are compared as such.
+bool has_value(const Field& field, const std::string& text);
 
 }  // namespace shine

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "shine/config/constraint.h"
+#include "shine/config/key_traits.h"
 #include "shine/config/ops_config.h"
 #include "shine/config/weight_dtype.h"
 
@@ -12,8 +13,8 @@ namespace shine {
 
 /// How one layer's numbers are reshaped into A and B: r = A or B viewed row-wise in its own shape, l = transposed
 /// (paper appendix E). First letter: which axis of A is the rank's; second letter: of B.
-enum class LoraMethod { rl, rr, lr, ll };
-constexpr std::array<std::string_view, 4> config_names(LoraMethod) {
+enum class LoraReshape { rl, rr, lr, ll };
+constexpr std::array<std::string_view, 4> config_names(LoraReshape) {
   return {"rl", "rr", "lr", "ll"};
 }
 
@@ -42,19 +43,26 @@ struct M2pConfig {
 
   template <class V>
   void visit(V& v) {
+    const UnusedRule of_transformer = only_with("hypernetwork.m2p.kind", {"transformer"});
+    const UnusedRule of_linear = only_with("hypernetwork.m2p.kind", {"linear", "lineargate"});
+    const UnusedRule of_couple_layers{{{"couple_layers", {"0"}}}, "without couple layers"};
     v("kind", kind, "network that turns memory states into LoRA numbers");
     v("num_layers", num_layers, "encoder (or linear) layers", at_least(1));
-    v("heads", heads, "attention heads; 0 = H / 128, at least 1", at_least(0));
-    v("feedforward", feedforward, "feed-forward width of an encoder layer; 0 = 2 H", at_least(0));
-    v("layers_first", layers_first, "the first encoder layer attends across layers (else across memory tokens)");
+    v("heads", heads, "attention heads; 0 = H / 128, at least 1", at_least(0), of_transformer);
+    v("feedforward", feedforward, "feed-forward width of an encoder layer; 0 = 2 H", at_least(0), of_transformer);
+    v("layers_first", layers_first, "the first encoder layer attends across layers (else across memory tokens)",
+      of_transformer);
     v("mean_pool_size", mean_pool_size, "memory tokens averaged into one after the last layer", at_least(1));
-    v("couple_layers", couple_layers, "extra encoder layers that couple A and B of each projection", at_least(0));
-    v("couple_width", couple_width, "token width of the couple layers; 0 = H", at_least(0));
-    v("couple_heads", couple_heads, "attention heads of the couple layers; 0 = heads", at_least(0));
+    v("couple_layers", couple_layers, "extra encoder layers that couple A and B of each projection", at_least(0),
+      of_transformer);
+    v("couple_width", couple_width, "token width of the couple layers; 0 = H", at_least(0), of_transformer,
+      of_couple_layers);
+    v("couple_heads", couple_heads, "attention heads of the couple layers; 0 = heads", at_least(0), of_transformer,
+      of_couple_layers);
     v("couple_feedforward", couple_feedforward, "feed-forward width of the couple layers; 0 = 2 couple_width",
-      at_least(0));
-    v("linear_hidden", linear_hidden, "hidden width of the kinds linear and lineargate", at_least(1));
-    v("linear_bias", linear_bias, "the kinds linear and lineargate have biases");
+      at_least(0), of_transformer, of_couple_layers);
+    v("linear_hidden", linear_hidden, "hidden width of the kinds linear and lineargate", at_least(1), of_linear);
+    v("linear_bias", linear_bias, "the kinds linear and lineargate have biases", of_linear);
   }
 };
 
@@ -64,7 +72,7 @@ struct HypernetworkConfig {
   int64_t meta_lora_rank = 128;
   double meta_lora_scale = 0.001;
   double generated_scale = 0.001;
-  LoraMethod method = LoraMethod::rl;
+  LoraReshape reshape = LoraReshape::rl;
   double memory_init_std = 0.0;
   WeightDtype dtype = WeightDtype::automatic;
   CudaGraph cuda_graph = CudaGraph::automatic;
@@ -78,13 +86,14 @@ struct HypernetworkConfig {
     v("meta_lora_rank", meta_lora_rank, "rank of the Meta-LoRA", at_least(1));
     v("meta_lora_scale", meta_lora_scale, "variance of the Meta-LoRA's initial A (B starts at zero)", above(0));
     v("generated_scale", generated_scale, "generated A and B are multiplied by its square root, C by itself", above(0));
-    v("method", method, "how the generated vector is cut into A and B");
+    v("reshape", reshape, "how the generated vector is cut into A and B", FormerName{"hypernetwork.method"});
     v("memory_init_std", memory_init_std, "standard deviation of the initial memory embeddings; 0 = zeros",
       at_least(0));
     v("dtype", dtype, "type of the operands of the network's matrix products; auto = that of the backbone's weights");
     v("cuda_graph", cuda_graph,
       "training: the memory-to-parameter network's two passes as CUDA graphs; auto = once a GPU has checked it; never "
-      "with ops.fused=off");
+      "with ops.fused=off",
+      training_only, changes_last_bits);
     v("m2p", m2p, "memory-to-parameter network");
   }
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "config/stage_name.h"
 #include "shine/config/constraint.h"
 
 namespace shine {
@@ -64,9 +65,10 @@ struct OptimizerConfig {
     v("beta2", beta2, "decay of the second moment", from_to_below(0, 1));
     v("epsilon", epsilon, "added to the root of the second moment", above(0));
     v("weight_decay", weight_decay, "decoupled weight decay", at_least(0));
-    v("decay", decay, "published also decays memory embeddings, positions, C and new rows");
+    v("decay", decay, "published also decays memory embeddings, positions, C and new rows",
+      unused_in(StageName::backbone));
     v("clip", clip, "gradient clipping: one norm for all, one per parameter group (published), or none");
-    v("clip_norm", clip_norm, "largest gradient norm", above(0));
+    v("clip_norm", clip_norm, "largest gradient norm", above(0), unused_with("clip", {"none"}));
     v("loss_average", loss_average, "mean over the step's labelled tokens, or of micro-batch means (published)");
     v("nonfinite", nonfinite,
       "a loss that is not finite drops its micro-batch, or the whole step: then no loss is read before the step's end");
@@ -74,8 +76,9 @@ struct OptimizerConfig {
     v("accumulation", accumulation, "micro-batches in one optimizer step, all ranks together", at_least(1));
     v("pass_tokens", pass_tokens,
       "consecutive micro-batches run in one pass while they have at most so many tokens; 0 = each by itself",
-      at_least(0));
-    v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)");
+      at_least(0), changes_last_bits);
+    v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)",
+      changes_last_bits);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/stage_name.h"
 #include "shine/common/logging.h"
 #include "shine/config/constraint.h"
 #include "shine/config/weight_dtype.h"
@@ -50,19 +51,22 @@ struct RunConfig {
 
   template <class V>
   void visit(V& v) {
-    v("dir", dir, "folder for checkpoints, metrics and the resolved config", file_path());
+    v("dir", dir, "folder for checkpoints, metrics and the resolved config", file_path(), may_change);
     v("seed", seed, "seed of every random choice", at_least(0));
-    v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name));
-    v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0));
-    v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0));
+    v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name), may_change);
+    v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0), may_change);
+    v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0),
+      training_only, may_change);
     v("max_minutes", max_minutes,
-      "save and stop (exit 75) before the process has run so long, after a step at least; 0 = no limit", at_least(0));
+      "save and stop (exit 75) before the process has run so long, after a step at least; 0 = no limit", at_least(0),
+      training_only, may_change);
     v("deterministic", deterministic,
-      "only kernels that give the same bits every time; a resume needs equal threads and ranks");
+      "only kernels that give the same bits every time; a resume needs equal threads and ranks", may_change);
     v("check_every", check_every,
       "steps between comparisons of the trained tensors of all ranks, made before each save too; 0 = never",
-      at_least(0));
-    v("rank_timeout", rank_timeout, "seconds that a rank waits for the others before it ends the job", above(0));
+      at_least(0), training_only, may_change);
+    v("rank_timeout", rank_timeout, "seconds that a rank waits for the others before it ends the job", above(0),
+      may_change, shapes_no_answer);
   }
 };
 
@@ -80,14 +84,17 @@ struct BackboneConfig {
 
   template <class V>
   void visit(V& v) {
-    v("path", path, "Hugging Face directory of the backbone", file_path());
-    v("config", config, "config.json of the backbone that stage backbone makes", file_path());
+    v("path", path, "Hugging Face directory of the backbone", file_path(), unused_in(StageName::backbone));
+    v("config", config, "config.json of the backbone that stage backbone makes", file_path(),
+      only_in(StageName::backbone));
     v("dtype", dtype, "type of the backbone's weights; auto = the file's");
-    v("attention", attention, "attention over rows of different lengths");
-    v("recompute", recompute, "activation checkpointing: less memory, one more forward pass");
+    v("attention", attention, "attention over rows of different lengths", changes_last_bits);
+    v("recompute", recompute, "activation checkpointing: less memory, one more forward pass", changes_last_bits);
     v("activation_memory", activation_memory,
-      "MiB that the layers may keep of a pass for its backward, 0 = no limit; the rest is computed again", at_least(0));
-    v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0));
+      "MiB that the layers may keep of a pass for its backward, 0 = no limit; the rest is computed again", at_least(0),
+      changes_last_bits);
+    v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0),
+      only_in(StageName::backbone));
   }
 };
 

@@ -9,8 +9,8 @@
 namespace shine {
 
 /// What counts of a raw answer: without think blocks and one leading "answer:" or "final answer:" (in any case), the
-/// first line that is not empty, trimmed (SPEC section 9). Of unpaired tags, all before a `</think>` was thought, and
-/// so was all after a `<think>`: an answer that only thinks is empty.
+/// first line that is not empty, trimmed. Of unpaired tags, all before a `</think>` was thought, and so was all after a
+/// `<think>`: an answer that only thinks is empty.
 std::string clean_answer(std::string_view raw);
 
 struct QaScore {
@@ -19,8 +19,8 @@ struct QaScore {
 };
 
 /// F1 over the bag of words and exact match, both after lower-casing and without ASCII punctuation, articles and
-/// surplus white space; the best over the right answers (SPEC section 9). F1 of two sides without words is 1 in form
-/// squad, 0 in form hotpot; where only one has none it is 0. Scores of no right answer at all are 0.
+/// surplus white space; the best over the right answers. F1 of two sides without words is 1 in form squad, 0 in form
+/// hotpot; where only one has none it is 0. Scores of no right answer at all are 0.
 QaScore score_answer(std::string_view answer, const std::vector<std::string>& right, ScoreForm form);
 
 }  // namespace shine

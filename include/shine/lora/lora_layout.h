@@ -1,24 +1,22 @@
 #pragma once
 
-#include "shine/config/hypernetwork_config.h"
 #include "shine/lora/lora_tree.h"
+#include "shine/lora/reshape.h"
 
 namespace shine {
 
-/// How a flat vector becomes a LoRA tree (SPEC section 3, paper section 3.3).
+/// How a flat vector becomes a LoRA tree (paper section 3.3).
 struct LoraLayout {
   LoraSpec spec;
   std::int64_t rank = 0;
-  LoraMethod method = LoraMethod::rl;
+  LoraReshape reshape = LoraReshape::rl;
   double scale = 0.001;  ///< A and B are multiplied by sqrt(scale), C by scale
 };
 
-/// Slices `vector` (B, L*block) into a tree of B adapters. Layer i uses the first `numel_per_layer(rank)` values of
-/// its block of block = vector.size(1) / L values and ignores the rest. One op with one hand-written backward.
+/// Slices `vector` (B, L * block) into a tree of B adapters. Each layer uses the first `numel_per_layer(rank)` values
+/// of its block and ignores the rest. All layers' slices of one kind are made together, and the vector is split once,
+/// so that its gradient is joined once: autograd would fill a whole vector with zeros for each tensor sliced from it.
 /// Throws ShapeError if L does not divide the width or a block is too short.
 LoraTree lora_from_vector(const at::Tensor& vector, const LoraLayout& layout);
-
-/// The same through autograd's own slicing: the reference that tests lora_from_vector.
-LoraTree lora_from_vector_reference(const at::Tensor& vector, const LoraLayout& layout);
 
 }  // namespace shine

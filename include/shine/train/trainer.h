@@ -11,9 +11,9 @@
 #include "shine/checkpoint/checkpoint_saver.h"
 #include "shine/checkpoint/metrics_file.h"
 #include "shine/config/data_config.h"
-#include "shine/config/evaluation_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
+#include "shine/config/validation_config.h"
 #include "shine/data/loader.h"
 #include "shine/train/diagnostics.h"
 #include "shine/train/progress.h"
@@ -50,7 +50,7 @@ struct TrainerOptions {
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;
-  EvaluationConfig evaluation;
+  ValidationConfig validation;
   LoggingConfig logging;
   std::string config_yaml;  ///< the resolved configuration, saved beside the weights
   at::Device device = at::kCPU;

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include "app/build/build_stage.h"
-#include "app/build/meta_lora_weights.h"
+#include "app/build/memory_estimate.h"
+#include "app/build/stage_builder.h"
+#include "common/format.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "kernels/fused.h"
@@ -12,16 +14,15 @@
 #include "shine/common/logging.h"
 #include "shine/io/safetensors.h"
 #include "shine/tensor/device.h"
-#include "shine/text/special_tokens.h"
 
 namespace shine {
 namespace {
 
-DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device) {
+/// @param passes  as StageBuilder::passes
+DecoderOptions decoder_options(const ExperimentConfig& config, std::int64_t passes, at::Device device) {
   DecoderOptions options;
   options.device = device;
   options.recompute = config.model.recompute;
-  const std::int64_t passes = config.stage.name == StageName::backbone ? 1 : 2;  // of a micro-batch, alive together
   options.activation_bytes = config.model.activation_memory * (std::int64_t{1} << 20) / passes;
   switch (config.model.dtype) {
     case WeightDtype::float32: options.dtype = at::kFloat; break;
@@ -36,72 +37,6 @@ DecoderOptions decoder_options(const ExperimentConfig& config, at::Device device
   return options;
 }
 
-std::filesystem::path decoder_config_file(const ExperimentConfig& config) {
-  if (config.stage.name == StageName::backbone) return config.model.config;
-  return std::filesystem::path(config.model.path) / "config.json";
-}
-
-std::unique_ptr<Decoder> build_decoder(const ExperimentConfig& config, at::Device device) {
-  auto decoder =
-      std::make_unique<Decoder>(read_decoder_config(decoder_config_file(config)), decoder_options(config, device));
-  if (config.stage.name == StageName::backbone) {
-    initialise_decoder(*decoder, config.model.init_gain, static_cast<std::uint64_t>(config.run.seed));
-  } else {
-    load_decoder(*decoder, config.model.path);
-  }
-  return decoder;
-}
-
-/// Rows that the tokenizer's ids need beyond the embedding matrix.
-std::int64_t missing_rows(const Decoder& decoder, const Tokenizer& tokenizer) {
-  return std::max<std::int64_t>(0, tokenizer.size() - decoder.config().vocab_size);
-}
-
-HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::int64_t new_tokens) {
-  HypernetworkOptions options;
-  options.config = config.hypernetwork;
-  options.new_tokens = new_tokens;
-  options.train_new_tokens = config.stage.train_new_tokens;
-  options.extra_meta_lora_rank = std::max<std::int64_t>(0, config.stage.extra_meta_lora_rank);
-  options.train_meta_lora = config.stage.extra_meta_lora_rank < 0;
-  options.recompute = config.model.recompute;
-  return options;
-}
-
-std::unique_ptr<Hypernetwork> build_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
-                                                 const Tokenizer& tokenizer,
-                                                 const std::optional<WeightsSource>& weights) {
-  const std::int64_t new_tokens = missing_rows(decoder, tokenizer);
-  HypernetworkOptions options = hypernetwork_options(config, new_tokens);
-  if (weights) {
-    RawTensorDict tensors = read_weights(*weights);
-    options.extra_meta_lora_rank = extra_meta_lora_rank(tensors);
-    auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
-    hypernetwork->load(std::move(tensors), weights->folder.string());
-    return hypernetwork;
-  }
-  auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
-  hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
-  if (!config.stage.init_from.empty() && !has_checkpoint(config)) {
-    const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
-    log_info("initial weights: " + source.note);
-    RawTensorDict tensors = read_weights(source);
-    join_extra_meta_lora(tensors, config.hypernetwork.meta_lora_rank, source.folder.string());
-    keep_new_extra_meta_lora(tensors, *hypernetwork);
-    hypernetwork->load(std::move(tensors), source.folder.string());
-  }
-  if (new_tokens > 0) log_info(str(new_tokens, " added tokens have no embedding row: made from the mean of all rows"));
-  return hypernetwork;
-}
-
-/// Rows that will be made for added tokens, where the tokenizer is there to tell.
-std::int64_t expected_new_tokens(const ExperimentConfig& config, const Decoder& decoder) {
-  if (!has_tokenizer(config.text.tokenizer)) return 0;
-  const auto tokenizer = load_tokenizer(config.text.tokenizer);
-  add_task_tokens(*tokenizer);
-  return missing_rows(decoder, *tokenizer);
-}
-
 void check_positions(const ExperimentConfig& config, const DecoderConfig& model, std::int64_t memory_tokens) {
   if (model.max_positions <= 0) return;
   const auto check = [&](const char* key, std::int64_t length, std::int64_t extra) {
@@ -114,14 +49,21 @@ void check_positions(const ExperimentConfig& config, const DecoderConfig& model,
 }
 
 std::string mebibytes(double bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.0f MiB", bytes / (1 << 20));
-  return text;
+  return format("%.0f MiB", bytes / (1 << 20));
+}
+
+void warn_about_slow_bfloat16(const Decoder& decoder, at::Device device) {
+  const at::ScalarType dtype = decoder.dtype();
+  if (!device.is_cpu() || dtype != at::kBFloat16 || blocks_run(dtype, device)) return;
+  log_warning(
+      "bfloat16 without this processor's bf16 instructions (or with ops.fused=off) is slow: model.dtype=float32 is "
+      "faster");
 }
 
 }  // namespace
 
 Experiment build_language_model(const ExperimentConfig& config) {
+  const auto stage = make_stage_builder(config);
   Experiment experiment;
   experiment.config = config;
   set_fused_ops(config.ops.fused);
@@ -132,16 +74,12 @@ Experiment build_language_model(const ExperimentConfig& config) {
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
   if (config.run.deterministic) set_deterministic();
   experiment.tokenizer = load_tokenizer(config.text.tokenizer);
-  if (config.stage.name != StageName::backbone) add_task_tokens(*experiment.tokenizer);
-  experiment.decoder = build_decoder(config, experiment.device);
+  stage->add_tokens(*experiment.tokenizer);
+  experiment.decoder = std::make_unique<Decoder>(read_decoder_config(stage->decoder_config()),
+                                                 decoder_options(config, stage->passes(), experiment.device));
   Decoder& decoder = *experiment.decoder;
-  const at::ScalarType dtype = decoder.dtype();
-  if (experiment.device.is_cpu() && dtype == at::kBFloat16 && !blocks_run(dtype, experiment.device)) {
-    log_warning(
-        "bfloat16 without this processor's bf16 instructions (or with ops.fused=off) is slow: model.dtype=float32 is "
-        "faster");
-  }
-  if (config.stage.name != StageName::backbone) decoder.prepare();
+  warn_about_slow_bfloat16(decoder, experiment.device);
+  stage->fill(decoder);
   if (config.text.vocabulary == VocabularyUse::tokenizer) {
     decoder.set_softmax_size(std::min(decoder.config().vocab_size, experiment.tokenizer->size()));
   }
@@ -150,13 +88,7 @@ Experiment build_language_model(const ExperimentConfig& config) {
 
 Experiment build_model(const ExperimentConfig& config, const std::optional<WeightsSource>& weights) {
   Experiment experiment = build_language_model(config);
-  Decoder& decoder = *experiment.decoder;
-  if (config.stage.name != StageName::backbone) {
-    experiment.hypernetwork = build_hypernetwork(config, decoder, *experiment.tokenizer, weights);
-  } else {
-    SHINE_CHECK(missing_rows(decoder, *experiment.tokenizer) == 0, ConfigError, config.model.config, ": vocab_size ",
-                decoder.config().vocab_size, " is below the tokenizer's ", experiment.tokenizer->size(), " tokens");
-  }
+  make_stage_builder(config)->complete(experiment, weights);
   return experiment;
 }
 
@@ -173,7 +105,7 @@ TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device
   options.optimizer = config.optimizer;
   options.schedule = config.schedule;
   options.checkpoint = config.checkpoint;
-  options.evaluation = config.evaluation;
+  options.validation = config.validation;
   options.logging = config.logging;
   options.config_yaml = experiment_yaml(config);
   options.device = device;
@@ -181,34 +113,20 @@ TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device
 }
 
 ExperimentDescription describe_experiment(const ExperimentConfig& config) {
-  const DecoderConfig model = read_decoder_config(decoder_config_file(config));
+  const auto stage = make_stage_builder(config);
+  const DecoderConfig model = read_decoder_config(stage->decoder_config());
   DecoderOptions options;
   options.device = at::kMeta;
   options.dtype = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
   Decoder decoder(model, options);
   const std::int64_t backbone = count_parameters(decoder);
-  const bool trains_backbone = config.stage.name == StageName::backbone;
+  const auto [parts, trained, trains_backbone, memory_tokens] = stage->describe(decoder);
   std::string text = str("backbone: ", model.model_type, ", ", model.layers, " layers, H ", model.hidden_size, ", ",
-                         backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n");
-  std::int64_t trained = backbone, memory_tokens = 0;
-  if (!trains_backbone) {
-    Hypernetwork hypernetwork(decoder, hypernetwork_options(config, expected_new_tokens(config, decoder)));
-    const M2pShape& shape = hypernetwork.shape();
-    std::map<std::string, std::int64_t> parts;
-    trained = 0;
-    for (const TrainedParameter& named : hypernetwork.trained()) {
-      parts[named.name.substr(0, named.name.find('.'))] += named.tensor.numel();
-      trained += named.tensor.numel();
-    }
-    text += str("generated LoRA: rank ", shape.rank, ", ", shape.spec.numel_per_layer(shape.rank), " values a layer, ",
-                shape.spec.numel_per_layer(shape.rank) * shape.spec.layers, " in all\n");
-    memory_tokens = shape.memory_tokens * config.hypernetwork.m2p.mean_pool_size;
-    text += str("memory tokens: ", memory_tokens, "\n");
-    for (const auto& [name, numel] : parts) text += str("trained ", name, ": ", numel, " parameters\n");
-  }
+                         backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n", parts);
   text += str("trained in all: ", trained, " parameters\n");
   check_positions(config, model, memory_tokens);
-  const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained);
+  const MemoryEstimate memory =
+      estimate_memory(config, model, trains_backbone ? 0 : backbone, trained, parse_device(config.run.device).type());
   text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.copies),
               " prepared copies of their layers + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),

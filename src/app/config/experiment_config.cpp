@@ -1,82 +1,11 @@
 #include "shine/app/experiment_config.h"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "shine/common/str.h"
 
 namespace shine {
 namespace {
-
-using Keys = std::initializer_list<std::string_view>;
-
-/// Collects unused keys; of several reasons for one key the first is kept.
-class UnusedList {
- public:
-  void add(Keys causes, std::string_view reason, Keys keys) {
-    for (const std::string_view key : keys) {
-      const bool listed =
-          std::any_of(keys_.begin(), keys_.end(), [&](const UnusedKey& other) { return other.key == key; });
-      if (!listed) keys_.push_back({std::string(key), {causes.begin(), causes.end()}, std::string(reason)});
-    }
-  }
-  std::vector<UnusedKey> take() { return std::move(keys_); }
-
- private:
-  std::vector<UnusedKey> keys_;
-};
-
-void add_unused_of_hypernetwork_stage(const ExperimentConfig& config, UnusedList& unused) {
-  const std::string reason = str("with stage ", enum_name(config.stage.name));
-  unused.add({"stage.name"}, reason, {"model.config", "model.init_gain", "stage.repeat_share", "data.form"});
-  if (config.stage.name == StageName::pretrain) {
-    unused.add({"stage.name"}, reason,
-               {"stage.reconstruction_share", "stage.from_scratch", "stage.extra_meta_lora_rank", "data.over_long",
-                "data.check_overlap"});
-  } else {
-    unused.add({"stage.name"}, reason,
-               {"stage.completion_frequency", "stage.completion_drop_min", "stage.completion_drop_max",
-                "stage.collapse_whitespace", "data.separator", "data.open_groups"});
-  }
-}
-
-void add_unused_of_backbone_stage(const ExperimentConfig& config, UnusedList& unused) {
-  const std::string_view reason = "with stage backbone";
-  unused.add({"stage.name"}, reason,
-             {"model.path", "text.context_max_length", "stage.init_from", "stage.allow_unfinished",
-              "stage.from_scratch", "stage.completion_frequency", "stage.completion_drop_min",
-              "stage.completion_drop_max", "stage.collapse_whitespace", "stage.train_new_tokens", "stage.adapter_reg",
-              "stage.adapter_reg_form", "stage.reconstruction_share", "stage.extra_meta_lora_rank", "data.open_groups",
-              "optimizer.decay", "evaluation.diagnostics"});
-  ExperimentConfig copy = config;
-  for (const Field& field : fields_of(copy).fields) {
-    if (field.path.starts_with("hypernetwork.")) unused.add({"stage.name"}, reason, {field.path});
-  }
-  const std::string form = str("with data.form ", enum_name(config.data.form));
-  if (config.data.form == DataForm::texts) {
-    unused.add({"data.form"}, form, {"data.over_long", "data.check_overlap"});
-  } else {
-    unused.add({"data.form"}, form, {"data.separator"});
-  }
-}
-
-void add_unused_of_m2p(const M2pConfig& m2p, UnusedList& unused) {
-  const std::string_view kind = "hypernetwork.m2p.kind";
-  const std::string reason = str("with ", kind, " ", enum_name(m2p.kind));
-  if (m2p.kind == M2pKind::transformer) {
-    unused.add({kind}, reason, {"hypernetwork.m2p.linear_hidden", "hypernetwork.m2p.linear_bias"});
-  } else {
-    unused.add({kind}, reason,
-               {"hypernetwork.m2p.heads", "hypernetwork.m2p.feedforward", "hypernetwork.m2p.layers_first",
-                "hypernetwork.m2p.couple_layers", "hypernetwork.m2p.couple_width", "hypernetwork.m2p.couple_heads",
-                "hypernetwork.m2p.couple_feedforward"});
-  }
-  if (m2p.couple_layers == 0) {
-    unused.add(
-        {"hypernetwork.m2p.couple_layers"}, "without couple layers",
-        {"hypernetwork.m2p.couple_width", "hypernetwork.m2p.couple_heads", "hypernetwork.m2p.couple_feedforward"});
-  }
-}
 
 void reset_unused(ExperimentConfig& config) {
   const std::vector<UnusedKey> unused = unused_keys(config);
@@ -88,6 +17,14 @@ void reset_unused(ExperimentConfig& config) {
                                     [&](const UnusedKey& other) { return other.key == to.fields[i].path; });
     if (listed) copy_value(from.fields[i], to.fields[i]);
   }
+}
+
+/// A configuration as programs keep it in the folder of a run, a checkpoint or results.
+bool is_saved(const std::filesystem::path& file) {
+  if (file.filename() != "config.yaml") return false;
+  const auto beside = {"checkpoints", "log.txt", "metrics.jsonl", "state.json", "test.json"};
+  return std::any_of(beside.begin(), beside.end(),
+                     [&](const char* name) { return std::filesystem::exists(file.parent_path() / name); });
 }
 
 bool is_text_file(const std::filesystem::path& file) {
@@ -226,33 +163,6 @@ class RuleChecker {
 
 }  // namespace
 
-std::vector<UnusedKey> unused_keys(const ExperimentConfig& config) {
-  UnusedList unused;
-  if (config.stage.name == StageName::backbone) {
-    add_unused_of_backbone_stage(config, unused);
-  } else {
-    add_unused_of_hypernetwork_stage(config, unused);
-  }
-  add_unused_of_m2p(config.hypernetwork.m2p, unused);
-  if (config.stage.completion_frequency == 0) {
-    unused.add({"stage.completion_frequency"}, "with completion_frequency 0",
-               {"stage.completion_drop_min", "stage.completion_drop_max", "stage.collapse_whitespace"});
-  }
-  if (config.stage.adapter_reg == 0) {
-    unused.add({"stage.adapter_reg"}, "with adapter_reg 0", {"stage.adapter_reg_form"});
-  }
-  if (!config.data.validation.empty()) {
-    unused.add({"data.validation"}, "beside data.validation", {"data.validation_share"});
-  } else if (config.data.validation_share == 0) {
-    unused.add({"data.validation", "data.validation_share"}, "without validation texts",
-               {"evaluation.every_steps", "evaluation.max_samples", "evaluation.at_start", "evaluation.diagnostics"});
-  }
-  if (config.optimizer.clip == ClipKind::none) {
-    unused.add({"optimizer.clip"}, "with clip none", {"optimizer.clip_norm"});
-  }
-  return unused.take();
-}
-
 void ExperimentConfig::validate(const ConfigOrigins& origins, ConfigUse use) const {
   Faults faults;
   RuleChecker(*this, origins, use, faults).check();
@@ -263,7 +173,8 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file, const
                                         ConfigOrigins* origins, ConfigUse use) {
   ExperimentConfig config;
   Faults faults;
-  ConfigOrigins places = read_fields(fields_of(config), file, overrides, faults);
+  const WrittenBy writer = is_saved(file) ? WrittenBy::program : WrittenBy::user;
+  ConfigOrigins places = read_fields(fields_of(config), file, overrides, faults, writer);
   RuleChecker(config, places, use, faults).check();
   faults.throw_if_any(file.string());
   reset_unused(config);

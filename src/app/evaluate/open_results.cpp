@@ -8,7 +8,7 @@
 namespace shine {
 
 std::unique_ptr<ResultsFolder> open_results(ProcessGroup& group, const std::filesystem::path& path,
-                                            const TestIdentity& identity, const std::string& results_name,
+                                            const EvaluationIdentity& identity, const std::string& results_name,
                                             bool resume) {
   require_same_work(group, experiment_yaml(identity.config), identity.fingerprints);
   std::unique_ptr<ResultsFolder> folder;

@@ -1,9 +1,6 @@
 #include "app/evaluate/results_folder.h"
 
-#include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
@@ -15,18 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Groups and keys that shape no answer.
-constexpr auto kFreeKeys = std::to_array<std::string_view>(
-    {"data.", "optimizer.", "schedule.", "checkpoint.", "hypernetwork.cuda_graph:", "logging.",
-     "run.check_every:", "run.rank_timeout:", "evaluation.output:", "evaluation.bootstrap:", "evaluation.judge:",
-     "evaluation.every_steps:", "evaluation.max_samples:", "evaluation.at_start:", "evaluation.diagnostics:",
-     "evaluation.decoding.cache:", "evaluation.decoding.cuda_graph:", "evaluation.model:"});
-
-bool is_free(const std::string& difference) {
-  return std::any_of(kFreeKeys.begin(), kFreeKeys.end(),
-                     [&](std::string_view key) { return difference.starts_with(key); });
-}
-
 bool has_content(const fs::path& file) {
   std::error_code absent;
   const auto size = fs::file_size(file, absent);
@@ -35,8 +20,8 @@ bool has_content(const fs::path& file) {
 
 }  // namespace
 
-ResultsFolder::ResultsFolder(const fs::path& folder, const TestIdentity& identity, const std::string& results_name,
-                             bool resume)
+ResultsFolder::ResultsFolder(const fs::path& folder, const EvaluationIdentity& identity,
+                             const std::string& results_name, bool resume)
     : folder_(folder) {
   make_folder(folder, "evaluation.output", "choose another one");
   lock_.emplace(RunFolder{folder}, "evaluation.output", "another process tests in this folder");
@@ -45,13 +30,13 @@ ResultsFolder::ResultsFolder(const fs::path& folder, const TestIdentity& identit
     throw ConfigError(str("the folder holds results already, in ", results_name),
                       "evaluation.output " + folder.string(), "--resume goes on with them; or choose another --output");
   }
-  if (goes_on_) check_same_test(identity);
+  if (goes_on_) check_same_evaluation(identity);
   const nlohmann::ordered_json test{{"program", identity.program}, {"fingerprints", identity.fingerprints}};
   write_file_atomically(file("test.json"), test.dump(2) + "\n");
   write_file_atomically(file("config.yaml"), experiment_yaml(identity.config));
 }
 
-void ResultsFolder::check_same_test(const TestIdentity& identity) const {
+void ResultsFolder::check_same_evaluation(const EvaluationIdentity& identity) const {
   const fs::path file_of_test = file("test.json");
   const std::string where = file_of_test.string();
   const nlohmann::json saved = read_json_file(file_of_test);
@@ -63,9 +48,9 @@ void ResultsFolder::check_same_test(const TestIdentity& identity) const {
     if (get_string_or(fingerprints, name, "", where) != value) differences.push_back("content of " + name);
   }
   const ExperimentConfig before = load_experiment_config(file("config.yaml"), {}, nullptr, ConfigUse::test);
-  for (std::string& difference : compare_configs(before, identity.config)) {
-    if (!is_free(difference)) differences.push_back(std::move(difference));
-  }
+  const auto keys =
+      compare_configs(before, identity.config, [](const Field& field) { return field.traits.fixed_in_test(); });
+  differences.insert(differences.end(), keys.begin(), keys.end());
   if (differences.empty()) return;
   throw ConfigError(str("the results there are of another test: ", join(differences, "; ")),
                     "evaluation.output " + folder_.string(), "choose another --output, or use the same options");

@@ -10,14 +10,14 @@
 
 namespace shine {
 
-/// What results were made of: two parts of one test must agree in it.
-struct TestIdentity {
+/// What results were made of: two parts of one evaluation must agree in it.
+struct EvaluationIdentity {
   std::string program;  ///< "shine_test_mqa"
   ExperimentConfig config;
   std::map<std::string, std::string> fingerprints;  ///< "data", "backbone", "checkpoint"
 };
 
-/// The folder that a test program writes: config.yaml (resolved), test.json (program and fingerprints), log.txt and the
+/// The folder that an evaluation writes: config.yaml (resolved), test.json (program and fingerprints), log.txt and the
 /// program's results. One process at a time.
 class ResultsFolder {
  public:
@@ -25,8 +25,8 @@ class ResultsFolder {
   /// anything in it) is taken only with `resume`, and where configuration (keys that shape no answer aside) and
   /// fingerprints are equal; ConfigError otherwise, naming what differs. Throws IoError where another process works in
   /// it or it cannot be written.
-  ResultsFolder(const std::filesystem::path& folder, const TestIdentity& identity, const std::string& results_name,
-                bool resume);
+  ResultsFolder(const std::filesystem::path& folder, const EvaluationIdentity& identity,
+                const std::string& results_name, bool resume);
 
   const std::filesystem::path& path() const { return folder_; }
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
@@ -34,7 +34,7 @@ class ResultsFolder {
   bool goes_on() const { return goes_on_; }
 
  private:
-  void check_same_test(const TestIdentity& identity) const;
+  void check_same_evaluation(const EvaluationIdentity& identity) const;
 
   std::filesystem::path folder_;
   std::optional<RunLock> lock_;

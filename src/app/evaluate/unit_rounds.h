@@ -11,7 +11,7 @@
 
 namespace shine {
 
-/// A test as units that any rank can do by itself, and what rank 0 makes of their results.
+/// An evaluation as units that any rank can do by itself, and what rank 0 makes of their results.
 class UnitWork {
  public:
   virtual ~UnitWork() = default;
@@ -26,7 +26,7 @@ class UnitWork {
   virtual std::string keep(std::size_t unit, const std::vector<std::string>& results) = 0;
 };
 
-/// How far a test came.
+/// How far an evaluation came.
 struct UnitsDone {
   std::size_t units = 0;   ///< kept by rank 0, without a gap from the first on
   std::string stopped_by;  ///< the first rank's reason that had one; empty: all were done
@@ -35,7 +35,7 @@ struct UnitsDone {
 /// Does the units in rounds, in which each rank does one: rank r of n the r-th that is left. Whether a rank is to stop
 /// is agreed at the end of a round; what was done behind a unit that is missing then is lost. Every rank returns the
 /// same.
-/// @param done         units of an earlier part of the test: rank 0's number counts
+/// @param done         units of an earlier part of the evaluation: rank 0's number counts
 /// @param stop_reason  asked on every rank: why it has to stop, or nothing
 UnitsDone run_units(ProcessGroup& group, UnitWork& work, std::size_t done,
                     const std::function<std::string()>& stop_reason, ProgressForm progress);

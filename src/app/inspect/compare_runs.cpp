@@ -250,8 +250,8 @@ std::string compare_losses(const std::vector<LossPair>& pairs) {
 
 std::string compare_runs(const std::filesystem::path& a, const std::filesystem::path& b) {
   const Run left = read_run(a), right = read_run(b);
-  std::vector<std::string> keys = compare_configs(left.config, right.config);
-  std::erase_if(keys, [](const std::string& difference) { return difference.starts_with("run.dir:"); });
+  const std::vector<std::string> keys =
+      compare_configs(left.config, right.config, [](const Field& field) { return field.path != "run.dir"; });
   Table runs, validation;
   add_run_rows(left, right, runs);
   add_validation_rows(left, right, validation);

@@ -123,6 +123,23 @@ struct LogRange {
   }
 };
 
+/// Of each projection, by layer; the mean over contexts.
+std::map<Projection, std::vector<double>> mean_relative_norms(const std::vector<DeltaStatistics>& deltas) {
+  std::map<Projection, std::vector<double>> norms;
+  std::size_t contexts = 0;
+  for (const DeltaStatistics& delta : deltas) {
+    std::vector<double>& row = norms[delta.projection];
+    const auto layer = static_cast<std::size_t>(delta.layer);
+    if (row.size() <= layer) row.resize(layer + 1);
+    row[layer] += delta.relative_norm;
+    contexts = std::max(contexts, delta.context + 1);
+  }
+  for (auto& [projection, row] : norms) {
+    for (double& value : row) value /= static_cast<double>(contexts);
+  }
+  return norms;
+}
+
 /// Numbers of every fifth layer above its column.
 std::string layer_scale(std::size_t layers, std::size_t width, std::size_t indent) {
   std::string line(indent, ' ');
@@ -138,24 +155,16 @@ std::string layer_scale(std::size_t layers, std::size_t width, std::size_t inden
 std::string heat_map(const std::vector<DeltaStatistics>& deltas) {
   if (deltas.empty()) return "";
   constexpr std::size_t indent = 8, narrow_above = 24;
-  std::map<Projection, std::vector<double>> sums;
-  std::size_t contexts = 0;
-  for (const DeltaStatistics& delta : deltas) {
-    std::vector<double>& row = sums[delta.projection];
-    const auto layer = static_cast<std::size_t>(delta.layer);
-    if (row.size() <= layer) row.resize(layer + 1);
-    row[layer] += delta.relative_norm;
-    contexts = std::max(contexts, delta.context + 1);
-  }
+  const auto norms = mean_relative_norms(deltas);
   LogRange range;
   std::size_t layers = 0;
-  for (auto& [projection, row] : sums) {
-    for (double& value : row) range.add(value /= static_cast<double>(contexts));
+  for (const auto& [projection, row] : norms) {
+    for (const double value : row) range.add(value);
     layers = std::max(layers, row.size());
   }
   const std::size_t width = layers > narrow_above ? 2 : 3;
   std::string text = layer_scale(layers, width, indent);
-  for (const auto& [projection, row] : sums) {
+  for (const auto& [projection, row] : norms) {
     const std::string name(name_of(projection));
     text += name + std::string(indent - name.size(), ' ');
     for (const double value : row) {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "checkpoint/run_folder.h"
@@ -11,24 +10,6 @@
 
 namespace shine {
 namespace {
-
-/// Groups and keys that may change between two parts of one run.
-constexpr auto kFreeKeys = std::to_array<std::string_view>(
-    {"run.dir:", "run.device:", "run.threads:", "run.max_steps:", "run.max_minutes:", "run.deterministic:",
-     "run.check_every:", "run.rank_timeout:", "optimizer.shard:", "optimizer.pass_tokens:", "logging.", "checkpoint.",
-     "evaluation.", "model.attention:", "stage.allow_unfinished:", "model.recompute:", "ops.",
-     "model.activation_memory:", "hypernetwork.cuda_graph:"});
-
-/// Of those, what changes the last bits all the same.
-constexpr auto kInexactKeys =
-    std::to_array<std::string_view>({"model.attention:", "model.recompute:", "model.activation_memory:",
-                                     "optimizer.shard:", "optimizer.pass_tokens:", "ops.", "hypernetwork.cuda_graph:"});
-
-bool is_free(const std::string& difference, bool deterministic) {
-  const auto named = [&](std::string_view key) { return difference.starts_with(key); };
-  if (deterministic && std::any_of(kInexactKeys.begin(), kInexactKeys.end(), named)) return false;
-  return std::any_of(kFreeKeys.begin(), kFreeKeys.end(), named);
-}
 
 /// The configuration of the newest checkpoint whose copy of it is undamaged; a damaged one is skipped at resume too.
 std::optional<ExperimentConfig> saved_config(const std::vector<std::filesystem::path>& checkpoints) {
@@ -60,8 +41,8 @@ void check_run_folder(const ExperimentConfig& config, bool allow_changes) {
   }
   const std::optional<ExperimentConfig> saved = saved_config(checkpoints);
   if (!saved) return;
-  std::vector<std::string> differences = compare_configs(*saved, config);
-  std::erase_if(differences, [&](const std::string& text) { return is_free(text, config.run.deterministic); });
+  const std::vector<std::string> differences = compare_configs(
+      *saved, config, [&](const Field& field) { return field.traits.fixed_in_run(config.run.deterministic); });
   if (differences.empty()) return;
   const std::string change = str("the run there has another configuration: ", join(differences, "; "));
   if (!allow_changes) {

@@ -53,9 +53,9 @@ std::optional<at::Tensor> generate_vectors(const Hypernetwork& hypernetwork, con
 std::function<std::optional<LoraDiagnostics>(ProcessGroup&, const std::function<bool()>&)> stage_diagnostics(
     const Experiment& experiment, const std::vector<ValidationSet>& validation) {
   const ExperimentConfig& config = experiment.config;
-  if (!config.evaluation.diagnostics || validation.empty()) return {};
+  if (!config.validation.diagnostics || validation.empty()) return {};
   Contexts contexts =
-      different_contexts(*validation.front().dataset, static_cast<std::size_t>(config.evaluation.max_samples));
+      different_contexts(*validation.front().dataset, static_cast<std::size_t>(config.validation.max_samples));
   if (contexts.size() < 2) return {};
   const Hypernetwork* hypernetwork = experiment.hypernetwork.get();
   return [hypernetwork, contexts = std::move(contexts), weight_norms = projection_norms(*experiment.decoder),

@@ -19,8 +19,8 @@ std::optional<at::Tensor> generate_vectors(const Hypernetwork& hypernetwork,
 /// Contexts whose LoRAs are compared at validation.
 inline constexpr std::size_t max_diagnosed_contexts = 16;
 
-/// Stage::diagnostics over the first different contexts of the first validation set, within evaluation.max_samples
-/// samples; absent with evaluation.diagnostics=false, and where there are not two.
+/// Stage::diagnostics over the first different contexts of the first validation set, within validation.max_samples
+/// samples; absent with validation.diagnostics=false, and where there are not two.
 std::function<std::optional<LoraDiagnostics>(ProcessGroup&, const std::function<bool()>&)> stage_diagnostics(
     const Experiment& experiment, const std::vector<ValidationSet>& validation);
 

@@ -2,12 +2,11 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "config/enum_value.h"
 #include "io/json/json_file.h"
 #include "shine/common/error.h"
-#include "shine/config/enum_names.h"
 #include "shine/tensor/torch_tensor.h"
 
 namespace shine {
@@ -19,11 +18,10 @@ using Json = nlohmann::json;
 template <class Enum>
 Enum read_enum(const Json& json, const char* key, const std::string& where) {
   const std::string text = get_string(json, key, where);
-  constexpr auto names = config_names(Enum{});
-  const auto found = std::find(names.begin(), names.end(), text);
-  SHINE_CHECK(found != names.end(), FormatError, where, ": `", key, "` is `", text, "`, expected one of ",
-              join(names, ", "));
-  return static_cast<Enum>(found - names.begin());
+  const std::optional<Enum> found = enum_value<Enum>(text);
+  SHINE_CHECK(found, FormatError, where, ": `", key, "` is `", text, "`, expected one of ",
+              join(config_names(Enum{}), ", "));
+  return *found;
 }
 
 /// A size or count: large ones would only end in a failed allocation.
@@ -47,7 +45,7 @@ HypernetworkConfig read_hypernetwork(const Json& json, const std::string& where)
   config.lora_rank = get_size(json, "lora_r", where);
   config.meta_lora_rank = get_size(json, "meta_lora_r", where);
   config.generated_scale = get_double(json, "scale", where);
-  config.method = read_enum<LoraMethod>(json, "method", where);
+  config.reshape = read_enum<LoraReshape>(json, "method", where);
   const Json& m2p = get_object(json, "m2p", where);
   const std::string inner = where + ": m2p";
   config.m2p.kind = read_enum<M2pKind>(m2p, "type", inner);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/qa/qa_tester.h"
+#include "eval/qa/qa_evaluator.h"
 
 namespace shine {
 

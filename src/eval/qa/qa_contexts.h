@@ -10,7 +10,7 @@
 
 namespace shine {
 
-/// A context as a test sees it: what is asked about it.
+/// A context and what is asked about it.
 struct QaContext {
   std::string id;                  ///< of its item; where it stands for several: the first one's, "+", how many more
   std::string source;              ///< of its (first) item
@@ -41,7 +41,7 @@ std::vector<QaContext> one_question_contexts(const std::vector<QaItem>& items, c
 std::vector<std::int64_t> context_ids(const QaContext& context, const Tokenizer& tokenizer, SpecialTokens treatment);
 
 /// Shuffles the contexts by seed and joins them in ceil(n / tokens) groups of equal count (the first groups have one
-/// more where it does not divide), n being the tokens of all of them joined (SPEC section 9).
+/// more where it does not divide), n being the tokens of all of them joined.
 std::vector<QaContext> group_contexts(std::vector<QaContext> contexts, std::int64_t tokens, std::uint64_t seed,
                                       const Tokenizer& tokenizer, SpecialTokens treatment);
 

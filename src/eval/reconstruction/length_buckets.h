@@ -50,8 +50,8 @@ constexpr std::array<std::string_view, 2> config_names(PretrainTask) {
 }
 
 /// The text as a sample of stage pretrain, alone in its group, with labels on the text's tokens only: without the final
-/// <|im_end|> and newline (SPEC section 9). What completion drops is drawn from the options' seed and `number`.
-/// Throws ConfigError where the conversation has no room for the template.
+/// <|im_end|> and newline. What completion drops is drawn from the options' seed and `number`. Throws ConfigError where
+/// the conversation has no room for the template.
 Sample bucket_sample(const std::string& text, std::size_t number, PretrainTask task,
                      const std::shared_ptr<const Tokenizer>& tokenizer, PretrainOptions options);
 

@@ -35,7 +35,7 @@ struct Spread {
   double mean = 0.0, median = 0.0, p10 = 0.0, p90 = 0.0;
 };
 
-/// One bucket, task and method. Perplexity is exp(loss) of each text, then these statistics (SPEC section 9).
+/// One bucket, task and method. Perplexity is exp(loss) of each text, then these statistics.
 struct PerplexityRow {
   std::int64_t length = 0;
   PretrainTask task = PretrainTask::reconstruction;

@@ -88,7 +88,7 @@ class ResultsReader {
     results_.contexts.push_back(std::move(record));
   }
 
-  /// Of a test that was cut off and taken up again, the answers of the second time count.
+  /// Of an evaluation that was cut off and taken up again, the answers of the second time count.
   void take_answers(std::vector<AnswerRecord>& waiting) {
     std::map<std::pair<std::int64_t, std::int64_t>, AnswerRecord> by_turn;
     for (AnswerRecord& record : waiting) {

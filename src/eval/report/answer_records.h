@@ -50,7 +50,7 @@ struct ContextRecord {
   double sft_loss_before = std::numeric_limits<double>::quiet_NaN();  ///< the same without the LoRA
 };
 
-/// All records of one test. Several tests may be kept in one folder each.
+/// All records of one evaluation. Several may be kept in one folder each.
 struct EvaluationResults {
   std::vector<AnswerRecord> answers;
   std::vector<ContextRecord> contexts;
@@ -60,14 +60,14 @@ struct EvaluationResults {
 std::string record_json(const AnswerRecord& record);
 std::string record_json(const ContextRecord& record);
 
-/// All contexts as lines, each after its answers: what a file that a test goes on with has to begin with.
+/// All contexts as lines, each after its answers: what a file that an evaluation goes on with has to begin with.
 std::string results_text(const EvaluationResults& results);
 
-/// Reads a file of both kinds of lines; answers whose context line is missing (a test that was cut off) and a last line
-/// without its newline are left out. A method's answers to a context come in the order of their conversations and
-/// turns; where a turn was answered twice before the context's line, the later answer counts. Throws IoError (no file)
-/// and FormatError naming file and line (not such a line, a value out of its range, a context that a method has been
-/// tested on twice).
+/// Reads a file of both kinds of lines; answers whose context line is missing (an evaluation that was cut off) and a
+/// last line without its newline are left out. A method's answers to a context come in the order of their conversations
+/// and turns; where a turn was answered twice before the context's line, the later answer counts. Throws IoError (no
+/// file) and FormatError naming file and line (not such a line, a value out of its range, a context that a method has
+/// been tested on twice).
 EvaluationResults read_results(const std::filesystem::path& file);
 
 /// The same for the lines themselves, all of them whole. Throws FormatError naming `where` and the line.

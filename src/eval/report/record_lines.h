@@ -1,18 +1,18 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "config/enum_value.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
-#include "shine/config/enum_names.h"
 
 namespace shine {
 
@@ -57,10 +57,9 @@ class RecordReader {
   void value(const char* key, E& value) {
     std::string name;
     this->value(key, name);
-    const auto names = config_names(E{});
-    const auto found = std::find(names.begin(), names.end(), name);
-    require(found != names.end(), key, "one of " + join(names, ", "));
-    value = static_cast<E>(found - names.begin());
+    const std::optional<E> found = enum_value<E>(name);
+    require(found.has_value(), key, "one of " + join(config_names(E{}), ", "));
+    value = *found;
   }
   void score(const char* key, double& value);
   void optional_value(const char* key, double& value);        ///< NaN where it is missing

@@ -70,11 +70,12 @@ std::vector<TurnScore> score_turns(const MethodAnswers& answers, std::optional<s
 }
 
 /// Sorted first: the sum must not depend on the order of the records.
-double mean_over(const std::vector<const ContextRecord*>& contexts, double (*value)(const ContextRecord&)) {
+template <class Number>
+double mean_over(const std::vector<const ContextRecord*>& contexts, Number ContextRecord::*member) {
   std::vector<double> values;
   for (const ContextRecord* context : contexts) {
-    const double found = value(*context);
-    if (!std::isnan(found)) values.push_back(found);
+    const auto value = static_cast<double>(context->*member);
+    if (!std::isnan(value)) values.push_back(value);
   }
   std::sort(values.begin(), values.end());
   return mean(values);
@@ -134,14 +135,12 @@ class ReportMaker {
       if (context.method == row.method) contexts.push_back(&context);
     }
     row.contexts = static_cast<std::int64_t>(contexts.size());
-    row.context_tokens =
-        mean_over(contexts, [](const ContextRecord& context) { return static_cast<double>(context.context_tokens); });
-    row.prepare_seconds = mean_over(contexts, [](const ContextRecord& context) { return context.prepare_seconds; });
-    row.answer_seconds = mean_over(contexts, [](const ContextRecord& context) { return context.answer_seconds; });
-    row.peak_bytes =
-        mean_over(contexts, [](const ContextRecord& context) { return static_cast<double>(context.peak_bytes); });
-    row.sft_loss = mean_over(contexts, [](const ContextRecord& context) { return context.sft_loss; });
-    row.sft_loss_before = mean_over(contexts, [](const ContextRecord& context) { return context.sft_loss_before; });
+    row.context_tokens = mean_over(contexts, &ContextRecord::context_tokens);
+    row.prepare_seconds = mean_over(contexts, &ContextRecord::prepare_seconds);
+    row.answer_seconds = mean_over(contexts, &ContextRecord::answer_seconds);
+    row.peak_bytes = mean_over(contexts, &ContextRecord::peak_bytes);
+    row.sft_loss = mean_over(contexts, &ContextRecord::sft_loss);
+    row.sft_loss_before = mean_over(contexts, &ContextRecord::sft_loss_before);
     for (const ContextRecord* context : contexts) {
       row.context_tokens_cut += context->context_tokens_cut;
       row.turns_left_out += context->turns_left_out;

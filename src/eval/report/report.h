@@ -12,10 +12,10 @@
 
 namespace shine {
 
-/// The conversations of the published figure of F1 per turn have exactly so many turns (SPEC section 9).
+/// The conversations of the published figure of F1 per turn have exactly so many turns.
 inline constexpr std::int64_t published_turns = 15;
 
-/// What a table of several tests is made over.
+/// What a table of several evaluations is made over.
 struct ReportLabels {
   std::string model;
   std::string data_set;

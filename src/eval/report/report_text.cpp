@@ -98,20 +98,13 @@ std::string batch_text(const EvaluationReport& report) {
 std::string notes(const EvaluationReport& report) {
   std::string text;
   for (const MethodReport& method : report.methods) {
-    if (method.context_tokens_cut > 0) {
-      text += str("- ", enum_name(method.method), ": ", method.context_tokens_cut, " tokens of contexts cut\n");
-    }
-    if (method.turns_left_out > 0) {
-      text += str("- ", enum_name(method.method), ": ", method.turns_left_out, " oldest turns left out of prompts\n");
-    }
-    if (method.questions_over_long > 0) {
-      text += str("- ", enum_name(method.method), ": ", method.questions_over_long,
-                  " questions longer than evaluation.conversation_max_length, asked whole\n");
-    }
-    if (method.sft_conversations_cut > 0) {
-      text += str("- ", enum_name(method.method), ": ", method.sft_conversations_cut,
-                  " conversations for SFT cut at the model's positions\n");
-    }
+    const auto note = [&](std::int64_t count, const char* what) {
+      if (count > 0) text += str("- ", enum_name(method.method), ": ", count, " ", what, "\n");
+    };
+    note(method.context_tokens_cut, "tokens of contexts cut");
+    note(method.turns_left_out, "oldest turns left out of prompts");
+    note(method.questions_over_long, "questions longer than evaluation.conversation_max_length, asked whole");
+    note(method.sft_conversations_cut, "conversations for SFT cut at the model's positions");
     if (!std::isnan(method.sft_loss)) {
       text += format("- %s: loss on the real questions %.3f before training, %.3f after\n",
                      std::string(enum_name(method.method)).c_str(), method.sft_loss_before, method.sft_loss);

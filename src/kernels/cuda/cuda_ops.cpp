@@ -64,14 +64,15 @@ int cuda_architecture(at::Device device) {
 
 CudaRmsNorm cuda_rms_norm(const at::Tensor& input, const at::Tensor& weight, double eps) {
   const at::Tensor x = input.contiguous(), factors = ready(weight, x);
-  SHINE_CHECK(x.dim() > 0 && factors.sizes() == at::IntArrayRef({x.size(-1)}), ShapeError, "RMSNorm kernel: x ", x.sizes(), ", weight ", factors.sizes());
+  SHINE_CHECK(x.dim() > 0 && factors.sizes() == at::IntArrayRef({x.size(-1)}), ShapeError, "RMSNorm kernel: x ",
+              x.sizes(), ", weight ", factors.sizes());
   auto statistics = x.sizes().vec();
   statistics.back() = 1;
   const CudaRmsNorm result{at::empty_like(x), at::empty(statistics, x.options().dtype(at::kFloat))};
-  launch(
-      cuda::rms_norm_forward,
-      cuda::RmsNormForward{value_type(x), rows_of(x), x.size(-1), data(x), data(factors), out(result.y), result.inverse.mutable_data_ptr<float>(), static_cast<float>(eps)},
-      x);
+  launch(cuda::rms_norm_forward,
+         cuda::RmsNormForward{value_type(x), rows_of(x), x.size(-1), data(x), data(factors), out(result.y),
+                              result.inverse.mutable_data_ptr<float>(), static_cast<float>(eps)},
+         x);
   return result;
 }
 
@@ -167,34 +168,6 @@ at::Tensor cuda_cross_entropy_(const at::Tensor& logits, const at::Tensor& targe
                             wanted.const_data_ptr<std::int64_t>(), losses.mutable_data_ptr<float>(), gradient},
          logits);
   return losses;
-}
-
-at::Tensor cuda_lora_slices(const at::Tensor& vector, const cuda::SliceTable& table) {
-  const at::Tensor values = vector.contiguous();
-  const at::Tensor tensors = at::empty({table.tensor_values()}, values.options());
-  launch(cuda::lora_slices_forward, cuda::LoraSlicesForward{value_type(values), table, data(values), out(tensors)},
-         values);
-  return tensors;
-}
-
-at::Tensor cuda_lora_slices_backward(const std::vector<at::Tensor>& gradients, const cuda::SliceTable& table) {
-  std::vector<at::Tensor> kept;
-  std::vector<std::int64_t> addresses;
-  const at::Tensor* like = nullptr;
-  for (const at::Tensor& gradient : gradients) {
-    if (gradient.defined() && like == nullptr) like = &gradient;
-    kept.push_back(gradient.defined() ? ready(gradient, *like) : gradient);
-    addresses.push_back(static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data(kept.back()))));
-  }
-  SHINE_CHECK(like != nullptr, ShapeError, "LoRA slices kernel: no gradient is given");
-  const at::Tensor result = at::empty({table.batch, table.layers * table.block}, like->options());
-  const at::Tensor on_device =
-      at::tensor(addresses, at::TensorOptions().dtype(at::kLong)).to(like->device(), at::kLong, /*non_blocking=*/true);
-  launch(cuda::lora_slices_backward,
-         cuda::LoraSlicesBackward{value_type(*like), table, reinterpret_cast<const void* const*>(data(on_device)),
-                                  out(result)},
-         result);
-  return result;
 }
 
 namespace {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "kernels/cuda/flat_chunks.h"
-#include "kernels/cuda/lora_slices.h"
 #include "kernels/fused.h"
 #include "shine/tensor/rope_table.h"
 
@@ -49,11 +48,6 @@ std::pair<at::Tensor, at::Tensor> cuda_swiglu_backward(const at::Tensor& dy, con
 
 /// The rows' losses, float32; with `gradient`, contiguous `logits` (n, V) become softmax - one hot in place.
 at::Tensor cuda_cross_entropy_(const at::Tensor& logits, const at::Tensor& targets, bool gradient);
-
-/// All tensors of the table, one behind the other, in one buffer of the vector's dtype.
-at::Tensor cuda_lora_slices(const at::Tensor& vector, const cuda::SliceTable& table);
-/// @param gradients  of the tensors, in the table's order; undefined: zero. One at least is defined.
-at::Tensor cuda_lora_slices_backward(const std::vector<at::Tensor>& gradients, const cuda::SliceTable& table);
 
 enum class ClipForm { none, global, per_group };
 

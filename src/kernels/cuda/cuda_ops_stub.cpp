@@ -48,12 +48,6 @@ std::pair<at::Tensor, at::Tensor> cuda_swiglu_backward(const at::Tensor&, const 
 at::Tensor cuda_cross_entropy_(const at::Tensor&, const at::Tensor&, bool) {
   refuse();
 }
-at::Tensor cuda_lora_slices(const at::Tensor&, const cuda::SliceTable&) {
-  refuse();
-}
-at::Tensor cuda_lora_slices_backward(const std::vector<at::Tensor>&, const cuda::SliceTable&) {
-  refuse();
-}
 
 CudaOptimizer::CudaOptimizer(const std::vector<cuda::FlatRange>&, const std::vector<std::int64_t>&,
                              const std::vector<double>&, at::Device)

@@ -36,25 +36,6 @@ __global__ void __launch_bounds__(kThreads) swiglu_backward_kernel(SwiGluBackwar
   store(static_cast<T*>(p.dup) + i, ups);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) lora_slices_forward_kernel(LoraSlicesForward p) {
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (index >= p.table.tensor_values()) return;
-  const TensorPlace place = tensor_place(p.table, index);
-  const float value = to_float(static_cast<const T*>(p.vector)[place.source]);
-  static_cast<T*>(p.tensors)[index] = from_float<T>(value * p.table.slices[place.slice].factor);
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads) lora_slices_backward_kernel(LoraSlicesBackward p) {
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (index >= p.table.vector_values()) return;
-  const VectorPlace place = vector_place(p.table, index);
-  const T* gradient = place.slice < 0 ? nullptr : static_cast<const T*>(p.gradients[place.tensor]);
-  const float value = gradient == nullptr ? 0.0F : to_float(gradient[place.place]) * p.table.slices[place.slice].factor;
-  static_cast<T*>(p.vector)[index] = from_float<T>(value);
-}
-
 }  // namespace
 
 void swiglu_forward(const SwiGluForward& args, cudaStream_t stream) {
@@ -73,26 +54,6 @@ void swiglu_backward(const SwiGluBackward& args, cudaStream_t stream) {
     launch_kernel(swiglu_backward_kernel<decltype(type), n>, blocks_for(args.count, kThreads * n), kThreads, stream,
                   args);
   });
-}
-
-void lora_slices_forward(const LoraSlicesForward& args, cudaStream_t stream) {
-  const unsigned blocks = blocks_for(args.table.tensor_values(), kThreads);
-  if (blocks == 0) return;
-  if (args.type == ValueType::float32) {
-    launch_kernel(lora_slices_forward_kernel<float>, blocks, kThreads, stream, args);
-  } else {
-    launch_kernel(lora_slices_forward_kernel<bfloat16>, blocks, kThreads, stream, args);
-  }
-}
-
-void lora_slices_backward(const LoraSlicesBackward& args, cudaStream_t stream) {
-  const unsigned blocks = blocks_for(args.table.vector_values(), kThreads);
-  if (blocks == 0) return;
-  if (args.type == ValueType::float32) {
-    launch_kernel(lora_slices_backward_kernel<float>, blocks, kThreads, stream, args);
-  } else {
-    launch_kernel(lora_slices_backward_kernel<bfloat16>, blocks, kThreads, stream, args);
-  }
 }
 
 }  // namespace shine::cuda

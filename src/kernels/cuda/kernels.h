@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "kernels/cuda/flat_chunks.h"
-#include "kernels/cuda/lora_slices.h"
 
 namespace shine::cuda {
 
@@ -104,24 +103,6 @@ struct CrossEntropy {
   bool gradient;
 };
 void cross_entropy(const CrossEntropy& args, cudaStream_t stream);
-
-/// The generated vector to the values of the tree's tensors, which lie one behind the other (see SliceTable).
-struct LoraSlicesForward {
-  ValueType type;
-  SliceTable table;
-  const void* vector;  ///< (batch, layers * block)
-  void* tensors;       ///< (batch * layers * used)
-};
-void lora_slices_forward(const LoraSlicesForward& args, cudaStream_t stream);
-
-/// Every value of the vector's gradient is written: what no tensor reads is zero.
-struct LoraSlicesBackward {
-  ValueType type;
-  SliceTable table;
-  const void* const* gradients;  ///< (layers * count) on the device; null: zero
-  void* vector;
-};
-void lora_slices_backward(const LoraSlicesBackward& args, cudaStream_t stream);
 
 /// squares[place] = sum of (scale * gradient)^2 over each part, in two stages whose order never changes.
 struct SquareSums {

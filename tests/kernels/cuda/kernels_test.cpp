@@ -208,50 +208,6 @@ TYPED_TEST(EmulatedKernels, CrossEntropy) {
   }
 }
 
-TYPED_TEST(EmulatedKernels, LoraSlices) {
-  using T = TypeParam;
-  RandomSizes& draw = this->draw_;
-  SliceTable table;
-  table.batch = draw.any(1, 5);
-  table.layers = draw.any(2, 4);
-  table.count = 4;
-  for (int number = 0; number < table.count; ++number) {
-    const bool is_vector = number == 2;
-    LoraSlice slice{table.used, is_vector ? 1 : draw.any(1, 9), draw.any(1, 9), !is_vector && draw.yes(), is_vector,
-                    0.5F};
-    if (is_vector) slice.factor = 0.25F;
-    table.slices[number] = slice;
-    table.used += slice.numel();
-  }
-  table.block = table.used + draw.any(1, 8) - 1;
-  Values<T> vector(table.vector_values(), 0, 1), tensors(table.tensor_values(), 0, 2),
-      back(table.vector_values(), 0, 3);
-  lora_slices_forward({this->kType, table, vector.data(), tensors.data()}, nullptr);
-  std::vector<const void*> gradients;
-  std::int64_t at = 0;
-  for (std::int64_t layer = 0; layer < table.layers; ++layer) {
-    for (int number = 0; number < table.count; ++number) {
-      const LoraSlice& slice = table.slices[number];
-      gradients.push_back(gradients.size() == 5 ? nullptr : tensors.data() + at);  // one tensor was not used
-      for (std::int64_t i = 0; i < table.batch * slice.numel(); ++i, ++at) {
-        const std::int64_t place = i % slice.numel(), row = place / slice.columns, column = place % slice.columns;
-        const std::int64_t source = (i / slice.numel() * table.layers + layer) * table.block + slice.start +
-                                    (slice.transposed ? column * slice.rows + row : place);
-        this->expect_near(tensors[at], vector[source] * slice.factor, this->kTolerance, "tensor", at);
-      }
-    }
-  }
-  lora_slices_backward({this->kType, table, gradients.data(), back.data()}, nullptr);
-  for (std::int64_t i = 0; i < table.vector_values(); ++i) {
-    const std::int64_t within = i % table.block, layer = i / table.block % table.layers;
-    double expected = 0.0;
-    if (within < table.used && !(layer == 1 && table.slice_at(within) == 1)) {
-      expected = vector[i] * std::pow(table.slices[table.slice_at(within)].factor, 2);
-    }
-    this->expect_near(back[i], expected, this->kTolerance, "vector", i);
-  }
-}
-
 class EmulatedOptimizer : public testing::TestWithParam<ClipFactors::Form> {
  protected:
   RandomSizes draw_;

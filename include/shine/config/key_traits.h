@@ -1,0 +1,72 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace shine {
+
+/// What the value of another key is.
+struct KeyCondition {
+  std::string key;                  ///< "data.form"; without a dot it is a key of the same group: "clip"
+  std::vector<std::string> values;  ///< as in a config file
+  bool negated = false;             ///< none of them
+};
+
+/// Where a key has no effect: where all conditions hold. A condition on a key that has no effect itself never holds.
+struct UnusedRule {
+  std::vector<KeyCondition> conditions;
+  std::string reason;        ///< completes "`stage.adapter_reg` has no effect ..": "without couple layers"
+  bool names_value = false;  ///< the value of the first condition's key stands behind the reason
+};
+
+/// With any of the values; the reason is "with KEY VALUE".
+inline UnusedRule unused_with(const std::string& key, std::vector<std::string> values) {
+  return {{{key, std::move(values)}}, "with " + key, /*names_value=*/true};
+}
+/// With any other value; the same reason.
+inline UnusedRule only_with(const std::string& key, std::vector<std::string> values) {
+  return {{{key, std::move(values), /*negated=*/true}}, "with " + key, /*names_value=*/true};
+}
+
+/// Which programs read a key.
+enum class ReadBy { all, training, tests };
+inline constexpr ReadBy training_only = ReadBy::training;
+inline constexpr ReadBy tests_only = ReadBy::tests;
+
+/// What a training run that goes on says to another value.
+enum class ResumeRule { refuse, refuse_if_deterministic, accept };
+/// No number depends on the key, or another check watches what it names.
+inline constexpr ResumeRule may_change = ResumeRule::accept;
+/// The same numbers but for rounding.
+inline constexpr ResumeRule changes_last_bits = ResumeRule::refuse_if_deterministic;
+
+/// What a test that goes on says to another value.
+enum class AnswerRule { refuse, accept };
+inline constexpr AnswerRule shapes_no_answer = AnswerRule::accept;
+
+/// The key's full name in earlier versions. In a file of the user it is a fault that tells the present name; in a
+/// configuration that a program saved it is read.
+struct FormerName {
+  std::string path;
+};
+
+/// What a key says of itself beside type, meaning and constraint. A group's traits are those of all its keys, which may
+/// override them.
+struct KeyTraits {
+  std::vector<UnusedRule> unused;  ///< the first that holds gives the reason; a key's own come before its group's
+  ReadBy read_by = ReadBy::all;
+  ResumeRule resume = ResumeRule::refuse;
+  AnswerRule answers = AnswerRule::refuse;
+  FormerName former;
+
+  /// Must the value be the same when training goes on?
+  bool fixed_in_run(bool deterministic) const {
+    if (read_by == ReadBy::tests || resume == ResumeRule::accept) return false;
+    return resume == ResumeRule::refuse || deterministic;
+  }
+  /// Must the value be the same when a test goes on?
+  bool fixed_in_test() const { return read_by != ReadBy::training && answers == AnswerRule::refuse; }
+};
+
+}  // namespace shine

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <vector>
+
+#include "app/build/stage_builder.h"
+
+namespace shine {
+
+/// The stages that train a hypernetwork around a frozen backbone, which is read from model.path. What they differ in is
+/// the data, and with it `build`.
+class HypernetworkStage : public StageBuilder {
+ public:
+  using StageBuilder::StageBuilder;
+
+  std::filesystem::path decoder_config() const override;
+  std::int64_t passes() const override { return 2; }  // contexts, then conversations
+  bool has_hypernetwork() const override { return true; }
+  void add_tokens(Tokenizer& tokenizer) const override;
+  void fill(Decoder& decoder) const override;
+  void complete(Experiment& experiment, const std::optional<WeightsSource>& weights) const override;
+  TrainedParts describe(Decoder& decoder) const override;
+
+ protected:
+  /// Objective, penalty, and what a checkpoint keeps; without data.
+  Stage stage_of(const Experiment& experiment) const;
+};
+
+/// Adds two controls: the LoRA of another context, which must not help, and no LoRA at all, which is what the backbone
+/// knows by itself.
+void add_controls(const Experiment& experiment, const std::shared_ptr<const Dataset>& dataset, const char* shifted_name,
+                  Stage& stage);
+
+}  // namespace shine

@@ -1,0 +1,70 @@
+#include "app/build/stage_data.h"
+
+#include "app/build/special_token_use.h"
+#include "shine/common/error.h"
+#include "shine/common/logging.h"
+
+namespace shine {
+
+DocumentSplit load_texts(const ExperimentConfig& config) {
+  DocumentSplit split = load_documents(config.data, static_cast<std::uint64_t>(config.run.seed));
+  SHINE_CHECK(!split.train.empty(), ConfigError, "data.train: ", join(config.data.train, ", "),
+              ": no text to train on (name files that hold texts)");
+  log_info(str(split.train.size(), " training texts, ", split.validation.size(), " validation texts (", split.empty,
+               " empty ones left out, ", split.repaired, " with repaired UTF-8, ", split.dropped_from_train,
+               " also in validation and dropped)"));
+  return split;
+}
+
+QaSplit load_questions(const ExperimentConfig& config) {
+  QaSplit split = load_qa_items(config.data, static_cast<std::uint64_t>(config.run.seed));
+  std::size_t absent = 0;
+  for (const QaItem& item : split.train) absent += count_not_in_context(item);
+  log_info(str(split.train.size(), " training contexts with questions (", absent,
+               " questions without an answer that stands in the context), ", split.validation.size(),
+               " validation contexts"));
+  return split;
+}
+
+PretrainOptions pretrain_options(const ExperimentConfig& config) {
+  PretrainOptions options;
+  options.completion_drop_min = config.stage.completion_drop_min;
+  options.completion_drop_max = config.stage.completion_drop_max;
+  options.collapse_whitespace = config.stage.collapse_whitespace;
+  options.special_tokens = special_tokens(config.text);
+  return options;
+}
+
+QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace place) {
+  QaOptions options;
+  options.form = form;
+  options.place = place;
+  options.context_max_length = config.text.context_max_length;
+  options.conversation_max_length = config.text.conversation_max_length;
+  options.over_long = config.data.over_long;
+  options.prompts = config.evaluation.prompts;
+  options.special_tokens = special_tokens(config.text);
+  options.seed = static_cast<std::uint64_t>(config.run.seed);
+  return options;
+}
+
+std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,
+                                          const QaOptions& options, const std::string& name, Stage& stage) {
+  auto dataset = std::make_shared<QaDataset>(std::move(items), experiment.tokenizer, options);
+  const QaReport& report = dataset->report();
+  log_info(str(name, ": ", report.items, " contexts, ", report.samples, " samples; ", report.contexts_over_long,
+               " contexts and ", report.conversations_over_long, " conversations over their limits; ", report.dropped,
+               " samples dropped, ", report.split_off, " split off, ", report.tokens_cut, " tokens cut"));
+  const auto count = [](auto value) { return static_cast<std::int64_t>(value); };
+  stage.data_counts.push_back({name,
+                               {{"items", count(report.items)},
+                                {"samples", count(report.samples)},
+                                {"contexts_over_long", count(report.contexts_over_long)},
+                                {"conversations_over_long", count(report.conversations_over_long)},
+                                {"dropped", count(report.dropped)},
+                                {"split_off", count(report.split_off)},
+                                {"tokens_cut", report.tokens_cut}}});
+  return dataset;
+}
+
+}  // namespace shine

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <optional>
+
+#include "shine/config/enum_names.h"
+
+namespace shine {
+
+/// The value that a config file calls so; nothing where none has the name.
+template <NamedEnum E>
+constexpr std::optional<E> enum_value(std::string_view name) {
+  const auto names = config_names(E{});
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return static_cast<E>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace shine

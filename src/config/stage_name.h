@@ -1,0 +1,31 @@
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shine/config/enum_names.h"
+#include "shine/config/key_traits.h"
+
+namespace shine {
+
+/// pretrain: reconstruction and completion through the generated LoRA; ift_mqa, ift_1qa: multi-turn and one-question
+/// answering through it; backbone: a causal language model, the decoder itself.
+enum class StageName { pretrain, ift_mqa, ift_1qa, backbone };
+constexpr std::array<std::string_view, 4> config_names(StageName) {
+  return {"pretrain", "ift_mqa", "ift_1qa", "backbone"};
+}
+
+/// The key has no effect in these stages.
+UnusedRule unused_in(std::same_as<StageName> auto... stages) {
+  return {{{"stage.name", {std::string(enum_name(stages))...}}}, "with stage", /*names_value=*/true};
+}
+
+/// The key has an effect in these stages alone.
+UnusedRule only_in(std::same_as<StageName> auto... stages) {
+  return {{{"stage.name", {std::string(enum_name(stages))...}, /*negated=*/true}}, "with stage", /*names_value=*/true};
+}
+
+}  // namespace shine
