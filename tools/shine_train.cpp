@@ -17,9 +17,12 @@
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "shine/app/builders.h"
+#include "shine/checkpoint/checkpoint_store.h"
+#include "shine/checkpoint/metrics_file.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/tensor/device.h"
+#include "shine/train/progress.h"
 
 namespace {
 

@@ -100,19 +100,17 @@ void load_parameters(torch::nn::Module& module, const RawTensorDict& source, con
 std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module, ParameterGroup group,
                                                  const std::string& prefix) {
   std::vector<TrainedParameter> trained;
-  module.apply(
-      [&](const std::string& path, const torch::nn::Module& part) {
-        const auto* declares = dynamic_cast<const DeclaresParameters*>(&part);
-        for (const auto& parameter : part.named_parameters(/*recurse=*/false)) {
-          if (!parameter->requires_grad()) continue;
-          SHINE_CHECK(
-              declares != nullptr, Error, path, ".", parameter.key(),
-              ": a trained parameter whose module does not say whether it is decayed (derive from shine::Module)");
-          trained.push_back(
-              {path + "." + parameter.key(), parameter.value(), group, declares->decay_of(parameter.key())});
-        }
-      },
-      prefix);
+  const auto add = [&](const std::string& path, const torch::nn::Module& part) {
+    const auto* declares = dynamic_cast<const DeclaresParameters*>(&part);
+    for (const auto& parameter : part.named_parameters(/*recurse=*/false)) {
+      if (!parameter->requires_grad()) continue;
+      const std::string name = path.empty() ? parameter.key() : path + "." + parameter.key();
+      SHINE_CHECK(declares != nullptr, Error, name,
+                  ": a trained parameter whose module does not say whether it is decayed (derive from shine::Module)");
+      trained.push_back({name, parameter.value(), group, declares->decay_of(parameter.key())});
+    }
+  };
+  module.apply(add, prefix);
   return trained;
 }
 

@@ -20,8 +20,8 @@ class GradientReducer::Hook : public torch::autograd::PostAccumulateGradHook {
 };
 
 GradientReducer::GradientReducer(const std::vector<ParamGroup>& groups, const ParameterLayout& layout,
-                                 const FlatParameters& flat, ProcessGroup& group, Form form)
-    : layout_(layout), flat_(flat), group_(group), form_(form) {
+                                 const FlatParameters& flat, ProcessGroup& group)
+    : layout_(layout), flat_(flat), group_(group) {
   if (group_.size() == 1) return;
   for (std::size_t bucket = 0; bucket < layout_.buckets().size(); ++bucket) {
     for (const std::size_t index : layout_.buckets()[bucket].places) {
@@ -56,13 +56,11 @@ void GradientReducer::start_ready() {
 void GradientReducer::start_next() {
   const ParameterLayout::Bucket& bucket = layout_.buckets()[started_];
   const at::Tensor sums = flat_.gradients().narrow(0, bucket.begin, bucket.end - bucket.begin);
-  switch (form_) {
-    case Form::all_reduce: pending_.push_back(group_.start_all_reduce(sums, Reduction::sum)); break;
-    case Form::reduce_scatter: {
-      const std::int64_t piece = layout_.piece_numel(bucket);
-      pending_.push_back(group_.start_reduce_scatter(sums.narrow(0, group_.rank() * piece, piece), sums));
-      break;
-    }
+  if (layout_.pieces() == 1) {
+    pending_.push_back(group_.start_all_reduce(sums, Reduction::sum));
+  } else {
+    const std::int64_t piece = layout_.piece_numel(bucket);
+    pending_.push_back(group_.start_reduce_scatter(sums.narrow(0, group_.rank() * piece, piece), sums));
   }
   ++started_;
 }

@@ -9,17 +9,13 @@
 namespace shine {
 
 /// Sums the gradients of all ranks, once a step: bucket after bucket in the layout's order, which is the same on every
-/// rank, each begun as soon as the last backward has filled it and those before it.
+/// rank, each begun as soon as the last backward has filled it and those before it. Every rank gets all sums, or where
+/// the layout has a piece for each those of its piece of every bucket.
 class GradientReducer {
  public:
-  enum class Form {
-    all_reduce,      ///< every rank gets all sums
-    reduce_scatter,  ///< each gets those of its piece of every bucket
-  };
-
   /// @param groups, layout, flat  of the optimizer; they must outlive this object
   GradientReducer(const std::vector<ParamGroup>& groups, const ParameterLayout& layout, const FlatParameters& flat,
-                  ProcessGroup& group, Form form);
+                  ProcessGroup& group);
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
@@ -40,7 +36,6 @@ class GradientReducer {
   const ParameterLayout& layout_;
   const FlatParameters& flat_;
   ProcessGroup& group_;
-  Form form_;
   std::vector<at::Tensor> hooked_;
   std::vector<std::size_t> missing_;  ///< tensors of each bucket whose gradient is still to come
   std::vector<ProcessGroup::Pending> pending_;

@@ -33,6 +33,7 @@ class ParameterLayout {
   /// @param bucket_values  a bucket is full at so many values; a larger tensor is a bucket by itself
   ParameterLayout(const std::vector<ParamGroup>& groups, int pieces, std::int64_t bucket_values);
 
+  int pieces() const { return pieces_; }
   const std::vector<Place>& places() const { return places_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
   std::int64_t numel() const { return buckets_.empty() ? 0 : buckets_.back().end; }  ///< padding included

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 namespace shine {
-
 ShineObjective::ShineObjective(const Hypernetwork& hypernetwork, bool with_penalty)
     : hypernetwork_(hypernetwork), with_penalty_(with_penalty) {}
 
@@ -16,10 +15,8 @@ ObjectiveValue ShineObjective::forward(const ModelBatch& batch) const {
   return value;
 }
 
-std::vector<TrainedTensor> ShineObjective::trained() const {
-  std::vector<TrainedTensor> tensors;
-  for (const TrainedParameter& named : hypernetwork_.trained()) tensors.push_back({named.name, named.tensor});
-  return tensors;
+std::vector<TrainedParameter> ShineObjective::trained() const {
+  return hypernetwork_.trained();
 }
 
 ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
@@ -27,12 +24,8 @@ ObjectiveValue LanguageModelObjective::forward(const ModelBatch& batch) const {
   return {decoder_.losses(hidden, batch.labelled.targets), {}};
 }
 
-std::vector<TrainedTensor> LanguageModelObjective::trained() const {
-  std::vector<TrainedTensor> tensors;
-  for (const auto& slot : decoder_.named_parameters()) {
-    if (slot.value().requires_grad()) tensors.push_back({slot.key(), slot.value()});
-  }
-  return tensors;
+std::vector<TrainedParameter> LanguageModelObjective::trained() const {
+  return trained_parameters(decoder_, ParameterGroup::backbone);
 }
 
 }  // namespace shine

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "examples/question_answers.h"
+#include "shine/checkpoint/metrics_file.h"
 #include "shine/common/str.h"
 #include "shine/text/special_tokens.h"
 #include "shine/train/trainer.h"

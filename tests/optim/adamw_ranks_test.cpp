@@ -165,6 +165,21 @@ TEST(AdamWSharding, StateMovesBetweenRankCounts) {
   }
 }
 
+std::vector<std::string> state_names(const AdamW& optimizer) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : optimizer.state()) names.push_back(name);
+  return names;
+}
+
+TEST(AdamWSharding, TheFirstRanksStateHasTheOrderOfAnUnshardedOne) {
+  const std::vector<std::string> expected = state_names(AdamW(make_groups(), config_of(ClipKind::none, false)));
+  EXPECT_EQ(expected.size(), 10U);
+  run_ranks(3, [&](ProcessGroup& group) {
+    const AdamW optimizer(make_groups(), config_of(ClipKind::none, true), shared(group), kBucket);
+    EXPECT_EQ(state_names(optimizer), group.is_first() ? expected : std::vector<std::string>{});
+  });
+}
+
 TEST(AdamWSharding, EachRankKeepsItsShareOfTheMoments) {
   run_ranks(4, [](ProcessGroup& group) {
     const at::Tensor large = at::zeros({4096}).requires_grad_(true);

@@ -200,7 +200,7 @@ class CountedObjective : public Objective {
     ++passes;
     return inner_->forward(batch);
   }
-  std::vector<TrainedTensor> trained() const override { return inner_->trained(); }
+  std::vector<TrainedParameter> trained() const override { return inner_->trained(); }
   std::int64_t softmax_size() const override { return inner_->softmax_size(); }
 
   mutable int passes = 0;

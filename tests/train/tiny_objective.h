@@ -53,7 +53,9 @@ class QuadraticObjective : public Objective {
     return value;
   }
 
-  std::vector<TrainedTensor> trained() const override { return {{"w", weight_}}; }
+  std::vector<TrainedParameter> trained() const override {
+    return {{"w", weight_, ParameterGroup::backbone, Decay::never}};
+  }
   double weight() const { return weight_.item<double>(); }
   double gradient() const { return weight_.grad().item<double>(); }
   /// Samples of each batch so far.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/files/text_file.h"
+#include "shine/checkpoint/metrics_file.h"
 #include "shine/train/trainer.h"
 #include "train/tiny_objective.h"
 

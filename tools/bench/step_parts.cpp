@@ -82,7 +82,7 @@ ObjectiveValue TimedObjective::forward(const ModelBatch& batch) const {
   return value;
 }
 
-std::vector<TrainedTensor> TimedObjective::trained() const {
+std::vector<TrainedParameter> TimedObjective::trained() const {
   return ShineObjective(hypernetwork_, /*with_penalty=*/false).trained();
 }
 

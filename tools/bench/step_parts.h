@@ -58,7 +58,7 @@ class TimedObjective : public Objective {
   TimedObjective& operator=(const TimedObjective&) = delete;
 
   ObjectiveValue forward(const ModelBatch& batch) const override;
-  std::vector<TrainedTensor> trained() const override;
+  std::vector<TrainedParameter> trained() const override;
 
   /// Call before each step: what precedes its first forward is the optimizer's (zeroing the gradients).
   void begin_step();

@@ -22,7 +22,8 @@ struct StepNorms {
   bool finite = true;  ///< false: the gradient was not finite and nothing was changed
 };
 
-class CudaOptimizer;
+class Moments;
+class UpdateRule;
 
 /// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping, over the
 /// ranks of a process group. Moments have the parameters' dtype (trained leaves are float32) and device.
@@ -40,7 +41,7 @@ class AdamW {
   static constexpr std::int64_t default_bucket_values = std::int64_t{6} << 20;  ///< 24 MiB
 
   /// The next backward is the last one before reduce_gradients: what it completes may be sent at once.
-  void begin_last_backward() { reducer_->arm(); }
+  void begin_last_backward() { reducer_.arm(); }
 
   /// Adds up the gradients of all ranks. Every rank calls it once a step, whatever happened to its micro-batches.
   void reduce_gradients();
@@ -77,37 +78,17 @@ class AdamW {
   void load_state(const std::map<std::string, at::Tensor>& moments, std::int64_t steps);
 
  private:
-  /// A part of one tensor that this rank updates.
-  struct Part {
-    std::size_t group = 0, index = 0, place = 0;
-    std::int64_t begin = 0;           ///< in the flat buffers
-    std::int64_t offset = 0;          ///< in the moments
-    at::Tensor value, gradient;       ///< views, flat
-    at::Tensor first, second, steps;  ///< moments and their age
-  };
-
-  bool sharded() const { return config_.shard && ranks_->size() > 1; }
-  void make_parts();
-  bool uses_kernel() const;
-  CudaOptimizer& kernels();
-  at::Tensor squares(double gradient_scale);
-  StepNorms norms_of(const at::Tensor& squares) const;
-  StepNorms step_by_kernel(double learning_rate, double gradient_scale);
-  void update_group(std::size_t group, double factor, double learning_rate);
+  bool sharded() const { return layout_.pieces() > 1; }
   void gather_values();
-  std::vector<std::pair<std::string, at::Tensor>> gather_moments() const;
-  void check_state(const std::map<std::string, at::Tensor>& moments) const;
-  void load_moment(const at::Tensor& whole, std::size_t place, at::Tensor Part::*moment);
 
   std::vector<ParamGroup> groups_;
   OptimizerConfig config_;
   std::shared_ptr<ProcessGroup> ranks_;
   ParameterLayout layout_;
   FlatParameters flat_;
-  std::unique_ptr<GradientReducer> reducer_;
-  at::Tensor first_moments_, second_moments_;  ///< of this rank's parts
-  std::vector<Part> parts_;
-  std::unique_ptr<CudaOptimizer> kernels_;
+  GradientReducer reducer_;
+  std::unique_ptr<Moments> moments_;
+  std::unique_ptr<UpdateRule> by_torch_, by_kernels_;
   std::int64_t steps_ = 0;
   bool reduced_ = false;
   double waited_seconds_ = 0.0;

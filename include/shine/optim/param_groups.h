@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shine/config/optimizer_config.h"
+#include "shine/nn/parameter.h"
 
 namespace shine {
 
@@ -19,17 +20,10 @@ struct ParamGroup {
   std::int64_t numel() const;
 };
 
-/// A trained leaf by its checkpoint name, as Hypernetwork::trained or a backbone's parameter list gives it.
-struct TrainedTensor {
-  std::string name;
-  at::Tensor tensor;
-};
-
-/// Sorts trained tensors into groups; empty groups are left out (SPEC section 7).
-/// ours: "m2p" (decayed), "m2p_no_decay" (biases, norms), "meta_lora" (A and B, decayed), "undecayed" (memory
-/// embeddings, positions, new rows, C). published: "m2p" with positions and memory embeddings, "m2p_no_decay",
-/// "meta_lora" with C, all but the second decayed. A backbone's tensors: "backbone" (matrices) and
-/// "backbone_no_decay" (norms, biases, embeddings).
-std::vector<ParamGroup> make_param_groups(const std::vector<TrainedTensor>& tensors, const OptimizerConfig& config);
+/// Sorts parameters into groups by what they were registered as; empty groups are left out. In this order: "m2p",
+/// "m2p_no_decay", "meta_lora", "undecayed" (Decay::published_only of both, unless `optimizer.decay` is published),
+/// "backbone", "backbone_no_decay".
+std::vector<ParamGroup> make_param_groups(const std::vector<TrainedParameter>& parameters,
+                                          const OptimizerConfig& config);
 
 }  // namespace shine

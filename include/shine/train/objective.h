@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "shine/hypernetwork/hypernetwork.h"
-#include "shine/optim/param_groups.h"
+#include "shine/nn/parameter.h"
 #include "shine/train/model_batch.h"
 
 namespace shine {
@@ -24,7 +24,7 @@ class Objective {
   virtual ObjectiveValue forward(const ModelBatch& batch) const = 0;
 
   /// The leaves it trains, by checkpoint name.
-  virtual std::vector<TrainedTensor> trained() const = 0;
+  virtual std::vector<TrainedParameter> trained() const = 0;
 
   /// Ids from here on are no labels: tokens that the model reads but cannot write.
   virtual std::int64_t softmax_size() const { return std::numeric_limits<std::int64_t>::max(); }
@@ -36,7 +36,7 @@ class ShineObjective : public Objective {
   /// @param with_penalty  also give the L1 norm of the generated vectors
   ShineObjective(const Hypernetwork& hypernetwork, bool with_penalty);
   ObjectiveValue forward(const ModelBatch& batch) const override;
-  std::vector<TrainedTensor> trained() const override;
+  std::vector<TrainedParameter> trained() const override;
   std::int64_t softmax_size() const override { return hypernetwork_.decoder().softmax_size(); }
 
  private:
@@ -52,7 +52,7 @@ class LanguageModelObjective : public Objective {
   ObjectiveValue forward(const ModelBatch& batch) const override;
 
   /// The decoder's weights that require a gradient (see Decoder::set_trained).
-  std::vector<TrainedTensor> trained() const override;
+  std::vector<TrainedParameter> trained() const override;
   std::int64_t softmax_size() const override { return decoder_.softmax_size(); }
 
  private:

@@ -31,9 +31,9 @@ struct PenaltyConfig {
   RegularizerForm form = RegularizerForm::mean;
 };
 
-/// One optimizer step over its micro-batches: forward and backward of each, the sum over the ranks, clipping, AdamW
-/// (SPEC section 7). The loss is the mean over all labelled tokens of the step, or the mean of the micro-batches' means
-/// (published), whatever rank computed them.
+/// One optimizer step over its micro-batches: forward and backward of each, the sum over the ranks, clipping, AdamW.
+/// The loss is the mean over all labelled tokens of the step, or the mean of the micro-batches' means (published),
+/// whatever rank computed them.
 ///
 /// Consecutive micro-batches of a rank share a pass, one forward and backward, while they have at most
 /// optimizer.pass_tokens tokens together; a larger one is a pass by itself. The step is the same up to rounding. Where

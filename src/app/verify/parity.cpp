@@ -178,8 +178,8 @@ class ParityCheck {
     const FixtureTraining& training = *fixture_.training;
     const auto hypernetwork = load_hypernetwork();
     const ShineObjective objective(*hypernetwork, fixture_.adapter_reg > 0);
-    std::vector<TrainedTensor> trained;
-    for (const TrainedTensor& tensor : objective.trained()) {
+    std::vector<TrainedParameter> trained;
+    for (const TrainedParameter& tensor : objective.trained()) {
       if (tensor.name != "mem_tokens" || training.train_memory_embeddings) trained.push_back(tensor);
     }
     OptimizerConfig config = training.optimizer;
@@ -198,7 +198,7 @@ class ParityCheck {
       result.micro_losses = losses_of_all_ranks(result.micro_losses, config.accumulation);
       check_step(str("step ", i), training.steps[i], result, rate, optimizer);
     }
-    for (const TrainedTensor& tensor : objective.trained()) {  // what is left untrained must be as it was
+    for (const TrainedParameter& tensor : objective.trained()) {  // what is left untrained must be as it was
       const std::string name = "after." + tensor.name;
       if (!expects(name)) continue;
       report(name, relative_error(without_key_bias(name, tensor.tensor), without_key_bias(name, expected(name))),

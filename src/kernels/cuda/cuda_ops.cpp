@@ -214,11 +214,11 @@ at::Tensor CudaOptimizer::squares(const at::Tensor& gradients, double scale) {
   return squares;
 }
 
-void CudaOptimizer::set_factors(const at::Tensor& squares, ClipForm form, double scale, double limit) {
+void CudaOptimizer::set_factors(const at::Tensor& squares, ClipKind clip, double scale, double limit) {
   launch(
       cuda::clip_factors,
-      cuda::ClipFactors{form == ClipForm::none     ? cuda::ClipFactors::Form::none
-                        : form == ClipForm::global ? cuda::ClipFactors::Form::global
+      cuda::ClipFactors{clip == ClipKind::none     ? cuda::ClipFactors::Form::none
+                        : clip == ClipKind::global ? cuda::ClipFactors::Form::global
                                                    : cuda::ClipFactors::Form::per_group,
                         scale, limit, squares.const_data_ptr<double>(), place_groups_.const_data_ptr<std::int64_t>(),
                         places_, groups_, factors_.mutable_data_ptr<float>(), finite_.mutable_data_ptr<std::int32_t>()},

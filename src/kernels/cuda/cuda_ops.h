@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/flat_chunks.h"
 #include "kernels/fused.h"
+#include "shine/config/optimizer_config.h"
 #include "shine/tensor/rope_table.h"
 
 namespace shine {
@@ -49,7 +50,6 @@ std::pair<at::Tensor, at::Tensor> cuda_swiglu_backward(const at::Tensor& dy, con
 /// The rows' losses, float32; with `gradient`, contiguous `logits` (n, V) become softmax - one hot in place.
 at::Tensor cuda_cross_entropy_(const at::Tensor& logits, const at::Tensor& targets, bool gradient);
 
-enum class ClipForm { none, global, per_group };
 
 /// The norm of gradients and AdamW over flat float32 memory; the host waits for nothing.
 class CudaOptimizer {
@@ -64,7 +64,7 @@ class CudaOptimizer {
   at::Tensor squares(const at::Tensor& gradients, double scale);
 
   /// The factor of each group's gradients, scale * min(1, limit / (norm + 1e-6)), and whether to update at all.
-  void set_factors(const at::Tensor& squares, ClipForm form, double scale, double limit);
+  void set_factors(const at::Tensor& squares, ClipKind clip, double scale, double limit);
 
   struct Memory {
     at::Tensor values, gradients, first, second;

@@ -57,7 +57,7 @@ CudaOptimizer::CudaOptimizer(const std::vector<cuda::FlatRange>&, const std::vec
 at::Tensor CudaOptimizer::squares(const at::Tensor&, double) {
   refuse();
 }
-void CudaOptimizer::set_factors(const at::Tensor&, ClipForm, double, double) {
+void CudaOptimizer::set_factors(const at::Tensor&, ClipKind, double, double) {
   refuse();
 }
 void CudaOptimizer::update(const Memory&, const Rates&) {

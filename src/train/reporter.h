@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "shine/checkpoint/metrics_file.h"
+#include "shine/checkpoint/train_progress.h"
+#include "shine/optim/adamw.h"
+#include "shine/train/diagnostics.h"
+#include "shine/train/progress.h"
+#include "shine/train/trainer.h"
+
+namespace shine {
+
+/// Tells how a run goes: in the log, and on the first rank by a progress line and in metrics.jsonl and TensorBoard.
+class Reporter {
+ public:
+  /// @param stage, options, optimizer  must outlive this object
+  /// @param last_step                  of this part of the run
+  /// @param lines                      of metrics.jsonl so far
+  Reporter(const Stage& stage, const TrainerOptions& options, const AdamW& optimizer, std::int64_t last_step,
+           const std::string& lines);
+
+  /// What is to be trained, from where, by how many ranks.
+  void start(const TrainProgress& progress);
+
+  /// The step that `progress` counts last, every logging.every_steps and the last one.
+  void step(const TrainProgress& progress, const StepResult& result, double learning_rate, double seconds);
+
+  void validation(std::int64_t step, const ValidationResult& result);
+  void diagnostics(std::int64_t step, const LoraDiagnostics& diagnostics);
+
+  /// Clears the progress line, so that others can print.
+  void interrupt() { line_.interrupt(); }
+
+  /// All of metrics.jsonl; "" on other ranks than the first.
+  std::string lines() const { return metrics_ ? metrics_->content() : ""; }
+
+ private:
+  void plan() const;
+  void record(nlohmann::ordered_json event);
+
+  const Stage& stage_;
+  const TrainerOptions& options_;
+  const AdamW& optimizer_;
+  std::int64_t last_step_;
+  std::unique_ptr<MetricsFile> metrics_;  ///< of the first rank
+  LoraWatch watch_;
+  ProgressLine line_;
+};
+
+}  // namespace shine

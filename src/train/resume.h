@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "shine/optim/adamw.h"
+#include "shine/train/trainer.h"
+
+namespace shine {
+
+/// All that a resume needs; between two steps the same on every rank, but for shards of the optimizer's moments.
+struct TrainState {
+  TrainState(const Stage& stage, const OptimizerConfig& config, std::shared_ptr<ProcessGroup> ranks);
+
+  decltype(Stage::weights) weights;
+  AdamW optimizer;
+  TrainProgress progress;
+};
+
+/// Makes state, sampler and LibTorch's generators those of a new run, or those of the run's newest intact checkpoint;
+/// every rank calls and gets everything from the first. Throws as Trainer's constructor.
+/// @return the checkpoint's lines of metrics.jsonl, on the first rank; "" for a new run
+std::string resume(TrainState& state, Sampler& sampler, const Stage& stage, const TrainerOptions& options,
+                   const CheckpointStore& store);
+
+/// What the first rank saves, but for the metrics; every rank calls, the others get nothing.
+/// @param copies  of all tensors, so that training can go on while they are written
+CheckpointContents checkpoint_of(const TrainState& state, const TrainerOptions& options, bool copies);
+
+}  // namespace shine
