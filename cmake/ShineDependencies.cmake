@@ -48,6 +48,11 @@ endif()
 find_package(Torch REQUIRED HINTS ${shine_site_packages}/torch/share/cmake)
 # The wheel's flags hold definitions only; its include folders come with the imported target.
 separate_arguments(TORCH_CXX_FLAGS)
+# Those of the imported target, for objects that do not link it: one precompiled header serves all.
+get_target_property(SHINE_TORCH_DEFINITIONS torch_cpu INTERFACE_COMPILE_DEFINITIONS)
+if(NOT SHINE_TORCH_DEFINITIONS)
+  set(SHINE_TORCH_DEFINITIONS "")
+endif()
 message(STATUS "LibTorch ${Torch_VERSION} at ${TORCH_INSTALL_PREFIX}")
 
 # Ranks on GPUs talk by NCCL, which a LibTorch for CUDA brings; its header lies in the wheel beside it or in the toolkit.

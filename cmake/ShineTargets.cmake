@@ -73,6 +73,7 @@ endfunction()
 function(shine_use_torch target)
   target_include_directories(${target} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
   target_compile_options(${target} PRIVATE ${TORCH_CXX_FLAGS})
+  target_compile_definitions(${target} PRIVATE ${SHINE_TORCH_DEFINITIONS})
   # One precompiled header serves libraries and programs: all are compiled with -fPIC, none with -fPIE.
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${target} PRIVATE -fPIC)

@@ -1,6 +1,7 @@
 #include "decoder/fused_layers.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 
@@ -47,6 +48,7 @@ DecoderConfig small_config(DecoderConfig config) {
 
 /// Layers of `config` by DecoderLayer::forward and by `backend`, for two rows with a LoRA each.
 bool forms_of_layers_agree(const DecoderConfig& config, SublayerBackend backend) {
+  const c10::InferenceMode off(false);  // may be asked first in inference mode
   Decoder decoder(small_config(config), {.backend = backend});
   initialise_decoder(decoder, /*gain=*/2.0, /*seed=*/1);
   const RowLayout rows{{0, 3, 5}};

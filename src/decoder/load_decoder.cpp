@@ -15,7 +15,7 @@ void load_decoder(Decoder& decoder, const std::filesystem::path& directory) {
   for (const std::string& name : files.names()) tensors.emplace(name, files.tensor(name));
   // A tied model's head is the embedding; some writers store it a second time.
   if (decoder.config().tied_embeddings) tensors.erase("lm_head.weight");
-  const auto options = at::TensorOptions().dtype(decoder.dtype()).device(decoder.device());
+  const auto options = at::TensorOptions().dtype(decoder.options().dtype).device(decoder.options().device);
   load_parameters(decoder, tensors, options, directory.string());
 }
 
@@ -28,7 +28,7 @@ at::ScalarType stored_dtype(const std::filesystem::path& directory) {
 void initialise_decoder(Decoder& decoder, double gain, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const DecoderConfig& config = decoder.config();
-  const auto options = at::TensorOptions().dtype(decoder.dtype()).device(decoder.device());
+  const auto options = at::TensorOptions().dtype(decoder.options().dtype).device(decoder.options().device);
   for (const auto& parameter : decoder.named_parameters()) {
     const std::string& name = parameter.key();
     at::Tensor values = at::zeros(parameter->sizes(), at::TensorOptions().dtype(at::kFloat));

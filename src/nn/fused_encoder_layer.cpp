@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/InferenceMode.h>
 
 #include "kernels/fused.h"
 #include "ops/agreement.h"
@@ -21,6 +22,7 @@ at::Tensor readable_encoder_layer(const EncoderLayer& layer, const at::Tensor& x
 
 /// On a small layer, with a mask, by all its parameters.
 bool forms_of_encoder_layer_agree() {
+  const c10::InferenceMode off(false);  // may be asked first in inference mode
   EncoderLayer layer(EncoderLayerOptions{.width = 8, .heads = 2, .feedforward = 12});
   allocate_parameters(*layer, at::kFloat);
   at::Generator generator = at::detail::createCPUGenerator(1);

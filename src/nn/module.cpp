@@ -57,7 +57,7 @@ void check_names_and_shapes(const torch::nn::Module& module, const RawTensorDict
 }  // namespace
 
 at::Tensor unset_values(at::IntArrayRef shape) {
-  return at::zeros({1}).as_strided(shape, std::vector<std::int64_t>(shape.size(), 0));
+  return at::zeros({1}).as_strided(shape, std::vector<std::int64_t>(shape.size(), 0)).detach();
 }
 
 at::Tensor DeclaresParameters::declare(torch::nn::Module& module, const std::string& name, at::IntArrayRef shape,

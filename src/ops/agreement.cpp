@@ -66,6 +66,8 @@ bool forms_agree(std::string_view name, const Form& readable, const Form& fused,
     }
     if (worst <= tolerance) return true;
     fault = str("differs from the readable form by ", worst, " of its norm");
+  } catch (const c10::Error& error) {
+    fault = str("failed: ", error.what_without_backtrace());
   } catch (const std::exception& error) {
     fault = str("failed: ", error.what());
   }

@@ -45,6 +45,7 @@ at::Tensor causal_attention_fused(const at::Tensor& q, const at::Tensor& k, cons
 constexpr double kDeviation = 3.0;
 
 bool forms_of_attention_agree() {
+  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const at::Tensor mask = at::full({3, 4}, -std::numeric_limits<float>::infinity()).triu_(2);
   return forms_agree(
       "attention", [&](const FormInputs& in) { return attention_reference(in[0], in[1], in[2], mask, 0.5); },
@@ -53,6 +54,7 @@ bool forms_of_attention_agree() {
 }
 
 bool forms_of_causal_attention_agree() {
+  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const RowLayout rows{{0, 2, 5}};
   return forms_agree(
       "causal attention",
@@ -69,7 +71,8 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
                                double scale) {
   at::Tensor scores = at::matmul(q, k.transpose(-2, -1)) * scale;  // (.., T, S)
   if (mask.defined()) scores = scores + mask;
-  return at::matmul(at::softmax(scores, -1), v);
+  const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return at::matmul(at::softmax(scores, -1, wide).to(v.scalar_type()), v);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,

@@ -17,6 +17,7 @@ at::Tensor apply_rope_fused(const at::Tensor& x, const RopeTable& table) {
 }
 
 bool forms_of_rope_agree() {
+  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const RopeTable table = make_rope_table(at::arange(3, at::kLong), /*head_dim=*/8, /*theta=*/100.0, at::kFloat);
   return forms_agree(
       "rotary embedding", [&](const FormInputs& in) { return apply_rope_reference(in[0], table); },

@@ -120,6 +120,10 @@ TEST_P(ReadableForm, FusedLayersRunUnlessTheyAreOffOrTrained) {
         << "does not agree with the readable layer";
   }
   {
+    const c10::InferenceMode inference;  // where an evaluation asks first
+    EXPECT_EQ(FusedLayers().backend_for(*decoder_), std::optional(expected));
+  }
+  {
     const FusedOpsGuard off(FusedOps::off);
     EXPECT_EQ(fused.backend_for(*decoder_), std::nullopt);
   }
@@ -139,7 +143,7 @@ TEST(FusedLayersKnow, EveryFieldThatTheyRead) {
       {"heads", [](DecoderConfig& config) { config.heads = 4; }},
       {"kv_heads", [](DecoderConfig& config) { config.kv_heads = 2; }},
       {"head_dim", [](DecoderConfig& config) { config.head_dim = 10; }},
-      {"max_positions", [](DecoderConfig& config) { config.max_positions = 0; }},
+      {"max_positions", [](DecoderConfig& config) { config.max_positions = 7; }},
       {"rms_norm_eps", [](DecoderConfig& config) { config.rms_norm_eps = 1e-3; }},
       {"rope_theta", [](DecoderConfig& config) { config.rope_theta = 500.0; }},
       {"tied_embeddings", [](DecoderConfig& config) { config.tied_embeddings ^= true; }},

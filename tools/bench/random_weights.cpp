@@ -10,7 +10,7 @@ namespace shine::bench {
 
 void draw_on_device(Decoder& decoder, double gain, std::uint64_t seed) {
   at::manual_seed(seed);
-  const auto options = at::TensorOptions().dtype(decoder.dtype()).device(decoder.device());
+  const auto options = at::TensorOptions().dtype(decoder.options().dtype).device(decoder.options().device);
   for (const auto& [name, weight] : named_tensors(decoder)) {
     const at::Tensor values = at::zeros(weight.sizes(), options);
     if (name == "model.embed_tokens.weight") {
