@@ -42,7 +42,7 @@ def status_bytes(field):
 
 
 class PeakMemory:
-    """As shine/tensor/peak_memory.h: free memory is given back, the high-water mark reset, and read at the end."""
+    """As src/tensor/peak_memory.h: free memory is given back, the high-water mark reset, and read at the end."""
 
     def __init__(self, device):
         import torch
