@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "common/first_line.h"
+#include "common/main_guard.h"
 #include "common/process_label.h"
 #include "shine/common/error.h"
-#include "shine/common/main_guard.h"
 #include "shine/common/version.h"
 
 namespace shine {

@@ -10,19 +10,21 @@
 #include "app/inspect/compare_runs.h"
 #include "app/train/describe_rank.h"
 #include "app/train/rank.h"
+#include "checkpoint/checkpoint_store.h"
+#include "checkpoint/metrics_file.h"
 #include "checkpoint/run_folder.h"
 #include "command_line.h"
 #include "common/stop_signals.h"
+#include "config/config_io.h"
 #include "distributed/exchange.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "shine/app/builders.h"
-#include "shine/checkpoint/checkpoint_store.h"
-#include "shine/checkpoint/metrics_file.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/tensor/device.h"
-#include "shine/train/progress.h"
+#include "train/progress.h"
+#include "train/trainer.h"
 
 namespace {
 
@@ -116,7 +118,7 @@ int train(const Arguments& arguments, const shine::ExperimentConfig& config, shi
   options.started = arguments.started;
   options.allow_changes = arguments.allow_changes;
   options.stop_reason = [&] { return signals.received(); };
-  shine::Trainer trainer(experiment.stage, options, rank.shared_group());
+  shine::Trainer trainer(*experiment.stage, options, rank.shared_group());
   if (rank.is_first()) {
     shine::write_file_atomically(run.config(), shine::experiment_yaml(config));
     shine::remove_finished_mark(run);

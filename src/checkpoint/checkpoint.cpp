@@ -1,4 +1,4 @@
-#include "shine/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 #include <charconv>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "shine/checkpoint/checkpoint_saver.h"
+#include "checkpoint/checkpoint_saver.h"
 
 #include <memory>
 

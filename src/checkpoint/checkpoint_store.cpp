@@ -1,4 +1,4 @@
-#include "shine/checkpoint/checkpoint_store.h"
+#include "checkpoint/checkpoint_store.h"
 
 #include <charconv>
 #include <map>

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/published_checkpoint.h"
 #include "checkpoint/published_layout.h"
-#include "shine/checkpoint/checkpoint.h"
-#include "shine/checkpoint/published_checkpoint.h"
+#include "lora/parameter_names.h"
 #include "shine/checkpoint/weights_source.h"
 #include "shine/common/error.h"
 #include "shine/common/version.h"
-#include "shine/lora/parameter_names.h"
 
 namespace shine {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "io/torch_format/torch_pickle.h"
-#include "shine/lora/parameter_names.h"
+#include "lora/parameter_names.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {

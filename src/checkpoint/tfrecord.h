@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shine/checkpoint/tensorboard_file.h"
+#include "checkpoint/tensorboard_file.h"
 
 namespace shine {
 

@@ -1,9 +1,9 @@
 #include "shine/checkpoint/weights_source.h"
 
+#include "checkpoint/checkpoint_store.h"
+#include "checkpoint/published_checkpoint.h"
 #include "checkpoint/run_folder.h"
 #include "io/files/atomic_folder.h"
-#include "shine/checkpoint/checkpoint_store.h"
-#include "shine/checkpoint/published_checkpoint.h"
 #include "shine/common/error.h"
 
 namespace shine {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "config/faults.h"
 #include "config/yaml_tree.h"
-#include "shine/config/faults.h"
 
 namespace shine {
 

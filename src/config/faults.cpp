@@ -1,4 +1,4 @@
-#include "shine/config/faults.h"
+#include "config/faults.h"
 
 #include <algorithm>
 

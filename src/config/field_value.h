@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "config/fields.h"
 #include "config/yaml_tree.h"
-#include "shine/config/fields.h"
 
 namespace shine {
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "config/config_io.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
-#include "shine/config/config_io.h"
 
 namespace shine {
 namespace {

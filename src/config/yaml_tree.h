@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shine/config/faults.h"
+#include "config/faults.h"
 
 namespace shine {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shine/common/hash.h"
+#include "common/hash.h"
 
 namespace shine {
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "common/main_guard.h"
 #include "distributed/store.h"
-#include "shine/common/main_guard.h"
 #include "shine/common/str.h"
 
 namespace shine {

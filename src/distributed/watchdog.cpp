@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "shine/common/main_guard.h"
+#include "common/main_guard.h"
 #include "shine/common/str.h"
 
 namespace shine {

@@ -7,8 +7,9 @@
 
 #include "hypernetwork/graphed_m2p.h"
 #include "kernels/fused.h"
+#include "lora/lora_layout.h"
+#include "lora/parameter_names.h"
 #include "shine/common/error.h"
-#include "shine/lora/parameter_names.h"
 
 namespace shine {
 namespace {

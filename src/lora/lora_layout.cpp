@@ -1,4 +1,4 @@
-#include "shine/lora/lora_layout.h"
+#include "lora/lora_layout.h"
 
 #include <ATen/ATen.h>
 

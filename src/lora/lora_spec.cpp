@@ -1,7 +1,7 @@
 #include "shine/lora/lora_spec.h"
 
+#include "lora/reshape.h"
 #include "shine/common/str.h"
-#include "shine/lora/reshape.h"
 
 namespace shine {
 

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "shine/lora/lora_diagnostics.h"
+#include "lora/lora_diagnostics.h"
 #include "shine/lora/lora_tree.h"
 
 namespace shine {

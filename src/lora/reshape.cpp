@@ -1,4 +1,4 @@
-#include "shine/lora/reshape.h"
+#include "lora/reshape.h"
 
 #include <cmath>
 

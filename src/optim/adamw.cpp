@@ -6,6 +6,8 @@
 
 #include "common/timer.h"
 #include "kernels/cuda/cuda_ops.h"
+#include "optim/flat_parameters.h"
+#include "optim/gradient_reducer.h"
 #include "optim/update_rule.h"
 
 namespace shine {
@@ -15,20 +17,28 @@ AdamW::AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config, std:
     : groups_(std::move(groups)),
       config_(config),
       ranks_(std::move(ranks)),
-      layout_(groups_, config_.shard ? ranks_->size() : 1, bucket_values),
-      flat_(groups_, layout_),
-      reducer_(groups_, layout_, flat_, *ranks_),
-      moments_(std::make_unique<Moments>(groups_, layout_, flat_, *ranks_)) {
-  const UpdateMemory memory{groups_, config_, layout_, flat_, *moments_};
+      layout_(std::make_unique<ParameterLayout>(groups_, config_.shard ? ranks_->size() : 1, bucket_values)),
+      flat_(std::make_unique<FlatParameters>(groups_, *layout_)),
+      reducer_(std::make_unique<GradientReducer>(groups_, *layout_, *flat_, *ranks_)),
+      moments_(std::make_unique<Moments>(groups_, *layout_, *flat_, *ranks_)) {
+  const UpdateMemory memory{groups_, config_, *layout_, *flat_, *moments_};
   by_torch_ = make_torch_update(memory);
   by_kernels_ = make_cuda_update(memory);
 }
 
 AdamW::~AdamW() = default;
 
+bool AdamW::sharded() const {
+  return layout_->pieces() > 1;
+}
+
+void AdamW::begin_last_backward() {
+  reducer_->arm();
+}
+
 void AdamW::reduce_gradients() {
-  flat_.collect_gradients();
-  reducer_.finish();
+  flat_->collect_gradients();
+  reducer_->finish();
   reduced_ = true;
 }
 
@@ -38,7 +48,7 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
   reduced_ = false;
   waited_seconds_ = 0.0;
   const auto rule = [&](CudaKernel kernel) -> UpdateRule& {
-    const bool by_kernel = flat_.values().scalar_type() == at::kFloat && takes_cuda_kernel(kernel, flat_.values());
+    const bool by_kernel = flat_->values().scalar_type() == at::kFloat && takes_cuda_kernel(kernel, flat_->values());
     return by_kernel ? *by_kernels_ : *by_torch_;
   };
   const at::Tensor squares = rule(CudaKernel::gradient_norm).squares(gradient_scale);
@@ -49,7 +59,7 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
   }
   const bool updated = rule(CudaKernel::adamw).update(squares, {learning_rate, gradient_scale, steps_ + 1});
   if (updated && sharded()) gather_values();
-  StepNorms norms = norms_of(squares, groups_, layout_);  // behind the update: on a GPU the host waits here
+  StepNorms norms = norms_of(squares, groups_, *layout_);  // behind the update: on a GPU the host waits here
   if (norms.finite) ++steps_;
   return norms;
 }
@@ -58,9 +68,9 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
 void AdamW::gather_values() {
   const Timer timer;
   std::vector<ProcessGroup::Pending> pending;
-  for (const ParameterLayout::Bucket& bucket : layout_.buckets()) {
-    const at::Tensor whole = flat_.values().narrow(0, bucket.begin, bucket.end - bucket.begin);
-    const std::int64_t piece = layout_.piece_numel(bucket);
+  for (const ParameterLayout::Bucket& bucket : layout_->buckets()) {
+    const at::Tensor whole = flat_->values().narrow(0, bucket.begin, bucket.end - bucket.begin);
+    const std::int64_t piece = layout_->piece_numel(bucket);
     pending.push_back(ranks_->start_all_gather(whole, whole.narrow(0, ranks_->rank() * piece, piece)));
   }
   for (const ProcessGroup::Pending& one : pending) one->wait();
@@ -87,8 +97,8 @@ StepNorms norms_of(const at::Tensor& squares, const std::vector<ParamGroup>& gro
 
 void AdamW::zero_gradients() {
   const at::NoGradGuard no_grad;
-  flat_.collect_gradients();
-  flat_.gradients().zero_();
+  flat_->collect_gradients();
+  flat_->gradients().zero_();
 }
 
 std::int64_t AdamW::moment_bytes() const {
@@ -98,7 +108,7 @@ std::int64_t AdamW::moment_bytes() const {
 std::int64_t AdamW::whole_moment_bytes() const {
   std::int64_t values = 0;
   for (const ParamGroup& group : groups_) values += group.numel();
-  return 2 * values * static_cast<std::int64_t>(flat_.values().element_size());
+  return 2 * values * static_cast<std::int64_t>(flat_->values().element_size());
 }
 
 std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {

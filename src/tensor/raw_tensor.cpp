@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "common/hash.h"
+
 namespace shine {
 
 std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>& shape) {

@@ -1,4 +1,4 @@
-#include "shine/train/diagnostics.h"
+#include "train/diagnostics.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

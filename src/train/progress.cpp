@@ -1,4 +1,4 @@
-#include "shine/train/progress.h"
+#include "train/progress.h"
 
 #include <unistd.h>
 

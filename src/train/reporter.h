@@ -4,12 +4,12 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "shine/checkpoint/metrics_file.h"
-#include "shine/checkpoint/train_progress.h"
+#include "checkpoint/metrics_file.h"
+#include "checkpoint/train_progress.h"
 #include "shine/optim/adamw.h"
-#include "shine/train/diagnostics.h"
-#include "shine/train/progress.h"
-#include "shine/train/trainer.h"
+#include "train/diagnostics.h"
+#include "train/progress.h"
+#include "train/trainer.h"
 
 namespace shine {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "shine/optim/adamw.h"
-#include "shine/train/trainer.h"
+#include "train/trainer.h"
 
 namespace shine {
 

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "shine/lora/lora_diagnostics.h"
+#include "lora/lora_diagnostics.h"
 #include "shine/train/train_step.h"
-#include "shine/train/validation.h"
+#include "train/validation.h"
 
 namespace shine {
 

@@ -1,4 +1,4 @@
-#include "shine/train/trainer.h"
+#include "train/trainer.h"
 
 #include <algorithm>
 

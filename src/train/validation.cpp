@@ -1,4 +1,4 @@
-#include "shine/train/validation.h"
+#include "train/validation.h"
 
 #include <ATen/ATen.h>
 

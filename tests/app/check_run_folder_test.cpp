@@ -3,8 +3,9 @@
 
 #include <functional>
 
+#include "checkpoint/checkpoint_store.h"
+#include "config/config_io.h"
 #include "shine/app/builders.h"
-#include "shine/checkpoint/checkpoint_store.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
 

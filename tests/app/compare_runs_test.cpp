@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/raw_tensors.h"
 #include "checkpoint/run_folder.h"
 #include "io/files/text_file.h"
-#include "shine/checkpoint/checkpoint.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
 

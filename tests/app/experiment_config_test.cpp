@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "config/config_io.h"
 #include "config/field_value.h"
 #include "config/yaml_tree.h"
 #include "shine/common/error.h"

@@ -1,4 +1,4 @@
-#include "shine/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -6,11 +6,11 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/checkpoint_saver.h"
+#include "checkpoint/checkpoint_store.h"
 #include "checkpoint/raw_tensors.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
-#include "shine/checkpoint/checkpoint_saver.h"
-#include "shine/checkpoint/checkpoint_store.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
 

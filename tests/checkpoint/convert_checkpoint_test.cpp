@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/checkpoint_store.h"
+#include "checkpoint/published_checkpoint.h"
 #include "checkpoint/published_fixtures.h"
 #include "checkpoint/raw_tensors.h"
 #include "io/expect_fault.h"
-#include "shine/checkpoint/checkpoint_store.h"
-#include "shine/checkpoint/published_checkpoint.h"
 #include "shine/checkpoint/weights_source.h"
 #include "shine/common/error.h"
 

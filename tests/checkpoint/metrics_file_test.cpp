@@ -1,4 +1,4 @@
-#include "shine/checkpoint/metrics_file.h"
+#include "checkpoint/metrics_file.h"
 
 #include <gtest/gtest.h>
 

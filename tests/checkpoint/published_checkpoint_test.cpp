@@ -1,4 +1,4 @@
-#include "shine/checkpoint/published_checkpoint.h"
+#include "checkpoint/published_checkpoint.h"
 
 #include <gtest/gtest.h>
 

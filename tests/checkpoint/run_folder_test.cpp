@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/checkpoint_store.h"
 #include "checkpoint/raw_tensors.h"
 #include "io/files/text_file.h"
-#include "shine/checkpoint/checkpoint_store.h"
 #include "shine/checkpoint/weights_source.h"
 #include "shine/common/error.h"
 #include "support/paths.h"

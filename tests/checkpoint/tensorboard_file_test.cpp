@@ -1,4 +1,4 @@
-#include "shine/checkpoint/tensorboard_file.h"
+#include "checkpoint/tensorboard_file.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/common/main_guard.h"
+#include "common/main_guard.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

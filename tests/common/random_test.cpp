@@ -1,4 +1,4 @@
-#include "shine/common/random.h"
+#include "common/random.h"
 
 #include <gtest/gtest.h>
 

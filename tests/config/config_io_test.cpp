@@ -1,4 +1,4 @@
-#include "shine/config/config_io.h"
+#include "config/config_io.h"
 
 #include <gtest/gtest.h>
 

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config_io.h"
 #include "shine/common/error.h"
-#include "shine/config/config_io.h"
 #include "support/paths.h"
 
 namespace shine::test {

@@ -1,11 +1,11 @@
-#include "shine/data/dataset.h"
+#include "data/dataset.h"
 
 #include <gtest/gtest.h>
 
 #include <memory>
 
+#include "common/hash.h"
 #include "data/qa/shifted_contexts.h"
-#include "shine/common/hash.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/data/loader.h"
+#include "data/sampling/loader.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "common/random.h"
 #include "data/sampling/rank_share.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 
 namespace shine {
 namespace {

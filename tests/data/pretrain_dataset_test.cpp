@@ -1,4 +1,4 @@
-#include "shine/data/pretrain_dataset.h"
+#include "data/pretrain/pretrain_dataset.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/data/qa_dataset.h"
+#include "data/qa/qa_dataset.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shine/data/qa_prompts.h"
+#include "data/qa/qa_prompts.h"
 
 #include <gtest/gtest.h>
 

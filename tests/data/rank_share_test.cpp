@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "common/format.h"
+#include "common/random.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 
 namespace shine {
 namespace {

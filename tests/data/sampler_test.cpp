@@ -1,4 +1,4 @@
-#include "shine/data/sampler.h"
+#include "data/sampling/sampler.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 #include <string>
 
 #include "common/format.h"
+#include "common/random.h"
 #include "data/sampling/rank_share.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 
 namespace shine {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/data/text_groups.h"
+#include "data/pretrain/text_groups.h"
 
 #include <gtest/gtest.h>
 

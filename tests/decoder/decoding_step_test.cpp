@@ -1,4 +1,4 @@
-#include "shine/decoder/decoding_step.h"
+#include "decoder/decoding_step.h"
 
 #include <gtest/gtest.h>
 

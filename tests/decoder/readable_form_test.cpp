@@ -2,11 +2,11 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include "decoder/decoding_step.h"
 #include "decoder/fused_layers.h"
 #include "decoder/tiny_model.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
-#include "shine/decoder/decoding_step.h"
 
 namespace shine::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "shine/distributed/rank_device.h"
+#include "distributed/rank_device.h"
 
 #include <ATen/Context.h>
 #include <gtest/gtest.h>

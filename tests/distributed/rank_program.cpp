@@ -8,17 +8,17 @@
 #include <iostream>
 #include <thread>
 
+#include "common/main_guard.h"
 #include "common/process_label.h"
 #include "distributed/backends.h"
 #include "distributed/failure_watch.h"
 #include "distributed/rank_collectives.h"
+#include "distributed/rank_device.h"
 #include "distributed/start_failure.h"
 #include "distributed/store.h"
 #include "shine/common/error.h"
-#include "shine/common/main_guard.h"
 #include "shine/common/str.h"
 #include "shine/distributed/process_group.h"
-#include "shine/distributed/rank_device.h"
 #include "train/rank_steps.h"
 
 namespace shine::test {

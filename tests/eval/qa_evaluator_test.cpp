@@ -9,9 +9,9 @@
 
 #include "data/byte_tokenizer.h"
 #include "decoder/tiny_model.h"
+#include "eval/qa/qa_metrics.h"
 #include "shine/common/error.h"
 #include "shine/eval/context_lora.h"
-#include "shine/eval/qa_metrics.h"
 #include "shine/text/chat_template.h"
 
 namespace shine::test {

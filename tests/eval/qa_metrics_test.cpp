@@ -1,4 +1,4 @@
-#include "shine/eval/qa_metrics.h"
+#include "eval/qa/qa_metrics.h"
 
 #include <gtest/gtest.h>
 

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/random.h"
 #include "io/json/json_file.h"
-#include "shine/common/random.h"
 #include "support/paths.h"
 
 namespace shine::test {

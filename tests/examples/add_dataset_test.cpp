@@ -1,8 +1,8 @@
 // Example of the README: a data set of one's own.
 #include <gtest/gtest.h>
 
+#include "data/sampling/loader.h"
 #include "examples/question_answers.h"
-#include "shine/data/loader.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"
 

@@ -3,6 +3,7 @@
 #include <torch/nn/modules/container/modulelist.h>
 
 #include "decoder/tiny_model.h"
+#include "lora/lora_layout.h"
 #include "shine/hypernetwork/memory_to_params.h"
 #include "shine/nn/linear.h"
 #include "support/gradient_check.h"

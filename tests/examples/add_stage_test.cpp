@@ -1,12 +1,12 @@
 // Example of the README: a stage of one's own, trained on the backbone of configs/tiny-text.
 #include <gtest/gtest.h>
 
+#include "checkpoint/metrics_file.h"
 #include "examples/question_answers.h"
-#include "shine/checkpoint/metrics_file.h"
 #include "shine/common/str.h"
 #include "shine/text/special_tokens.h"
-#include "shine/train/trainer.h"
 #include "support/paths.h"
+#include "train/trainer.h"
 
 namespace shine::test {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "shine/common/hash.h"
-#include "shine/data/dataset.h"
+#include "common/hash.h"
+#include "data/dataset.h"
 #include "shine/text/chat_template.h"
 
 namespace shine::test {

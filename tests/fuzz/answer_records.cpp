@@ -1,8 +1,8 @@
 #include "eval/report/answer_records.h"
 
+#include "eval/qa/qa_metrics.h"
 #include "eval/report/report.h"
 #include "fuzz/fuzz_target.h"
-#include "shine/eval/qa_metrics.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shine;

@@ -1,4 +1,5 @@
 // A configuration file and, behind a zero byte, overrides a line each.
+#include "config/config_io.h"
 #include "fuzz/fuzz_target.h"
 #include "shine/app/experiment_config.h"
 

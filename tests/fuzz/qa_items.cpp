@@ -1,5 +1,5 @@
 // Questions about contexts for training and evaluation.
-#include "shine/data/qa_items.h"
+#include "data/qa/qa_items.h"
 
 #include "data/pretrain/words.h"
 #include "fuzz/fuzz_target.h"

@@ -1,6 +1,7 @@
 #include "shine/io/safetensors.h"
 
 #include "fuzz/fuzz_target.h"
+#include "io/files/mapped_file.h"
 
 namespace shine::fuzz {
 namespace {

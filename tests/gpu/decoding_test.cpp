@@ -1,9 +1,9 @@
 // Decoding on a GPU: the step as a CUDA graph, as single launches, and the decoder's own cached forward.
 #include <gtest/gtest.h>
 
+#include "decoder/decoding_step.h"
 #include "decoder/tiny_model.h"
 #include "gpu/gpu_test.h"
-#include "shine/decoder/decoding_step.h"
 #include "shine/eval/generation.h"
 
 namespace shine::test {

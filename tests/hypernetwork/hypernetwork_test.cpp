@@ -4,8 +4,8 @@
 
 #include <set>
 
+#include "checkpoint/published_checkpoint.h"
 #include "decoder/tiny_model.h"
-#include "shine/checkpoint/published_checkpoint.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
 

@@ -4,12 +4,12 @@
 #include <fstream>
 #include <optional>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/convert_checkpoint.h"
+#include "checkpoint/published_checkpoint.h"
 #include "checkpoint/published_fixtures.h"
 #include "integration/answers.h"
-#include "shine/checkpoint/checkpoint.h"
-#include "shine/checkpoint/published_checkpoint.h"
-#include "shine/io/mapped_file.h"
+#include "io/files/mapped_file.h"
 
 namespace shine::test {
 namespace {

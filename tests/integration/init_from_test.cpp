@@ -3,8 +3,8 @@
 
 #include <cstring>
 
+#include "checkpoint/published_checkpoint.h"
 #include "integration/tiny_run.h"
-#include "shine/checkpoint/published_checkpoint.h"
 #include "shine/io/safetensors.h"
 
 namespace shine::test {

@@ -1,8 +1,8 @@
 // shine_prepare qa, run as a user does.
 #include <gtest/gtest.h>
 
+#include "data/qa/qa_items.h"
 #include "integration/run_program.h"
-#include "shine/data/qa_items.h"
 
 namespace shine {
 namespace {

@@ -8,10 +8,10 @@
 #include "io/expect_fault.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/line_file.h"
+#include "io/files/mapped_file.h"
 #include "io/files/text_file.h"
 #include "io/safetensors/model_files.h"
 #include "shine/common/error.h"
-#include "shine/io/mapped_file.h"
 #include "support/paths.h"
 
 namespace shine {

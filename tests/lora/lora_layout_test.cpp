@@ -1,4 +1,4 @@
-#include "shine/lora/lora_layout.h"
+#include "lora/lora_layout.h"
 
 #include <c10/core/InferenceMode.h>
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <mutex>
 
+#include "optim/gradient_reducer.h"
 #include "optim/rank_check.h"
 #include "shine/common/error.h"
 #include "shine/optim/adamw.h"

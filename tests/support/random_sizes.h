@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/common/random.h"
+#include "common/random.h"
 
 namespace shine::test {
 

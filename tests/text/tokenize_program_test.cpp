@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "shine/data/qa_items.h"
+#include "data/qa/qa_items.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 #include "support/paths.h"

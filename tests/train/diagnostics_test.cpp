@@ -1,11 +1,11 @@
-#include "shine/train/diagnostics.h"
+#include "train/diagnostics.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "shine/checkpoint/tensorboard_file.h"
+#include "checkpoint/tensorboard_file.h"
 
 namespace shine::test {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "data/dataset.h"
 #include "decoder/tiny_model.h"
-#include "shine/data/dataset.h"
 #include "shine/train/objective.h"
 
 namespace shine::test {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/metrics_file.h"
 #include "io/files/text_file.h"
-#include "shine/checkpoint/metrics_file.h"
-#include "shine/train/trainer.h"
 #include "train/tiny_objective.h"
+#include "train/trainer.h"
 
 namespace shine::test {
 

@@ -1,5 +1,5 @@
 // Validation over several ranks: each scores its own batches, all get the same bits.
-#include "shine/train/validation.h"
+#include "train/validation.h"
 
 #include <gtest/gtest.h>
 

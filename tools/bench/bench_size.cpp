@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "common/random.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 
 namespace shine::bench {
 namespace {

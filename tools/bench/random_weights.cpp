@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "shine/lora/parameter_names.h"
+#include "lora/parameter_names.h"
 
 namespace shine::bench {
 

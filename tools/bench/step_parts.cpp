@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "bench/machine.h"
+#include "lora/parameter_names.h"
 #include "shine/common/error.h"
-#include "shine/lora/parameter_names.h"
 
 namespace shine::bench {
 

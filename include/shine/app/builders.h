@@ -9,9 +9,11 @@
 #include "shine/decoder/decoder.h"
 #include "shine/hypernetwork/hypernetwork.h"
 #include "shine/text/tokenizer.h"
-#include "shine/train/trainer.h"
 
 namespace shine {
+
+struct Stage;
+struct TrainerOptions;
 
 /// Everything one configuration stands for, built in order: tokenizer, decoder, hypernetwork, stage.
 /// The only place that knows every part.
@@ -21,7 +23,7 @@ struct Experiment {
   std::shared_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<Hypernetwork> hypernetwork;  ///< absent in stage backbone and after build_language_model
-  Stage stage;
+  std::shared_ptr<Stage> stage;                ///< absent before build_experiment
 };
 
 /// Tokenizer and decoder alone. Throws what loading them throws.

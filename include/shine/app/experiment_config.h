@@ -5,7 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "shine/config/config_io.h"
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/config/hypernetwork_config.h"
@@ -15,6 +14,8 @@
 #include "shine/config/validation_config.h"
 
 namespace shine {
+
+struct ConfigOrigins;
 
 /// What a configuration is read for. test: the test programs, which need model.path and evaluation.data, while the
 /// training data may be missing.
@@ -58,8 +59,8 @@ struct ExperimentConfig {
   }
 
   /// Checks the rules between keys; ranges of single keys are checked while reading.
-  /// Throws ConfigError with all faults; `origins` gives them places.
-  void validate(const ConfigOrigins& origins = {}, ConfigUse use = ConfigUse::train) const;
+  /// Throws ConfigError with all faults.
+  void validate(ConfigUse use = ConfigUse::train) const;
 };
 
 /// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "config/stage_name.h"
 #include "shine/config/constraint.h"
+#include "shine/config/stage_name.h"
 
 namespace shine {
 

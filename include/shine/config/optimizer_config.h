@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "config/stage_name.h"
 #include "shine/config/constraint.h"
+#include "shine/config/stage_name.h"
 
 namespace shine {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "config/stage_name.h"
 #include "shine/common/logging.h"
 #include "shine/config/constraint.h"
+#include "shine/config/stage_name.h"
 #include "shine/config/weight_dtype.h"
 
 namespace shine {

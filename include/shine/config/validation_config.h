@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "config/stage_name.h"
 #include "shine/config/constraint.h"
+#include "shine/config/stage_name.h"
 
 namespace shine {
 

@@ -6,11 +6,12 @@
 
 #include "shine/config/evaluation_config.h"
 #include "shine/decoder/decoder.h"
-#include "shine/decoder/decoding_step.h"
 #include "shine/decoder/kv_cache.h"
 #include "shine/lora/lora_tree.h"
 
 namespace shine {
+
+class DecodingStep;
 
 struct GenerationOptions {
   DecodingConfig decoding;             ///< max_new_tokens above 0; its `stop` is not read here
@@ -34,6 +35,7 @@ class GenerationSession {
   /// @param lora     null, or B_l adapters shared by consecutive rows; the session keeps their tensors. Throws
   ///                 ShapeError unless B_l divides `rows`.
   GenerationSession(const Decoder& decoder, const LoraTree* lora, std::int64_t rows);
+  ~GenerationSession();
 
   /// Continues every prompt. Row i's keys and values are kept for the longest prefix that prompts[i] shares with what
   /// the row has seen before. An empty prompt leaves its row out (an empty answer), and with decoding.cache off what

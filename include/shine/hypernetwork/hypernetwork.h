@@ -8,7 +8,7 @@
 #include "shine/decoder/decoder.h"
 #include "shine/hypernetwork/memory_to_params.h"
 #include "shine/hypernetwork/meta_lora.h"
-#include "shine/lora/lora_layout.h"
+#include "shine/lora/lora_tree.h"
 
 namespace shine {
 

@@ -9,10 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "shine/io/mapped_file.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
+
+class MappedFile;
 
 /// A mapped .safetensors file: 8 bytes header length (little-endian), a JSON header, the tensors' bytes.
 /// The header is read and checked at once; tensors stay in the file until they are touched.
@@ -41,7 +42,7 @@ class SafetensorsFile {
   RawTensor tensor(const std::string& name) const;
 
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  const std::filesystem::path& path() const { return file_->path(); }
+  const std::filesystem::path& path() const;
 
  private:
   std::shared_ptr<const MappedFile> file_;

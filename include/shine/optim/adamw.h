@@ -7,10 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "optim/flat_parameters.h"
-#include "optim/gradient_reducer.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/distributed/process_group.h"
+#include "shine/optim/param_groups.h"
 
 namespace shine {
 
@@ -22,7 +21,10 @@ struct StepNorms {
   bool finite = true;  ///< false: the gradient was not finite and nothing was changed
 };
 
+class FlatParameters;
+class GradientReducer;
 class Moments;
+class ParameterLayout;
 class UpdateRule;
 
 /// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping, over the
@@ -41,7 +43,7 @@ class AdamW {
   static constexpr std::int64_t default_bucket_values = std::int64_t{6} << 20;  ///< 24 MiB
 
   /// The next backward is the last one before reduce_gradients: what it completes may be sent at once.
-  void begin_last_backward() { reducer_.arm(); }
+  void begin_last_backward();
 
   /// Adds up the gradients of all ranks. Every rank calls it once a step, whatever happened to its micro-batches.
   void reduce_gradients();
@@ -78,15 +80,15 @@ class AdamW {
   void load_state(const std::map<std::string, at::Tensor>& moments, std::int64_t steps);
 
  private:
-  bool sharded() const { return layout_.pieces() > 1; }
+  bool sharded() const;
   void gather_values();
 
   std::vector<ParamGroup> groups_;
   OptimizerConfig config_;
   std::shared_ptr<ProcessGroup> ranks_;
-  ParameterLayout layout_;
-  FlatParameters flat_;
-  GradientReducer reducer_;
+  std::unique_ptr<ParameterLayout> layout_;
+  std::unique_ptr<FlatParameters> flat_;
+  std::unique_ptr<GradientReducer> reducer_;
   std::unique_ptr<Moments> moments_;
   std::unique_ptr<UpdateRule> by_torch_, by_kernels_;
   std::int64_t steps_ = 0;

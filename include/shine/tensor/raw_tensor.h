@@ -9,10 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "shine/common/hash.h"
 #include "shine/tensor/dtype.h"
 
 namespace shine {
+
+class Fnv1a;
 
 /// A tensor's numbers as a file holds them: contiguous, row-major, little-endian, aligned for the dtype. The memory is
 /// read-only: it may be a mapped file. An empty tensor may have a null `data`.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "shine/app/builders.h"
+#include "train/stage.h"
 
 namespace shine {
 

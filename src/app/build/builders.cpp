@@ -14,6 +14,7 @@
 #include "shine/common/logging.h"
 #include "shine/io/safetensors.h"
 #include "shine/tensor/device.h"
+#include "train/trainer.h"
 
 namespace shine {
 namespace {
@@ -94,7 +95,7 @@ Experiment build_model(const ExperimentConfig& config, const std::optional<Weigh
 
 Experiment build_experiment(const ExperimentConfig& config) {
   Experiment experiment = build_model(config);
-  experiment.stage = build_stage(experiment);
+  experiment.stage = std::make_shared<Stage>(build_stage(experiment));
   return experiment;
 }
 

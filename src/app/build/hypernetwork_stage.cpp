@@ -9,6 +9,7 @@
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 #include "shine/text/special_tokens.h"
+#include "shine/train/objective.h"
 
 namespace shine {
 namespace {

@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "app/build/stage_builder.h"
+#include "data/dataset.h"
+#include "train/stage.h"
 
 namespace shine {
 

@@ -3,6 +3,7 @@
 #include "app/build/stage_data.h"
 #include "data/pretrain/lm_dataset.h"
 #include "shine/common/error.h"
+#include "shine/train/objective.h"
 
 namespace shine {
 namespace {

@@ -6,8 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "data/qa/qa_prompts.h"
 #include "shine/app/builders.h"
-#include "shine/data/qa_prompts.h"
+#include "train/stage.h"
 
 namespace shine {
 

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "data/pretrain/documents.h"
+#include "data/pretrain/pretrain_dataset.h"
+#include "data/qa/qa_dataset.h"
 #include "data/qa/qa_split.h"
 #include "shine/app/builders.h"
-#include "shine/data/pretrain_dataset.h"
-#include "shine/data/qa_dataset.h"
+#include "train/stage.h"
 
 namespace shine {
 

@@ -1,7 +1,8 @@
 #include <filesystem>
 
+#include "checkpoint/checkpoint_store.h"
+#include "config/faults.h"
 #include "shine/app/experiment_config.h"
-#include "shine/checkpoint/checkpoint_store.h"
 #include "shine/checkpoint/weights_source.h"
 #include "shine/common/str.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/config_io.h"
 #include "shine/common/str.h"
 
 namespace shine {
@@ -163,10 +164,11 @@ class RuleChecker {
 
 }  // namespace
 
-void ExperimentConfig::validate(const ConfigOrigins& origins, ConfigUse use) const {
+void ExperimentConfig::validate(ConfigUse use) const {
+  const ConfigOrigins origins;
   Faults faults;
   RuleChecker(*this, origins, use, faults).check();
-  faults.throw_if_any(origins.file.empty() ? "the configuration" : origins.file);
+  faults.throw_if_any("the configuration");
 }
 
 ExperimentConfig load_experiment_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,

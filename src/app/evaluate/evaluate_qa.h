@@ -4,7 +4,7 @@
 
 #include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
-#include "shine/data/qa_prompts.h"
+#include "data/qa/qa_prompts.h"
 
 namespace shine {
 

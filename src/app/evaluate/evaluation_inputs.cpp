@@ -5,10 +5,10 @@
 
 #include "app/evaluate/results_folder.h"
 #include "common/format.h"
+#include "common/hash.h"
 #include "config/enum_value.h"
 #include "io/safetensors/model_files.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
 
 namespace shine {
 namespace {

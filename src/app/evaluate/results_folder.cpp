@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/config_io.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "io/json/json_file.h"

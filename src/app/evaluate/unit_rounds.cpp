@@ -5,7 +5,7 @@
 #include "common/timer.h"
 #include "distributed/exchange.h"
 #include "shine/common/str.h"
-#include "shine/train/progress.h"
+#include "train/progress.h"
 
 namespace shine {
 namespace {

@@ -7,12 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "checkpoint/checkpoint_store.h"
 #include "checkpoint/run_folder.h"
 #include "common/format.h"
+#include "config/config_io.h"
 #include "io/json/json_file.h"
 #include "io/json/jsonl.h"
 #include "shine/app/experiment_config.h"
-#include "shine/checkpoint/checkpoint_store.h"
 #include "shine/common/error.h"
 
 namespace shine {

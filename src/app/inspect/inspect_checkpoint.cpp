@@ -9,9 +9,11 @@
 
 #include "app/build/special_token_use.h"
 #include "app/train/stage_diagnostics.h"
+#include "common/hash.h"
 #include "io/files/text_file.h"
 #include "lora/lora_statistics.h"
 #include "shine/common/error.h"
+#include "shine/distributed/process_group.h"
 #include "shine/tensor/torch_tensor.h"
 
 namespace shine {

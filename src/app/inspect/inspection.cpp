@@ -8,7 +8,7 @@
 #include "common/format.h"
 #include "config/quote.h"
 #include "shine/common/str.h"
-#include "shine/train/diagnostics.h"
+#include "train/diagnostics.h"
 
 namespace shine {
 namespace {

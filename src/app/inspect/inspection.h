@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/lora/lora_diagnostics.h"
+#include "lora/lora_diagnostics.h"
 
 namespace shine {
 

@@ -1,10 +1,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "checkpoint/checkpoint_store.h"
 #include "checkpoint/run_folder.h"
+#include "config/config_io.h"
 #include "io/files/atomic_folder.h"
 #include "shine/app/builders.h"
-#include "shine/checkpoint/checkpoint_store.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 

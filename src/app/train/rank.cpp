@@ -4,11 +4,11 @@
 #include <memory>
 
 #include "common/process_label.h"
+#include "distributed/rank_device.h"
 #include "distributed/start_failure.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 #include "shine/distributed/launch.h"
-#include "shine/distributed/rank_device.h"
 
 namespace shine {
 namespace {

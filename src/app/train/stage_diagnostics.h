@@ -4,7 +4,10 @@
 #include <optional>
 #include <vector>
 
+#include "lora/lora_diagnostics.h"
 #include "shine/app/builders.h"
+#include "shine/distributed/process_group.h"
+#include "train/validation.h"
 
 namespace shine {
 

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "app/verify/parity_fixture.h"
+#include "checkpoint/published_checkpoint.h"
 #include "optim/lr_schedule.h"
-#include "shine/checkpoint/published_checkpoint.h"
 #include "shine/common/error.h"
 #include "shine/eval/generation.h"
 #include "shine/optim/adamw.h"

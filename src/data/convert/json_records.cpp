@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "io/files/mapped_file.h"
 #include "io/json/json_file.h"
 #include "io/json/json_parser.h"
 #include "io/json/jsonl.h"
 #include "shine/common/error.h"
-#include "shine/io/mapped_file.h"
 #include "text/json_text.h"
 
 namespace shine {

@@ -6,12 +6,12 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/hash.h"
 #include "data/convert/formats.h"
 #include "data/pretrain/words.h"
 #include "data/sampling/random_streams.h"
 #include "io/files/posix_file.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
 #include "shine/config/enum_names.h"
 
 namespace shine {

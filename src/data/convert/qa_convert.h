@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shine/data/qa_items.h"
+#include "data/qa/qa_items.h"
 
 namespace shine {
 

@@ -11,10 +11,10 @@
 
 #include "data/pretrain/words.h"
 #include "data/sampling/random_streams.h"
+#include "io/files/mapped_file.h"
 #include "io/json/json_parser.h"
 #include "io/json/jsonl.h"
 #include "shine/common/error.h"
-#include "shine/io/mapped_file.h"
 #include "text/json_text.h"
 #include "text/unicode/utf8.h"
 

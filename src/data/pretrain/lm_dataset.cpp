@@ -6,9 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "common/hash.h"
 #include "data/sampling/random_streams.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/parallel.h"
-#include "shine/data/dataset.h"
+#include "data/dataset.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {

@@ -1,15 +1,15 @@
-#include "shine/data/pretrain_dataset.h"
+#include "data/pretrain/pretrain_dataset.h"
 
 #include <algorithm>
 #include <array>
 #include <numeric>
 #include <utility>
 
+#include "common/hash.h"
 #include "data/pretrain/words.h"
 #include "data/sampling/random_streams.h"
 #include "data/token_row.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 

@@ -1,14 +1,14 @@
-#include "shine/data/qa_dataset.h"
+#include "data/qa/qa_dataset.h"
 
 #include <algorithm>
 #include <array>
 #include <iterator>
 #include <utility>
 
+#include "common/hash.h"
 #include "data/sampling/random_streams.h"
 #include "data/token_row.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 

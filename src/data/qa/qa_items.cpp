@@ -1,4 +1,4 @@
-#include "shine/data/qa_items.h"
+#include "data/qa/qa_items.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

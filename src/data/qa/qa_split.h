@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/qa/qa_items.h"
 #include "shine/config/data_config.h"
-#include "shine/data/qa_items.h"
 
 namespace shine {
 

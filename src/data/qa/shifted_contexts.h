@@ -4,8 +4,8 @@
 #include <memory>
 #include <utility>
 
-#include "shine/common/hash.h"
-#include "shine/data/dataset.h"
+#include "common/hash.h"
+#include "data/dataset.h"
 
 namespace shine {
 

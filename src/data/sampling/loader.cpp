@@ -1,4 +1,4 @@
-#include "shine/data/loader.h"
+#include "data/sampling/loader.h"
 
 #include <utility>
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "shine/common/random.h"
+#include "common/random.h"
 
 namespace shine {
 

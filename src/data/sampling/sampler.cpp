@@ -1,4 +1,4 @@
-#include "shine/data/sampler.h"
+#include "data/sampling/sampler.h"
 
 #include <algorithm>
 #include <numeric>

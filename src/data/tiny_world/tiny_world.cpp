@@ -6,10 +6,10 @@
 #include <sstream>
 #include <string_view>
 
+#include "common/random.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 
 namespace shine {
 namespace {

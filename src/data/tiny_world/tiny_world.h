@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/data/qa_items.h"
+#include "data/qa/qa_items.h"
 
 namespace shine {
 

@@ -7,10 +7,11 @@
 #include <cmath>
 #include <limits>
 
+#include "common/random.h"
+#include "decoder/decoding_step.h"
 #include "eval/generation/sampling.h"
 #include "kernels/fused.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 
 namespace shine {
 namespace {
@@ -69,6 +70,8 @@ GenerationSession::GenerationSession(const Decoder& decoder, const LoraTree* lor
               " LoRAs cannot be shared evenly by ", rows, " rows");
   lora_ = prepared(*lora, decoder.options());
 }
+
+GenerationSession::~GenerationSession() = default;
 
 void GenerationSession::check(const Rows& prompts, const GenerationOptions& options) const {
   SHINE_CHECK(prompts.size() == seen_.size(), ShapeError, prompts.size(), " prompts for a session of ", seen_.size(),

@@ -1,9 +1,9 @@
 #include "eval/qa/ask_dialogues.h"
 
 #include "common/format.h"
-#include "shine/common/hash.h"
-#include "shine/common/random.h"
-#include "shine/eval/qa_metrics.h"
+#include "common/hash.h"
+#include "common/random.h"
+#include "eval/qa/qa_metrics.h"
 
 namespace shine {
 namespace {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/qa/qa_prompts.h"
 #include "eval/qa/qa_contexts.h"
-#include "shine/data/qa_prompts.h"
 
 namespace shine {
 

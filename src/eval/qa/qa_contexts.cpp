@@ -6,9 +6,9 @@
 #include <set>
 #include <string_view>
 
+#include "common/hash.h"
+#include "common/random.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
-#include "shine/common/random.h"
 #include "shine/text/special_tokens.h"
 
 namespace shine {

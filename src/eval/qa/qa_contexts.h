@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/data/qa_items.h"
+#include "data/qa/qa_items.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {

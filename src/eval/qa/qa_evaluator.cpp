@@ -8,12 +8,12 @@
 #include <set>
 
 #include "common/format.h"
+#include "common/hash.h"
+#include "common/random.h"
 #include "common/timer.h"
 #include "eval/generation/prepare_loras.h"
 #include "eval/qa/ask_dialogues.h"
 #include "shine/common/error.h"
-#include "shine/common/hash.h"
-#include "shine/common/random.h"
 #include "shine/config/enum_names.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "common/parallel.h"
+#include "common/random.h"
 #include "shine/common/error.h"
-#include "shine/common/random.h"
 #include "shine/text/message.h"
 #include "shine/text/special_tokens.h"
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/pretrain/pretrain_dataset.h"
 #include "shine/config/evaluation_config.h"
-#include "shine/data/pretrain_dataset.h"
 #include "shine/data/sample.h"
 #include "shine/text/tokenizer.h"
 

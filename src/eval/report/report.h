@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "data/qa/qa_dataset.h"
 #include "eval/report/answer_records.h"
 #include "eval/report/statistics.h"
-#include "shine/data/qa_dataset.h"
 
 namespace shine {
 

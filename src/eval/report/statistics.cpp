@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "shine/common/random.h"
+#include "common/random.h"
 
 namespace shine {
 namespace {

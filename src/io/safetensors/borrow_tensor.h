@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "shine/io/mapped_file.h"
+#include "io/files/mapped_file.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "common/hash.h"
 #include "io/json/json_file.h"
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "io/files/mapped_file.h"
 #include "io/files/pieces.h"
 #include "io/files/posix_file.h"
 #include "io/json/json_file.h"
@@ -193,6 +194,10 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file) : file_
   });
   for (const auto* item : ordered) names_.push_back(item->first);
   require_cover(names_, entries_, data_bytes, where);
+}
+
+const std::filesystem::path& SafetensorsFile::path() const {
+  return file_->path();
 }
 
 RawTensor SafetensorsFile::tensor(const std::string& name) const {

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "shine/io/mapped_file.h"
+#include "io/files/mapped_file.h"
 
 namespace shine {
 

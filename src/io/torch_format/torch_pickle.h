@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "shine/io/mapped_file.h"
+#include "io/files/mapped_file.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "common/hash.h"
 #include "io/files/pieces.h"
 #include "io/files/posix_file.h"
 #include "io/torch_format/crc32.h"
 #include "io/torch_format/pickle_writer.h"
 #include "io/torch_format/zip_writer.h"
-#include "shine/common/hash.h"
 #include "shine/common/str.h"
 
 namespace shine {

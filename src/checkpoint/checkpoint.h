@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "shine/checkpoint/train_progress.h"
+#include "checkpoint/train_progress.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {

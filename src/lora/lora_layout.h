@@ -1,7 +1,7 @@
 #pragma once
 
+#include "lora/reshape.h"
 #include "shine/lora/lora_tree.h"
-#include "shine/lora/reshape.h"
 
 namespace shine {
 

@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "shine/data/dataset.h"
-#include "shine/data/sampler.h"
+#include "data/dataset.h"
+#include "data/sampling/sampler.h"
 
 namespace shine {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 namespace shine {
 

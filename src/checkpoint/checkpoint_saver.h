@@ -4,7 +4,7 @@
 #include <future>
 #include <string>
 
-#include "shine/checkpoint/checkpoint_store.h"
+#include "checkpoint/checkpoint_store.h"
 
 namespace shine {
 

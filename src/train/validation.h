@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "shine/data/dataset.h"
+#include "data/dataset.h"
 #include "shine/distributed/process_group.h"
 #include "shine/train/objective.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/tensorboard_file.h"
 #include "io/files/line_file.h"
-#include "shine/checkpoint/tensorboard_file.h"
 
 namespace shine {
 

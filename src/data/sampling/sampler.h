@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "shine/common/random.h"
+#include "common/random.h"
 #include "shine/config/data_config.h"
 
 namespace shine {

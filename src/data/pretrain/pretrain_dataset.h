@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "common/parallel.h"
-#include "shine/data/dataset.h"
-#include "shine/data/text_groups.h"
+#include "data/dataset.h"
+#include "data/pretrain/text_groups.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {

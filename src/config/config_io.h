@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "shine/config/faults.h"
-#include "shine/config/fields.h"
+#include "config/faults.h"
+#include "config/fields.h"
 
 namespace shine {
 

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "common/parallel.h"
+#include "data/dataset.h"
+#include "data/qa/qa_items.h"
+#include "data/qa/qa_prompts.h"
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
-#include "shine/data/dataset.h"
-#include "shine/data/qa_items.h"
-#include "shine/data/qa_prompts.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {

@@ -5,12 +5,12 @@
 #include <memory>
 #include <string>
 
-#include "shine/checkpoint/checkpoint_saver.h"
+#include "checkpoint/checkpoint_saver.h"
+#include "data/sampling/loader.h"
 #include "shine/config/data_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
 #include "shine/config/validation_config.h"
-#include "shine/data/loader.h"
 #include "train/stage.h"
 
 namespace shine {

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "shine/data/sampler.h"
+#include "data/sampling/sampler.h"
 
 namespace shine {
 
