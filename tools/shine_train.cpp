@@ -10,6 +10,7 @@
 #include "app/inspect/compare_runs.h"
 #include "app/train/describe_rank.h"
 #include "app/train/rank.h"
+#include "app/train/trainer_options.h"
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/metrics_file.h"
 #include "checkpoint/run_folder.h"
@@ -24,7 +25,6 @@
 #include "shine/common/logging.h"
 #include "shine/tensor/device.h"
 #include "train/progress.h"
-#include "train/trainer.h"
 
 namespace {
 

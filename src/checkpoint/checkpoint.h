@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checkpoint/train_progress.h"
+#include "shine/common/api.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
@@ -44,7 +45,7 @@ Checkpoint read_checkpoint(const std::filesystem::path& folder);
 RawTensorDict read_checkpoint_weights(const std::filesystem::path& folder);
 
 /// The state alone, its checksum compared. Throws as read_checkpoint.
-TrainProgress read_checkpoint_progress(const std::filesystem::path& folder);
+SHINE_API TrainProgress read_checkpoint_progress(const std::filesystem::path& folder);
 Provenance read_checkpoint_provenance(const std::filesystem::path& folder);
 
 }  // namespace shine

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "shine/common/api.h"
 
 namespace shine {
 
@@ -18,7 +19,7 @@ struct KeepRules {
 };
 
 /// The step checkpoints of one run, in `<run>/checkpoints/step-<n>`.
-class CheckpointStore {
+class SHINE_API CheckpointStore {
  public:
   explicit CheckpointStore(std::filesystem::path run_folder, KeepRules keep = {});
 

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 enum class CheckpointLayout { ours, published };
@@ -26,7 +28,7 @@ struct Conversion {
 /// @param layout  of `to`; by default the one that `from` does not have
 /// Throws ConfigError (`from` is in that layout already), FormatError (a damaged file; tensors without a place in the
 /// published layout, or missing ones) and IoError, also where `to` exists; nothing is left behind then.
-Conversion convert_checkpoint(const std::filesystem::path& from, const std::filesystem::path& to,
-                              std::optional<CheckpointLayout> layout = {});
+SHINE_API Conversion convert_checkpoint(const std::filesystem::path& from, const std::filesystem::path& to,
+                                        std::optional<CheckpointLayout> layout = {});
 
 }  // namespace shine

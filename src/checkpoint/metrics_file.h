@@ -8,6 +8,7 @@
 
 #include "checkpoint/tensorboard_file.h"
 #include "io/files/line_file.h"
+#include "shine/common/api.h"
 
 namespace shine {
 
@@ -40,6 +41,6 @@ struct ValidationTrace {
 };
 
 /// The validation events of a metrics file, by set in the order of their first event; empty where there is no file.
-std::vector<ValidationTrace> read_validation_traces(const std::filesystem::path& path);
+SHINE_API std::vector<ValidationTrace> read_validation_traces(const std::filesystem::path& path);
 
 }  // namespace shine

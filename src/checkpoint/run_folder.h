@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Names inside a run's folder.
@@ -32,16 +34,16 @@ struct FinishedMark {
   bool operator==(const FinishedMark&) const = default;
 };
 
-void write_finished_mark(const RunFolder& run, const FinishedMark& mark);
+SHINE_API void write_finished_mark(const RunFolder& run, const FinishedMark& mark);
 
 /// Throws FormatError for a mark that cannot be read.
-std::optional<FinishedMark> read_finished_mark(const RunFolder& run);
+SHINE_API std::optional<FinishedMark> read_finished_mark(const RunFolder& run);
 
 /// Before a finished run is trained further.
-void remove_finished_mark(const RunFolder& run);
+SHINE_API void remove_finished_mark(const RunFolder& run);
 
 /// Held while a process works in the folder. Released by the system however the process ends.
-class RunLock {
+class SHINE_API RunLock {
  public:
   /// Throws IoError where another process holds it, or the folder cannot be written.
   /// @param key, fault  what names the folder, and what is wrong where it is held, for the message

@@ -4,6 +4,8 @@
 #include <functional>
 #include <string_view>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// The only place that catches: runs a program's body and returns its exit status. A shine::Error, a refusal
@@ -13,7 +15,7 @@ namespace shine {
 /// has failed: those that are not the first (process_label.h) wait two seconds before they print. A file limit
 /// (SIGXFSZ) becomes an ordinary write error, and a mapped file that somebody shortens (SIGBUS) one line and status 1.
 /// @param memory_cure  what a user can do when memory runs out
-int run_main(std::string_view program, const std::function<int()>& body, std::string_view memory_cure = "");
+SHINE_API int run_main(std::string_view program, const std::function<int()>& body, std::string_view memory_cure = "");
 
 /// Ends the process with status 1 at once, from any thread, also one beside a main that hangs: nothing is destroyed,
 /// and nobody is waited for, but for two seconds for the log files. The first line of `fault` (LibTorch's messages

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// What names this process among those of its job in messages, such as "rank 1 of 2"; empty (the start) for a process
@@ -10,7 +12,7 @@ namespace shine {
 /// @param first  whether it is the one that speaks for all: the others leave notices to it, and give it the time to
 ///               say what went wrong before they say it themselves
 void set_process_label(std::string label, bool first = true);
-std::string_view process_label();
-bool is_first_process();
+SHINE_API std::string_view process_label();
+SHINE_API bool is_first_process();
 
 }  // namespace shine

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Exit status of a program that was asked to stop and can be run again to go on (EX_TEMPFAIL of sysexits.h).
@@ -11,7 +13,7 @@ inline constexpr int exit_stopped = 75;
 /// while this object lives. At first they end the process at once, with status 75: there is nothing to save. After
 /// hold() the first signal is only noted, and a second one ends the process as the signal would have. The notices on
 /// standard error come from the first process of a job alone (is_first_process). One object at a time.
-class StopSignals {
+class SHINE_API StopSignals {
  public:
   StopSignals();
 

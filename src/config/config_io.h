@@ -10,6 +10,7 @@
 
 #include "config/faults.h"
 #include "config/fields.h"
+#include "shine/common/api.h"
 
 namespace shine {
 
@@ -58,7 +59,7 @@ struct UnusedKey {
 std::vector<UnusedKey> unused_fields(const FieldList& list);
 
 /// All keys by group, with type, present value and meaning.
-std::string fields_help(const FieldList& list);
+SHINE_API std::string fields_help(const FieldList& list);
 
 /// Reads a struct that has visit(); throws ConfigError with all faults.
 template <class Config>

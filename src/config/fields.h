@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/constraint.h"
 #include "shine/config/enum_names.h"
 #include "shine/config/key_traits.h"
@@ -47,7 +48,7 @@ struct FieldList {
 
 /// The visitor that turns a struct's visit() into a FieldList: `v("clip_norm", clip_norm, "largest gradient norm",
 /// above(0), unused_with("clip", {"none"}))`. Attributes are a Constraint and those of key_traits.h, in any order.
-class FieldCollector {
+class SHINE_API FieldCollector {
  public:
   template <class T, class... Attributes>
   void operator()(std::string_view key, T& member, std::string_view help, const Attributes&... attributes) {

@@ -5,12 +5,13 @@
 #include <string_view>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/distributed/process_group.h"
 
 namespace shine {
 
 /// The text of `root`, on every rank.
-std::string broadcast_text(ProcessGroup& group, const std::string& text, int root = 0);
+SHINE_API std::string broadcast_text(ProcessGroup& group, const std::string& text, int root = 0);
 
 /// The texts of all ranks, by rank, on every rank.
 std::vector<std::string> gather_texts(ProcessGroup& group, const std::string& text);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/config/ops_config.h"
 
 namespace shine {
@@ -18,7 +19,7 @@ enum class CudaKernel {
 };
 
 /// Sets the form of all operations of this process (`ops.fused`); made before any of them runs.
-void set_fused_ops(FusedOps mode);
+SHINE_API void set_fused_ops(FusedOps mode);
 
 FusedOps fused_ops();
 

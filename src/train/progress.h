@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "shine/common/api.h"
 #include "shine/config/run_config.h"
 
 namespace shine {
@@ -30,6 +31,6 @@ class ProgressLine {
 };
 
 /// "1:02:03" or "2:03" of seconds.
-std::string duration_text(double seconds);
+SHINE_API std::string duration_text(double seconds);
 
 }  // namespace shine

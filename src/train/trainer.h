@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint_saver.h"
 #include "data/sampling/loader.h"
+#include "shine/common/api.h"
 #include "shine/config/data_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/config/run_config.h"
@@ -47,7 +48,7 @@ struct TrainState;
 /// Runs a stage: micro-batches, optimizer steps, schedule, metrics, validation, checkpoints, resume. Over several ranks
 /// every one makes the same calls; the first alone reads and writes the run folder. A step, and with it every loss, is
 /// the same for any number of ranks up to rounding.
-class Trainer {
+class SHINE_API Trainer {
  public:
   /// Goes on from the newest intact checkpoint of run.dir, unless checkpoint.resume says never; the other ranks get
   /// everything from the first. Throws ConfigError for one that does not fit (other data, another schedule or, with

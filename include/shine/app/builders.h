@@ -6,6 +6,7 @@
 
 #include "shine/app/experiment_config.h"
 #include "shine/checkpoint/weights_source.h"
+#include "shine/common/api.h"
 #include "shine/decoder/decoder.h"
 #include "shine/hypernetwork/hypernetwork.h"
 #include "shine/text/tokenizer.h"
@@ -13,7 +14,6 @@
 namespace shine {
 
 struct Stage;
-struct TrainerOptions;
 
 /// Everything one configuration stands for, built in order: tokenizer, decoder, hypernetwork, stage.
 /// The only place that knows every part.
@@ -27,15 +27,15 @@ struct Experiment {
 };
 
 /// Tokenizer and decoder alone. Throws what loading them throws.
-Experiment build_language_model(const ExperimentConfig& config);
+SHINE_API Experiment build_language_model(const ExperimentConfig& config);
 
 /// Tokenizer, decoder and hypernetwork, loaded or made, without a stage. Throws what they throw.
 /// @param weights  the hypernetwork's, with the second Meta-LoRA they hold, if any; without, they are what the stage
 ///                 starts from: those of stage.init_from, whose second Meta-LoRA is joined to the first, or new ones
-Experiment build_model(const ExperimentConfig& config, const std::optional<WeightsSource>& weights = {});
+SHINE_API Experiment build_model(const ExperimentConfig& config, const std::optional<WeightsSource>& weights = {});
 
 /// build_model and the stage.
-Experiment build_experiment(const ExperimentConfig& config);
+SHINE_API Experiment build_experiment(const ExperimentConfig& config);
 
 /// Sizes and memory that a configuration leads to.
 struct ExperimentDescription {
@@ -46,7 +46,7 @@ struct ExperimentDescription {
 
 /// Made from the backbone's config.json alone, without its weights.
 /// Throws ConfigError, UnsupportedError or IoError for a model that cannot be built.
-ExperimentDescription describe_experiment(const ExperimentConfig& config);
+SHINE_API ExperimentDescription describe_experiment(const ExperimentConfig& config);
 
 /// What to lower where memory does not suffice, for error messages.
 inline constexpr const char* memory_cure =
@@ -56,21 +56,19 @@ inline constexpr const char* memory_cure =
 
 /// Warns where the estimate is above what is free.
 /// @param processes  that train on this machine, each by itself
-void warn_about_memory(const ExperimentDescription& description, at::Device device, int processes = 1);
+SHINE_API void warn_about_memory(const ExperimentDescription& description, at::Device device, int processes = 1);
 
 /// Writes the decoder as a Hugging Face directory: config.json, model.safetensors and the tokenizer's files.
-void export_decoder(const Experiment& experiment, const std::filesystem::path& directory);
+SHINE_API void export_decoder(const Experiment& experiment, const std::filesystem::path& directory);
 
 /// Refuses to mix runs: throws ConfigError where run.dir holds checkpoints of a configuration that differs in anything
 /// that changes the numbers (all differences are listed), where it holds any and checkpoint.resume is `never`, and
 /// where it is finished and holds none.
 /// @param allow_changes  a configuration that differs is a warning that lists all differences
-void check_run_folder(const ExperimentConfig& config, bool allow_changes = false);
+SHINE_API void check_run_folder(const ExperimentConfig& config, bool allow_changes = false);
 
 /// True where run.dir has been trained to the end that the configuration asks for and the checkpoint of that end is
 /// intact; a damaged one is a warning, and the run has to go on from the one before.
-bool is_finished(const ExperimentConfig& config);
-
-TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device);
+SHINE_API bool is_finished(const ExperimentConfig& config);
 
 }  // namespace shine

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/config/hypernetwork_config.h"
@@ -23,7 +24,7 @@ enum class ConfigUse { train, test };
 
 /// One training run. Defaults are the paper's pretraining (appendix, table of hyperparameters) but for
 /// optimizer.accumulation, which is that of one of its 8 GPUs: configs/base/pretrain.yaml has the whole step.
-struct ExperimentConfig {
+struct SHINE_API ExperimentConfig {
   RunConfig run;
   BackboneConfig model;
   OpsConfig ops;
@@ -70,22 +71,22 @@ struct ExperimentConfig {
 /// have their former names. Throws ConfigError that lists all faults with their places, IoError for a file that cannot
 /// be read.
 /// @param origins  if given, receives the place that set each key
-ExperimentConfig load_experiment_config(const std::filesystem::path& file,
-                                        const std::vector<std::string>& overrides = {},
-                                        ConfigOrigins* origins = nullptr, ConfigUse use = ConfigUse::train);
+SHINE_API ExperimentConfig load_experiment_config(const std::filesystem::path& file,
+                                                  const std::vector<std::string>& overrides = {},
+                                                  ConfigOrigins* origins = nullptr, ConfigUse use = ConfigUse::train);
 
 /// True where run.dir holds a checkpoint: the run has its weights there, and stage.init_from is not read.
-bool has_checkpoint(const ExperimentConfig& config);
+SHINE_API bool has_checkpoint(const ExperimentConfig& config);
 
 /// Throws ConfigError that lists every file or folder the configuration names and that does not exist, and what
 /// find_weights throws for stage.init_from.
-void check_inputs(const ExperimentConfig& config);
+SHINE_API void check_inputs(const ExperimentConfig& config);
 
 /// The same for a test program: backbone, tokenizer and evaluation.data.
-void check_test_inputs(const ExperimentConfig& config);
+SHINE_API void check_test_inputs(const ExperimentConfig& config);
 
 /// The resolved configuration, without keys that have no effect, as YAML that load_experiment_config reads back to an
 /// equal one.
-std::string experiment_yaml(const ExperimentConfig& config);
+SHINE_API std::string experiment_yaml(const ExperimentConfig& config);
 
 }  // namespace shine

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "shine/common/api.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
@@ -18,9 +19,9 @@ struct WeightsSource {
 /// FINISHED mark is taken; or either of the published implementation (find_published_checkpoint). Throws IoError
 /// (nothing there), ConfigError (a run that is not finished and `allow_unfinished` is not set; then it is the newest
 /// complete checkpoint), FormatError (no such kind of folder).
-WeightsSource find_weights(const std::filesystem::path& path, bool allow_unfinished);
+SHINE_API WeightsSource find_weights(const std::filesystem::path& path, bool allow_unfinished);
 
 /// The tensors of a source, under this project's names. Throws IoError or FormatError.
-RawTensorDict read_weights(const WeightsSource& source);
+SHINE_API RawTensorDict read_weights(const WeightsSource& source);
 
 }  // namespace shine

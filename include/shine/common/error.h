@@ -4,13 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
 #include "shine/common/str.h"
 
 namespace shine {
 
 /// Base of every fault this project reports. The message is one line: "where: what (cure)".
 /// Library code throws; only a program's main catches (see common/main_guard.h).
-class Error : public std::runtime_error {
+class SHINE_API Error : public std::runtime_error {
  public:
   /// @param what   the fault, with expected and found values
   /// @param where  file, line, key or tensor name; may be empty
@@ -19,32 +20,32 @@ class Error : public std::runtime_error {
 };
 
 /// A configuration, an option or their combination is wrong.
-class ConfigError : public Error {
+class SHINE_API ConfigError : public Error {
   using Error::Error;
 };
 
 /// A file's content breaks its format (safetensors, pickle, tokenizer.json, JSON lines, ..).
-class FormatError : public Error {
+class SHINE_API FormatError : public Error {
   using Error::Error;
 };
 
 /// The operating system refused: missing file, no permission, full disk.
-class IoError : public Error {
+class SHINE_API IoError : public Error {
   using Error::Error;
 };
 
 /// Tensors whose shapes, dtypes or devices do not fit together.
-class ShapeError : public Error {
+class SHINE_API ShapeError : public Error {
   using Error::Error;
 };
 
 /// The request is sound but this program cannot do it (an unknown model family, a missing device).
-class UnsupportedError : public Error {
+class SHINE_API UnsupportedError : public Error {
   using Error::Error;
 };
 
 /// Ranks of one job that must hold the same numbers do not.
-class DivergenceError : public Error {
+class SHINE_API DivergenceError : public Error {
   using Error::Error;
 };
 

@@ -5,10 +5,12 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// What a key accepts beyond its type. On a list it holds for every item.
-struct Constraint {
+struct SHINE_API Constraint {
   std::string text;  ///< completes "expected an integer ..": "at least 1"
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
@@ -21,15 +23,15 @@ struct Constraint {
   bool accepts(std::string_view value) const { return !accepts_text || accepts_text(value); }
 };
 
-Constraint at_least(double low);
-Constraint above(double low);
+SHINE_API Constraint at_least(double low);
+SHINE_API Constraint above(double low);
 /// low <= value <= high
-Constraint in_range(double low, double high);
+SHINE_API Constraint in_range(double low, double high);
 /// low <= value < high
-Constraint from_to_below(double low, double high);
+SHINE_API Constraint from_to_below(double low, double high);
 /// A file or folder name: `${NAME}` becomes the environment variable's value, and so does a leading `$SHINE_SHARED/`.
-Constraint file_path();
+SHINE_API Constraint file_path();
 /// Strings that the predicate accepts; `text` completes "expected a string, ..".
-Constraint matching(std::string text, std::function<bool(std::string_view)> predicate);
+SHINE_API Constraint matching(std::string text, std::function<bool(std::string_view)> predicate);
 
 }  // namespace shine

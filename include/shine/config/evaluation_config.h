@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/constraint.h"
 #include "shine/config/key_traits.h"
 #include "shine/config/ops_config.h"
@@ -26,10 +27,10 @@ constexpr std::array<std::string_view, 2> config_names(ScoreForm) {
 }
 
 /// True for the name of a Method.
-bool is_method_name(std::string_view name);
+SHINE_API bool is_method_name(std::string_view name);
 
 /// True for a name that can be part of a file's name: one without a slash.
-bool is_plain_name(std::string_view name);
+SHINE_API bool is_plain_name(std::string_view name);
 
 /// How answers are written.
 struct DecodingConfig {

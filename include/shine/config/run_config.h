@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
 #include "shine/common/logging.h"
 #include "shine/config/constraint.h"
 #include "shine/config/stage_name.h"
@@ -34,7 +35,7 @@ constexpr std::array<std::string_view, 4> config_names(ProgressForm) {
 }
 
 /// "auto", "cpu", "cuda" or "cuda:N".
-bool is_device_name(std::string_view name);
+SHINE_API bool is_device_name(std::string_view name);
 
 struct RunConfig {
   std::string dir = "runs/unnamed";

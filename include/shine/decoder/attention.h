@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/decoder/decoder_config.h"
 #include "shine/decoder/layer_pass.h"
 #include "shine/lora/lora_tree.h"
@@ -9,7 +10,7 @@
 namespace shine {
 
 /// Grouped-query self-attention with rotary positions, named as in Hugging Face checkpoints (`self_attn`).
-class AttentionImpl : public Module<AttentionImpl> {
+class SHINE_API AttentionImpl : public Module<AttentionImpl> {
  public:
   /// @param index  among the decoder's layers
   AttentionImpl(const DecoderConfig& model, std::int64_t index) : config(model), layer(index) { reset(); }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/ops_config.h"
 #include "shine/decoder/decoder_layer.h"
 #include "shine/decoder/kv_cache.h"
@@ -31,7 +32,7 @@ class FusedLayers;
 /// One decoder for all families: pre-norm layers, rotary grouped-query attention, SwiGLU. A LibTorch module with the
 /// names of Hugging Face checkpoints, frozen until set_trained. Rows are packed: hidden states are (N, H) over all
 /// rows' tokens.
-class Decoder : public torch::nn::Module {
+class SHINE_API Decoder : public torch::nn::Module {
  public:
   /// Called after every layer with its index and its output (N, H).
   using LayerVisitor = std::function<void(std::int64_t layer, const at::Tensor& hidden)>;
@@ -113,19 +114,19 @@ class Decoder : public torch::nn::Module {
 };
 
 /// An empty cache for R rows of `decoder`.
-KvCache make_cache(const Decoder& decoder, std::int64_t rows);
+SHINE_API KvCache make_cache(const Decoder& decoder, std::int64_t rows);
 
 /// Frobenius norms of the projections' weights, (L, 7), float64, on the CPU.
-at::Tensor projection_norms(const Decoder& decoder);
+SHINE_API at::Tensor projection_norms(const Decoder& decoder);
 
 /// Loads the weights of a Hugging Face directory into `decoder`, mapped in place where dtype and device allow it.
-void load_decoder(Decoder& decoder, const std::filesystem::path& directory);
+SHINE_API void load_decoder(Decoder& decoder, const std::filesystem::path& directory);
 
 /// The dtype that the directory's weights are stored in (that of the first tensor).
-at::ScalarType stored_dtype(const std::filesystem::path& directory);
+SHINE_API at::ScalarType stored_dtype(const std::filesystem::path& directory);
 
 /// New weights: linear maps Normal(0, gain / sqrt(fan_in)), embeddings Normal(0, 1 / sqrt(H)) where tied, else
 /// Normal(0, 1), norms 1, biases 0. Drawn on the CPU, so that they do not depend on the device.
-void initialise_decoder(Decoder& decoder, double gain, std::uint64_t seed);
+SHINE_API void initialise_decoder(Decoder& decoder, double gain, std::uint64_t seed);
 
 }  // namespace shine

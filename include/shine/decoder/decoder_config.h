@@ -6,12 +6,13 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
 #include "shine/lora/lora_spec.h"
 
 namespace shine {
 
 /// A dense decoder's sizes and capabilities, read from a Hugging Face config.json (SPEC section 2).
-struct DecoderConfig {
+struct SHINE_API DecoderConfig {
   std::string model_type;  ///< "qwen3" or "llama"; its DecoderFamily is written out in the capabilities below
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
@@ -48,12 +49,12 @@ struct DecoderFamily {
 };
 
 /// The families whose numbers are tested against transformers: qwen3 and llama.
-std::span<const DecoderFamily> decoder_families();
+SHINE_API std::span<const DecoderFamily> decoder_families();
 
 /// Reads config.json. Throws UnsupportedError for a model_type of none of the families and for every key that would
 /// change the result and is not implemented (rope scaling, sliding windows in use, quantised weights, another
 /// activation), FormatError for missing or wrong values, IoError for a missing file.
-DecoderConfig read_decoder_config(const std::filesystem::path& file,
-                                  std::span<const DecoderFamily> families = decoder_families());
+SHINE_API DecoderConfig read_decoder_config(const std::filesystem::path& file,
+                                            std::span<const DecoderFamily> families = decoder_families());
 
 }  // namespace shine

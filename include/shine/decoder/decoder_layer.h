@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/decoder/attention.h"
 #include "shine/decoder/mlp.h"
 
@@ -7,7 +8,7 @@ namespace shine {
 
 /// One pre-norm layer: h = x + self_attn(norm(x)); h + mlp(norm(h)). This is the layer in training, evaluation and
 /// decoding; where the fused form (fused_layers.h) runs instead, it gives the same values.
-class DecoderLayerImpl : public Module<DecoderLayerImpl> {
+class SHINE_API DecoderLayerImpl : public Module<DecoderLayerImpl> {
  public:
   /// @param place  among the decoder's layers
   DecoderLayerImpl(const DecoderConfig& model, std::int64_t place) : config(model), index(place) { reset(); }

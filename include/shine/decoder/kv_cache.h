@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/decoder/decoder_config.h"
 #include "shine/tensor/rope_table.h"
 #include "shine/tensor/token_rows.h"
@@ -13,7 +14,7 @@ namespace shine {
 
 /// Keys (rotated) and values of the tokens that R rows have been through, for every layer. They are what one decoder
 /// made with one adapter: a row must not go on with another one. Without gradients.
-class KvCache {
+class SHINE_API KvCache {
  public:
   /// Holds nothing at first and allocates nothing.
   /// @param options  dtype and device of the decoder

@@ -4,13 +4,14 @@
 
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/tensor/packed_rows.h"
 #include "shine/tensor/rope_table.h"
 
 namespace shine {
 
 /// Attention of new tokens over the keys and values of their rows' earlier tokens and over their own.
-class CachedAttention {
+class SHINE_API CachedAttention {
  public:
   virtual ~CachedAttention() = default;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/decoder/decoder_config.h"
 #include "shine/decoder/layer_pass.h"
 #include "shine/lora/lora_tree.h"
@@ -8,7 +9,7 @@
 namespace shine {
 
 /// down(silu(gate(x)) * up(x)), named as in Hugging Face checkpoints (`mlp`).
-class MlpImpl : public Module<MlpImpl> {
+class SHINE_API MlpImpl : public Module<MlpImpl> {
  public:
   explicit MlpImpl(const DecoderConfig& model) : config(model) { reset(); }
   void reset() override;

@@ -3,6 +3,8 @@
 #include <functional>
 #include <string>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Who started this process.
@@ -37,16 +39,16 @@ using Environment = std::function<const char*(const char* name)>;
 /// counts: torchrun may be started by srun, mpirun within a Slurm job. MASTER_ADDR and MASTER_PORT are read in any
 /// case. Throws ConfigError, naming the variables, for a set of which a part is missing, a value that is no number, a
 /// rank outside its size, a port outside 1 .. 65535, and a launcher that is none of these.
-Launch read_launch(const Environment& environment);
+SHINE_API Launch read_launch(const Environment& environment);
 
 /// The same of this process's environment.
-Launch read_launch();
+SHINE_API Launch read_launch();
 
 /// `launch` with the address and port where the ranks of a job on GPUs meet: those it has; on one machine, where these
 /// are not set, 127.0.0.1 and kDefaultMasterPort. Throws ConfigError for a job on several machines without them.
-Launch require_master(Launch launch);
+SHINE_API Launch require_master(Launch launch);
 
 /// "rank 3 of 8"; empty for a single process.
-std::string rank_label(const Launch& launch);
+SHINE_API std::string rank_label(const Launch& launch);
 
 }  // namespace shine

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
 #include "shine/distributed/launch.h"
 
 namespace shine {
@@ -14,7 +15,7 @@ namespace shine {
 enum class Reduction { sum, minimum, maximum };
 
 /// A collective in flight. Its tensors must not be touched before `wait`, which every one must get.
-class PendingCollective {
+class SHINE_API PendingCollective {
  public:
   virtual ~PendingCollective() = default;
   virtual void wait() = 0;
@@ -26,7 +27,7 @@ class PendingCollective {
 ///
 /// A collective that does not end within the time-out ends the process, and with it the job. A group that is destroyed
 /// without `finish` (an exception passes by) waits for nobody but the few seconds in which others hear of it.
-class ProcessGroup {
+class SHINE_API ProcessGroup {
  public:
   using Pending = std::unique_ptr<PendingCollective>;
 
@@ -79,7 +80,7 @@ class ProcessGroup {
 };
 
 /// A group of one.
-std::unique_ptr<ProcessGroup> single_process();
+SHINE_API std::unique_ptr<ProcessGroup> single_process();
 
 struct GroupOptions {
   double timeout_seconds = 600;                           ///< the longest that a rank waits for the others
@@ -90,6 +91,7 @@ struct GroupOptions {
 /// ConfigError where the launcher does not serve the backend (torchrun for CPU ranks), UnsupportedError where this
 /// program was built without it, IoError where the ranks do not find each other in time.
 /// @param device  of this rank (see rank_device)
-std::unique_ptr<ProcessGroup> make_process_group(const Launch& launch, at::Device device, const GroupOptions& options);
+SHINE_API std::unique_ptr<ProcessGroup> make_process_group(const Launch& launch, at::Device device,
+                                                           const GroupOptions& options);
 
 }  // namespace shine

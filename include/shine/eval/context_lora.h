@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/decoder/decoder.h"
 #include "shine/lora/lora_tree.h"
@@ -23,16 +24,17 @@ struct TrainedLora {
 /// stays as it is. Nothing where `stop` became true.
 /// @param conversations  in tokens; at least one must have labels (ConfigError)
 /// @param seed           of A
-std::optional<TrainedLora> train_context_lora(const Decoder& decoder,
-                                              const std::vector<RenderedConversation>& conversations,
-                                              const SftConfig& config, std::uint64_t seed,
-                                              const std::function<bool()>& stop = {});
+SHINE_API std::optional<TrainedLora> train_context_lora(const Decoder& decoder,
+                                                        const std::vector<RenderedConversation>& conversations,
+                                                        const SftConfig& config, std::uint64_t seed,
+                                                        const std::function<bool()>& stop = {});
 
 /// Mean cross-entropy over all labelled tokens of the conversations, each a row of its own; NaN without labels.
 /// @param lora  one adapter, or null
-double mean_loss(const Decoder& decoder, const LoraTree* lora, const std::vector<RenderedConversation>& conversations);
+SHINE_API double mean_loss(const Decoder& decoder, const LoraTree* lora,
+                           const std::vector<RenderedConversation>& conversations);
 
 /// One tree with the adapters of all, in order. The shapes must be equal; at least one tree.
-LoraTree join_adapters(const std::vector<LoraTree>& trees);
+SHINE_API LoraTree join_adapters(const std::vector<LoraTree>& trees);
 
 }  // namespace shine

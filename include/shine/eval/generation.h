@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/evaluation_config.h"
 #include "shine/decoder/decoder.h"
 #include "shine/decoder/kv_cache.h"
@@ -27,7 +28,7 @@ struct GeneratedText {
 
 /// Decoding of a batch of rows, with keys and values kept between calls: a prompt that begins with what its row has
 /// seen costs only what is new. Knows no trainer and no tokenizer. Only ids inside the decoder's softmax are written.
-class GenerationSession {
+class SHINE_API GenerationSession {
  public:
   using Rows = std::vector<std::vector<std::int64_t>>;
 

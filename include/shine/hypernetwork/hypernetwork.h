@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/hypernetwork_config.h"
 #include "shine/decoder/decoder.h"
 #include "shine/hypernetwork/memory_to_params.h"
@@ -33,7 +34,7 @@ class GraphedM2p;
 /// All that SHINE trains: memory embeddings, Meta-LoRA and M2P, around a frozen decoder (paper section 3). A LibTorch
 /// module; its parameters, float32, have the names of checkpoints: mem_tokens, metanetwork.*, metalora.*,
 /// extra_metalora.*, new_token_rows. The decoder is not among its children.
-class Hypernetwork : public torch::nn::Module, public DeclaresParameters {
+class SHINE_API Hypernetwork : public torch::nn::Module, public DeclaresParameters {
  public:
   /// Parameters have no values yet: call initialise or load. `decoder`, which must outlive this object, is given the
   /// new token rows.

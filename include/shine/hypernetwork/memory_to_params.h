@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/hypernetwork_config.h"
 #include "shine/lora/lora_spec.h"
 #include "shine/nn/module.h"
@@ -19,7 +20,7 @@ struct M2pShape {
 
 /// M2P: memory states (B, L, M * pool, H) -> the generated vector (B, L * M * H), which is the LoRA once reshaped
 /// (paper section 3.3). Weights are float32 and named as in published checkpoints.
-class MemoryToParams : public torch::nn::Module, public DeclaresParameters {
+class SHINE_API MemoryToParams : public torch::nn::Module, public DeclaresParameters {
  public:
   virtual at::Tensor forward(const at::Tensor& memory_states) const = 0;
 
@@ -49,12 +50,12 @@ class MemoryToParams : public torch::nn::Module, public DeclaresParameters {
 
 /// The config with every 0 replaced by what it stands for (heads H / 128, feed-forward 2 H, ..).
 /// Throws ConfigError listing what does not divide.
-M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape);
+SHINE_API M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape);
 
 /// The network of `config.kind`, without values: allocate_parameters and initialise, or load_parameters.
 /// @param recompute  keep only each encoder layer's input for the backward
 /// @param compute    operands of matrix products: float32 or bfloat16
-std::shared_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape, bool recompute,
-                                                      at::ScalarType compute = at::kFloat);
+SHINE_API std::shared_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape,
+                                                                bool recompute, at::ScalarType compute = at::kFloat);
 
 }  // namespace shine

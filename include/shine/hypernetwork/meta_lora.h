@@ -2,13 +2,14 @@
 
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/lora/lora_tree.h"
 #include "shine/nn/module.h"
 
 namespace shine {
 
 /// A, B and C of one projection.
-class ProjectionLoraImpl : public Module<ProjectionLoraImpl> {
+class SHINE_API ProjectionLoraImpl : public Module<ProjectionLoraImpl> {
  public:
   ProjectionLoraImpl(ProjectionSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;
@@ -20,7 +21,7 @@ class ProjectionLoraImpl : public Module<ProjectionLoraImpl> {
 TORCH_MODULE(ProjectionLora);
 
 /// One layer's, nested as published checkpoints name them: "attention.q", .., "mlp.down".
-class LayerLoraImpl : public Module<LayerLoraImpl> {
+class SHINE_API LayerLoraImpl : public Module<LayerLoraImpl> {
  public:
   LayerLoraImpl(LoraSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;
@@ -33,7 +34,7 @@ TORCH_MODULE(LayerLora);
 
 /// The learned LoRA under which the frozen decoder reads a context (paper section 3.2): one adapter, shared by the
 /// batch. Its parameters are named "{layer}.{attention|mlp}.{projection}.{A|B|C}".
-class MetaLoraImpl : public Module<MetaLoraImpl> {
+class SHINE_API MetaLoraImpl : public Module<MetaLoraImpl> {
  public:
   MetaLoraImpl(LoraSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
@@ -17,7 +18,7 @@ class MappedFile;
 
 /// A mapped .safetensors file: 8 bytes header length (little-endian), a JSON header, the tensors' bytes.
 /// The header is read and checked at once; tensors stay in the file until they are touched.
-class SafetensorsFile {
+class SHINE_API SafetensorsFile {
  public:
   /// Where a tensor lies; `begin` and `end` count from the first byte after the header.
   struct Entry {
@@ -56,7 +57,8 @@ class SafetensorsFile {
 /// The tensors' order in the file is by element size, largest first, then by name, so that every one is aligned. Throws
 /// FormatError (duplicate or reserved name, bytes that do not match the shape) and IoError naming the path (full disk,
 /// no permission); nothing is left behind then.
-void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, RawTensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+SHINE_API void write_safetensors(const std::filesystem::path& path,
+                                 const std::vector<std::pair<std::string, RawTensor>>& tensors,
+                                 const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace shine

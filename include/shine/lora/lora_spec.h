@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// The adapted projections of a decoder layer, in the order of the generated vector (paper section 3).
@@ -15,10 +17,10 @@ inline constexpr std::array<Projection, 7> kProjections{
     Projection::q, Projection::k, Projection::v, Projection::o, Projection::gate, Projection::up, Projection::down};
 
 /// "q", .., "down".
-std::string_view name_of(Projection projection);
+SHINE_API std::string_view name_of(Projection projection);
 
 /// Published checkpoints nest projections as "attention.q" or "mlp.gate".
-std::string dotted_name(Projection projection);
+SHINE_API std::string dotted_name(Projection projection);
 
 /// The sizes of one adapted linear map y = W x + b.
 struct ProjectionSpec {
@@ -28,7 +30,7 @@ struct ProjectionSpec {
 };
 
 /// Which linear maps carry a LoRA, and the number of values each needs. Every layer is alike.
-struct LoraSpec {
+struct SHINE_API LoraSpec {
   std::int64_t layers = 0;
   std::array<ProjectionSpec, 7> projections{};
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/lora/lora_spec.h"
 #include "shine/tensor/lora_weights.h"
 
@@ -22,7 +23,7 @@ struct LoraLayer {
 };
 
 /// A LoRA for every projection of every layer: a Meta-LoRA (B_l = 1, shared by the batch) or generated ones.
-struct LoraTree {
+struct SHINE_API LoraTree {
   std::vector<LoraLayer> layers;
 
   /// B_l; 0 for an empty tree.
@@ -32,21 +33,21 @@ struct LoraTree {
 };
 
 /// Calls `f(name, tensor)` for every defined tensor; names are "{layer}.{attention|mlp}.{projection}.{A|B|C}".
-void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f);
+SHINE_API void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f);
 
 /// Appends A, B and C of every projection, in order; C may be undefined.
-void append_tensors(const LoraLayer& layer, std::vector<at::Tensor>& tensors);
+SHINE_API void append_tensors(const LoraLayer& layer, std::vector<at::Tensor>& tensors);
 
 /// The layer that append_tensors gave these tensors of. Throws ShapeError unless there are three a projection.
-LoraLayer lora_layer_of(std::span<const at::Tensor> tensors);
+SHINE_API LoraLayer lora_layer_of(std::span<const at::Tensor> tensors);
 
 /// Joins two trees along the rank: A along r, B along r, C summed, so that the sum of both deltas results.
 /// One side may be shared (B_l = 1) while the other is not: it is expanded. Throws ShapeError unless the layers and
 /// every `in` and `out` are equal.
-LoraTree concat_ranks(const LoraTree& first, const LoraTree& second);
+SHINE_API LoraTree concat_ranks(const LoraTree& first, const LoraTree& second);
 
 /// A new Meta-LoRA: A ~ Normal with mean 0 and variance `scale`, B = 0, C = 0 (SPEC section 3), B_l = 1, float32 on the
 /// CPU.
-LoraTree make_meta_lora(const LoraSpec& spec, std::int64_t rank, double scale, at::Generator& generator);
+SHINE_API LoraTree make_meta_lora(const LoraSpec& spec, std::int64_t rank, double scale, at::Generator& generator);
 
 }  // namespace shine

@@ -1,11 +1,12 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/nn/module.h"
 
 namespace shine {
 
 /// One row a token id. Its matrix is not decayed (Decay::never).
-class EmbeddingImpl : public Module<EmbeddingImpl> {
+class SHINE_API EmbeddingImpl : public Module<EmbeddingImpl> {
  public:
   EmbeddingImpl(std::int64_t row_count, std::int64_t row_width) : rows(row_count), width(row_width) { reset(); }
   void reset() override { weight = declare("weight", {rows, width}, Decay::never); }

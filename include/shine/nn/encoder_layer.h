@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/nn/linear.h"
 #include "shine/nn/norm.h"
 
@@ -18,7 +19,7 @@ struct EncoderLayerOptions {
 };
 
 /// Multi-head self-attention with the names of torch.nn.MultiheadAttention.
-class SelfAttentionImpl : public Module<SelfAttentionImpl> {
+class SHINE_API SelfAttentionImpl : public Module<SelfAttentionImpl> {
  public:
   explicit SelfAttentionImpl(const EncoderLayerOptions& chosen) : options(chosen) { reset(); }
   void reset() override;
@@ -41,7 +42,7 @@ TORCH_MODULE(SelfAttention);
 /// torch.nn.TransformerEncoderLayer(norm_first=False, activation=gelu, bias=True), with its names, which the M2P
 /// Transformer is made of (paper section 3.3). LibTorch's own is not used: its sequences come first, and its products
 /// have no second type of operands.
-class EncoderLayerImpl : public Module<EncoderLayerImpl> {
+class SHINE_API EncoderLayerImpl : public Module<EncoderLayerImpl> {
  public:
   explicit EncoderLayerImpl(const EncoderLayerOptions& chosen) : options(chosen) { reset(); }
   void reset() override;
@@ -67,7 +68,7 @@ TORCH_MODULE(EncoderLayer);
 /// @param x          (B, T, d): B sequences; or (S, T, I, d): S * I sequences along the second dimension
 /// @param recompute  keep only x for the backward
 /// @return           the shape of x
-at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask,
-                             bool recompute);
+SHINE_API at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask,
+                                       bool recompute);
 
 }  // namespace shine

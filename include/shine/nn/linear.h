@@ -1,12 +1,13 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/nn/module.h"
 #include "shine/tensor/lora_weights.h"
 
 namespace shine {
 
 /// y = x W^T + bias, and with a LoRA y = x W^T + bias + (x A) B + C (paper section 3.1).
-class LinearImpl : public Module<LinearImpl> {
+class SHINE_API LinearImpl : public Module<LinearImpl> {
  public:
   struct Options {
     std::int64_t in = 0, out = 0;

@@ -6,18 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/nn/parameter.h"
 #include "shine/tensor/torch_tensor.h"
 
 namespace shine {
 
 /// One zero seen under `shape`: a parameter that has no values yet.
-at::Tensor unset_values(at::IntArrayRef shape);
+SHINE_API at::Tensor unset_values(at::IntArrayRef shape);
 
 /// A LibTorch module whose parameters are declared first and get their values later, by load_parameters or
 /// allocate_parameters. Until then each has its shape and no memory of its own: named_parameters() counts and names
 /// them, and an 8B model is not held twice.
-class DeclaresParameters {
+class SHINE_API DeclaresParameters {
  public:
   virtual ~DeclaresParameters() = default;
 
@@ -35,7 +36,7 @@ class DeclaresParameters {
 
 /// The same with clone(). Derived classes register everything in reset(), which clone() calls.
 template <class Derived>
-class Module : public torch::nn::Cloneable<Derived>, public DeclaresParameters {
+class SHINE_API Module : public torch::nn::Cloneable<Derived>, public DeclaresParameters {
  protected:
   at::Tensor declare(const std::string& name, at::IntArrayRef shape, Decay decay) {
     return DeclaresParameters::declare(*this, name, shape, decay);
@@ -49,30 +50,30 @@ struct NamedTensor {
 };
 
 /// All parameters, in the order of registration.
-std::vector<NamedTensor> named_tensors(const torch::nn::Module& module);
+SHINE_API std::vector<NamedTensor> named_tensors(const torch::nn::Module& module);
 
 /// Values in all parameters together.
-std::int64_t count_parameters(const torch::nn::Module& module);
+SHINE_API std::int64_t count_parameters(const torch::nn::Module& module);
 
 /// Gives every parameter new memory, without values.
-void allocate_parameters(torch::nn::Module& module, const at::TensorOptions& options);
+SHINE_API void allocate_parameters(torch::nn::Module& module, const at::TensorOptions& options);
 
 /// Gives `parameter`, wherever it is registered, `values` in place of its own; what requires a gradient still does.
-void set_values(at::Tensor parameter, const at::Tensor& values);
+SHINE_API void set_values(at::Tensor parameter, const at::Tensor& values);
 
 /// Fills every parameter from `source` by its registered name. The values become tensors of `options`' dtype and
 /// device; where they already are, the file's mapped bytes are used in place. Throws ShapeError that counts all
 /// missing, unexpected and mis-shaped tensors at once and names the first of each, and FormatError for a tensor that
 /// does not hold floating-point values; `where` names the source in both. After the first nothing is changed.
-void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
-                     const std::string& where);
+SHINE_API void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
+                               const std::string& where);
 
 /// The parameters of `module` that take a gradient, with what was said where each was registered.
 /// @param prefix  of their names
-std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module, ParameterGroup group,
-                                                 const std::string& prefix = {});
+SHINE_API std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module, ParameterGroup group,
+                                                           const std::string& prefix = {});
 
 /// Fills with U(-bound, bound) from a CPU generator, whatever the tensor's device.
-void fill_uniform(const at::Tensor& tensor, double bound, at::Generator& generator);
+SHINE_API void fill_uniform(const at::Tensor& tensor, double bound, at::Generator& generator);
 
 }  // namespace shine

@@ -1,11 +1,12 @@
 #pragma once
 
+#include "shine/common/api.h"
 #include "shine/nn/module.h"
 
 namespace shine {
 
 /// y = weight * x / sqrt(mean(x^2) + eps) over the last dimension, statistics in float32.
-class RmsNormImpl : public Module<RmsNormImpl> {
+class SHINE_API RmsNormImpl : public Module<RmsNormImpl> {
  public:
   RmsNormImpl(std::int64_t values, double epsilon) : width(values), eps(epsilon) { reset(); }
   void reset() override { weight = declare("weight", {width}, Decay::never); }
@@ -22,7 +23,7 @@ class RmsNormImpl : public Module<RmsNormImpl> {
 TORCH_MODULE(RmsNorm);
 
 /// y = weight * (x - mean) / sqrt(variance + eps) + bias over the last dimension.
-class LayerNormImpl : public Module<LayerNormImpl> {
+class SHINE_API LayerNormImpl : public Module<LayerNormImpl> {
  public:
   LayerNormImpl(std::int64_t values, double epsilon) : width(values), eps(epsilon) { reset(); }
   void reset() override {

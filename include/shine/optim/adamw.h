@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/distributed/process_group.h"
 #include "shine/optim/param_groups.h"
@@ -32,7 +33,7 @@ class UpdateRule;
 ///
 /// optimizer.shard is stage 1 of ZeRO (Rajbhandari et al. 2020): each rank keeps the moments of one piece of every
 /// bucket, gets the sums of that piece's gradients, updates it and sends it to the others.
-class AdamW {
+class SHINE_API AdamW {
  public:
   /// Moves the tensors into flat buffers (see FlatParameters). Every rank passes the same groups.
   /// @param bucket_values  see ParameterLayout

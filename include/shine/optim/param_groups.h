@@ -5,13 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/nn/parameter.h"
 
 namespace shine {
 
 /// Parameters that share a weight decay and, with per-group clipping, one gradient norm.
-struct ParamGroup {
+struct SHINE_API ParamGroup {
   std::string name;
   double weight_decay = 0.0;
   std::vector<std::string> names;
@@ -23,7 +24,7 @@ struct ParamGroup {
 /// Sorts parameters into groups by what they were registered as; empty groups are left out. In this order: "m2p",
 /// "m2p_no_decay", "meta_lora", "undecayed" (Decay::published_only of both, unless `optimizer.decay` is published),
 /// "backbone", "backbone_no_decay".
-std::vector<ParamGroup> make_param_groups(const std::vector<TrainedParameter>& parameters,
-                                          const OptimizerConfig& config);
+SHINE_API std::vector<ParamGroup> make_param_groups(const std::vector<TrainedParameter>& parameters,
+                                                    const OptimizerConfig& config);
 
 }  // namespace shine

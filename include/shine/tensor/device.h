@@ -4,28 +4,30 @@
 
 #include <string>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N".
 /// Throws ConfigError for another text, UnsupportedError for a device this machine lacks.
-at::Device parse_device(const std::string& name);
+SHINE_API at::Device parse_device(const std::string& name);
 
 /// Threads for tensor operations; 0 leaves the system's choice. Returns the number in use.
-int set_threads(int threads);
+SHINE_API int set_threads(int threads);
 
 /// Restricts LibTorch to kernels that give the same bits every time; an operation that has none throws.
-void set_deterministic();
+SHINE_API void set_deterministic();
 
 /// Whether a GPU's float32 matrix products may use TF32.
-void set_tf32(bool on);
+SHINE_API void set_tf32(bool on);
 
 /// Keeps LibTorch from cuDNN's attention on a GPU, which builds a plan for every new shape: rows are of all lengths.
-void avoid_cudnn_attention();
+SHINE_API void avoid_cudnn_attention();
 
 /// Bytes that can still be allocated on the device: free GPU memory, or what the system and the control group give.
-std::size_t available_memory_bytes(at::Device device);
+SHINE_API std::size_t available_memory_bytes(at::Device device);
 
 /// Highest resident set size of this process, in bytes.
-std::size_t peak_resident_bytes();
+SHINE_API std::size_t peak_resident_bytes();
 
 }  // namespace shine

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/tensor/dtype.h"
 
 namespace shine {
@@ -31,10 +32,10 @@ using RawTensorDict = std::map<std::string, RawTensor>;
 using NamedRawTensors = std::vector<std::pair<std::string, RawTensor>>;
 
 /// Product of the sizes times the element's bytes; nothing if a size is negative or the product passes 2^63 - 1.
-std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>& shape);
+SHINE_API std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>& shape);
 
 /// Adds name, type, shape and samples of the bytes: other weights have another hash, in practice, while tensors of any
 /// size are hashed at once.
-void add_tensor(Fnv1a& hash, const std::string& name, const RawTensor& tensor);
+SHINE_API void add_tensor(Fnv1a& hash, const std::string& name, const RawTensor& tensor);
 
 }  // namespace shine

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Rotation of every pair (i, i + d/2) by position * theta^(-2i/d), the "rotate half" form of RoFormer.
@@ -13,6 +15,7 @@ struct RopeTable {
 /// Angles in float32, as transformers computes them; the table has `dtype`.
 /// @param positions  (N), int64
 /// @param head_dim   d, even
-RopeTable make_rope_table(const at::Tensor& positions, std::int64_t head_dim, double theta, at::ScalarType dtype);
+SHINE_API RopeTable make_rope_table(const at::Tensor& positions, std::int64_t head_dim, double theta,
+                                    at::ScalarType dtype);
 
 }  // namespace shine

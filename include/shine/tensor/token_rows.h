@@ -6,10 +6,12 @@
 #include <limits>
 #include <vector>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Where each sequence of a batch lies when all are laid end to end, without padding.
-struct RowLayout {
+struct SHINE_API RowLayout {
   std::vector<std::int64_t> starts{0};  ///< R + 1 offsets; row i is [starts[i], starts[i + 1])
 
   std::int64_t rows() const { return static_cast<std::int64_t>(starts.size()) - 1; }
@@ -29,7 +31,7 @@ struct RowLayout {
 };
 
 /// Token ids of R packed rows: the one form of a batch. Padded and packed are views made at an op's edge.
-struct TokenRows {
+struct SHINE_API TokenRows {
   at::Tensor ids;  ///< (N), int64
   RowLayout layout;
   std::int64_t lowest = 0, highest = -1;  ///< id, where the host knows them; else highest < lowest
@@ -45,10 +47,10 @@ struct TokenRows {
 };
 
 /// The values as a tensor (n), int64. On the way to a GPU neither side waits for the other.
-at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device);
+SHINE_API at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device);
 
 /// The positions whose next token is trained on. The loss at flat position p predicts the token at p + 1.
-struct LabelledTokens {
+struct SHINE_API LabelledTokens {
   at::Tensor positions;  ///< (n), int64: flat index of the hidden state
   at::Tensor targets;    ///< (n), int64: the label of the following token
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/text/message.h"
 #include "shine/text/tokenizer.h"
 
@@ -22,22 +23,23 @@ struct RenderedText {
 };
 
 /// @throws ConfigError for a role that is empty or holds a newline or "<|"
-RenderedText render_chat(std::span<const ChatMessage> messages, GenerationPrompt prompt = GenerationPrompt::none);
+SHINE_API RenderedText render_chat(std::span<const ChatMessage> messages,
+                                   GenerationPrompt prompt = GenerationPrompt::none);
 
 /// The conversation tokenised as ONE string. A token is labelled when it starts at or after the first character of an
 /// assistant's content (and before the end of that message): a content that begins with a newline can share a token
 /// with the header's newline, which is then not labelled.
 /// @param contents  escape: strings of added tokens within the contents are ordinary text; the template's own markers
 ///                  stay tokens
-RenderedConversation tokenize_chat(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
-                                   SpecialTokens contents = SpecialTokens::parse);
+SHINE_API RenderedConversation tokenize_chat(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
+                                             SpecialTokens contents = SpecialTokens::parse);
 
 /// The messages followed by the generation prompt, as ids.
-std::vector<std::int64_t> tokenize_prompt(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
-                                          SpecialTokens contents = SpecialTokens::parse);
+SHINE_API std::vector<std::int64_t> tokenize_prompt(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
+                                                    SpecialTokens contents = SpecialTokens::parse);
 
 /// Tokens that one pretraining turn (user: one task token, assistant: a text) costs beyond the text: 11 with Qwen3,
 /// measured from the rendered template. The task tokens must have been added.
-std::int64_t tokens_per_turn(const Tokenizer& tokenizer);
+SHINE_API std::int64_t tokens_per_turn(const Tokenizer& tokenizer);
 
 }  // namespace shine

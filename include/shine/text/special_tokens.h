@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shine/common/api.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {
@@ -24,9 +25,9 @@ struct TaskTokens {
 };
 
 /// Appends the three task tokens (151669.. for Qwen3), or finds them where they are already present.
-TaskTokens add_task_tokens(Tokenizer& tokenizer);
+SHINE_API TaskTokens add_task_tokens(Tokenizer& tokenizer);
 
 /// The id of a token that must exist; ConfigError naming it otherwise.
-std::int64_t require_token(const Tokenizer& tokenizer, std::string_view token);
+SHINE_API std::int64_t require_token(const Tokenizer& tokenizer, std::string_view token);
 
 }  // namespace shine

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Bytes [begin, end) of a text.
@@ -53,7 +55,7 @@ enum class LeadingSpace {
 };
 
 /// Text to token ids and back. Constant members may be called from several threads at once.
-class Tokenizer {
+class SHINE_API Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
@@ -95,16 +97,16 @@ inline constexpr std::array<std::string_view, 4> tokenizer_files = {"tokenizer.j
                                                                     "tokenizer_config.json", "added_tokens.json"};
 
 /// True if the folder holds a tokenizer that load_tokenizer reads.
-bool has_tokenizer(const std::filesystem::path& folder);
+SHINE_API bool has_tokenizer(const std::filesystem::path& folder);
 
 /// Opens the tokenizer of a Hugging Face model directory: tokenizer.json if it is there, else tokenizer.model; or a
 /// tokenizer.json or .model file itself. Throws IoError, FormatError, or UnsupportedError naming the part of the file
 /// that this project has not.
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
+SHINE_API std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 /// Decodes ids as they are generated. What is returned is always valid UTF-8: the bytes of an unfinished character are
 /// held back until it is complete. All pieces and finish() together equal decode() of all ids.
-class StreamDecoder {
+class SHINE_API StreamDecoder {
  public:
   /// @param tokenizer  must outlive this object
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = false);

@@ -3,6 +3,7 @@
 #include <limits>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/data/sample.h"
 #include "shine/tensor/token_rows.h"
 
@@ -20,10 +21,10 @@ struct ModelBatch {
 };
 
 /// Labels from `softmax_size` on are left out: tokens that a model reads but cannot write.
-ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device device,
-                            std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
+SHINE_API ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device device,
+                                      std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
 
 /// The samples of all `parts`, in order, as one batch; on their device, without a transfer.
-ModelBatch merge_batches(const std::vector<ModelBatch>& parts);
+SHINE_API ModelBatch merge_batches(const std::vector<ModelBatch>& parts);
 
 }  // namespace shine

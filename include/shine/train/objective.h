@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "shine/common/api.h"
 #include "shine/hypernetwork/hypernetwork.h"
 #include "shine/nn/parameter.h"
 #include "shine/train/model_batch.h"
@@ -18,7 +19,7 @@ struct ObjectiveValue {
 };
 
 /// What is minimised. Labels count by ModelBatch::labelled.
-class Objective {
+class SHINE_API Objective {
  public:
   virtual ~Objective() = default;
   virtual ObjectiveValue forward(const ModelBatch& batch) const = 0;
@@ -31,7 +32,7 @@ class Objective {
 };
 
 /// SHINE: the conversation's loss under the LoRA generated from the context (paper section 3).
-class ShineObjective : public Objective {
+class SHINE_API ShineObjective : public Objective {
  public:
   /// @param with_penalty  also give the L1 norm of the generated vectors
   ShineObjective(const Hypernetwork& hypernetwork, bool with_penalty);
@@ -46,7 +47,7 @@ class ShineObjective : public Objective {
 
 /// Plain causal language modelling of the conversations with the decoder itself; contexts are not read. With a frozen
 /// decoder: what can be had without any LoRA.
-class LanguageModelObjective : public Objective {
+class SHINE_API LanguageModelObjective : public Objective {
  public:
   explicit LanguageModelObjective(const Decoder& decoder) : decoder_(decoder) {}
   ObjectiveValue forward(const ModelBatch& batch) const override;

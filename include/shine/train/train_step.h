@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "shine/common/api.h"
 #include "shine/config/data_config.h"
 #include "shine/config/optimizer_config.h"
 #include "shine/optim/adamw.h"
@@ -47,7 +48,7 @@ struct PenaltyConfig {
 ///
 /// With `nonfinite: step` losses stay on the device until the last backward, and one that is not finite makes all ranks
 /// skip the step, which they learn from the sums that they exchange anyway.
-class TrainStep {
+class SHINE_API TrainStep {
  public:
   TrainStep(const Objective& objective, AdamW& optimizer, const OptimizerConfig& config, const PenaltyConfig& penalty);
 

@@ -5,6 +5,7 @@
 #include "app/build/build_stage.h"
 #include "app/build/memory_estimate.h"
 #include "app/build/stage_builder.h"
+#include "app/train/trainer_options.h"
 #include "common/format.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
@@ -14,7 +15,7 @@
 #include "shine/common/logging.h"
 #include "shine/io/safetensors.h"
 #include "shine/tensor/device.h"
-#include "train/trainer.h"
+#include "train/stage.h"
 
 namespace shine {
 namespace {

@@ -5,6 +5,7 @@
 #include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
 #include "data/qa/qa_prompts.h"
+#include "shine/common/api.h"
 
 namespace shine {
 
@@ -23,6 +24,6 @@ struct QaEvaluationRequest {
 ///
 /// Every rank of the job calls it. Batches are shared out, rank 0 alone writes results and report, and what it writes
 /// does not depend on the number of ranks, but for times and memory.
-EvaluationOutcome evaluate_qa(const ExperimentConfig& config, const QaEvaluationRequest& request, Rank& rank);
+SHINE_API EvaluationOutcome evaluate_qa(const ExperimentConfig& config, const QaEvaluationRequest& request, Rank& rank);
 
 }  // namespace shine

@@ -2,6 +2,7 @@
 
 #include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
+#include "shine/common/api.h"
 
 namespace shine {
 
@@ -16,6 +17,6 @@ namespace shine {
 /// Every rank of the job calls it. Batches are shared out, rank 0 alone writes results and report, and what it writes
 /// does not depend on the number of ranks.
 /// @param resume  go on with the results in the folder
-EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool resume, Rank& rank);
+SHINE_API EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool resume, Rank& rank);
 
 }  // namespace shine

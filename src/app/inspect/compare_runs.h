@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <string>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Two run folders side by side, as text for a terminal: keys of their configurations that differ (run.dir left out);
@@ -12,6 +14,6 @@ namespace shine {
 /// difference of the steps that both have logged, as a share of A's loss; steps where a loss is not finite are counted
 /// beside them. A run may be unfinished or running. Throws IoError for a folder that does not exist, FormatError for
 /// one that is no run, or for metrics that are no JSON lines (a last line cut off by a crash is left out).
-std::string compare_runs(const std::filesystem::path& a, const std::filesystem::path& b);
+SHINE_API std::string compare_runs(const std::filesystem::path& a, const std::filesystem::path& b);
 
 }  // namespace shine

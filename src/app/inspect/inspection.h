@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lora/lora_diagnostics.h"
+#include "shine/common/api.h"
 
 namespace shine {
 
@@ -45,18 +46,18 @@ struct Inspection {
 };
 
 /// All of it as Markdown tables, which are aligned as plain text, with a heat map.
-std::string inspection_markdown(const Inspection& inspection);
+SHINE_API std::string inspection_markdown(const Inspection& inspection);
 
 /// A row a projection, a column a layer: |A B| / |W|, mean over the contexts, as blocks of eight heights over the
 /// logarithm; '.' is zero, '?' a number that is not finite. Empty without deltas.
 std::string heat_map(const std::vector<DeltaStatistics>& deltas);
 
 /// A line a part. Names are in quotes.
-std::string parts_csv(const Inspection& inspection);
+SHINE_API std::string parts_csv(const Inspection& inspection);
 
 /// A line a context (its number from 1), layer and projection, singular values last.
-std::string deltas_csv(const Inspection& inspection);
+SHINE_API std::string deltas_csv(const Inspection& inspection);
 
-nlohmann::ordered_json inspection_json(const Inspection& inspection);
+SHINE_API nlohmann::ordered_json inspection_json(const Inspection& inspection);
 
 }  // namespace shine

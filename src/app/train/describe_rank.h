@@ -3,6 +3,7 @@
 #include <string>
 
 #include "shine/app/experiment_config.h"
+#include "shine/common/api.h"
 #include "shine/distributed/launch.h"
 
 namespace shine {
@@ -10,6 +11,6 @@ namespace shine {
 /// What one rank of a training job would do, a line for each fact: device, its share of a step, what it writes, where
 /// the ranks meet. Nothing is opened and no group is formed: it can be asked for any rank on any machine. Throws
 /// ConfigError as require_master.
-std::string describe_rank(const ExperimentConfig& config, const Launch& launch);
+SHINE_API std::string describe_rank(const ExperimentConfig& config, const Launch& launch);
 
 }  // namespace shine

@@ -5,12 +5,13 @@
 #include <string>
 
 #include "shine/app/experiment_config.h"
+#include "shine/common/api.h"
 #include "shine/distributed/process_group.h"
 
 namespace shine {
 
 /// This process as one rank of its job.
-class Rank {
+class SHINE_API Rank {
  public:
   /// @param threads     CPU threads of this rank (see rank_threads)
   /// @param local_size  ranks on this machine
@@ -56,10 +57,10 @@ struct RankSettings {
 /// and thrown on.
 /// @param settings  asked once this process knows its name in messages
 /// @param body      gives the exit status; only rank 0 prints
-int run_rank(const std::function<RankSettings()>& settings, const std::function<int(Rank&)>& body);
+SHINE_API int run_rank(const std::function<RankSettings()>& settings, const std::function<int(Rank&)>& body);
 
 /// The same by run.device, run.threads and run.rank_timeout of a configuration that every rank reads.
-int run_rank(const std::function<ExperimentConfig()>& load,
-             const std::function<int(const ExperimentConfig&, Rank&)>& body);
+SHINE_API int run_rank(const std::function<ExperimentConfig()>& load,
+                       const std::function<int(const ExperimentConfig&, Rank&)>& body);
 
 }  // namespace shine

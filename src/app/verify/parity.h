@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "shine/common/api.h"
 #include "shine/distributed/process_group.h"
 
 namespace shine {
@@ -36,7 +37,8 @@ struct ParityRow {
 /// @param on_row  called for each row in order, on every rank
 /// @return true if every row passed on every rank. Throws UnsupportedError, FormatError or IoError for a folder it
 /// cannot use.
-bool check_parity(const std::filesystem::path& folder, const ParityOptions& options,
-                  const std::shared_ptr<ProcessGroup>& ranks, const std::function<void(const ParityRow&)>& on_row);
+SHINE_API bool check_parity(const std::filesystem::path& folder, const ParityOptions& options,
+                            const std::shared_ptr<ProcessGroup>& ranks,
+                            const std::function<void(const ParityRow&)>& on_row);
 
 }  // namespace shine

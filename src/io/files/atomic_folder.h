@@ -4,11 +4,13 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 /// Makes the folder, and its parents where absent; nothing to do where it is there. Throws IoError.
 /// @param key, cure  what names the folder, and what else a user can do, for the message; may be empty
-void make_folder(const std::filesystem::path& folder, std::string_view key = {}, std::string_view cure = {});
+SHINE_API void make_folder(const std::filesystem::path& folder, std::string_view key = {}, std::string_view cure = {});
 
 /// Whether a folder ends up with the mark DONE; a foreign layout has none.
 enum class FolderMark { done, none };
@@ -55,6 +57,6 @@ void remove_folder(const std::filesystem::path& folder);
 
 /// Removes the partial files and folders that killed writers left in `parent`, which may be absent. Nobody else may be
 /// writing there. Throws IoError.
-void remove_partial_entries(const std::filesystem::path& parent);
+SHINE_API void remove_partial_entries(const std::filesystem::path& parent);
 
 }  // namespace shine

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "shine/common/api.h"
+
 namespace shine {
 
 inline constexpr std::size_t max_json_bytes = std::size_t{256} << 20;
@@ -15,7 +17,8 @@ inline constexpr std::size_t max_json_values = 20'000'000;  ///< three bytes of 
 /// Parses a JSON text strictly: no duplicate keys, at most 128 nested arrays and objects, at most
 /// `max_values` values, nothing after the value.
 /// @param where  start of error messages: "where:line:column: .."
-nlohmann::json parse_json(std::string_view text, const std::string& where, std::size_t max_values = max_json_values);
+SHINE_API nlohmann::json parse_json(std::string_view text, const std::string& where,
+                                    std::size_t max_values = max_json_values);
 
 /// Reads a JSON file. Throws IoError (no file), FormatError "file:line:column: .." (over `max_bytes`, not JSON,
 /// duplicate keys, too deep).

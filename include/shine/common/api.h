@@ -1,0 +1,4 @@
+#pragma once
+
+/// What libshine exports; all else is hidden from whoever links it.
+#define SHINE_API __attribute__((visibility("default")))
