@@ -24,7 +24,7 @@ inline int evaluate_qa_command(const std::string& program, const std::string& de
         return command.run(
             [&](const ExperimentConfig& config, Rank& rank) { return evaluate_qa(config, request, rank); });
       },
-      memory_cure);
+      kMemoryCure);
 }
 
 }  // namespace shine

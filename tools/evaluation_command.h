@@ -53,7 +53,7 @@ class EvaluationCommand {
                       }
                       if (outcome.stopped_by.empty()) return 0;
                       log_warning("stopped by " + outcome.stopped_by + ": run the same command with --resume to go on");
-                      return exit_stopped;
+                      return kExitStopped;
                     });
   }
 

@@ -77,5 +77,5 @@ int main(int argc, char** argv) {
   app.add_option("--output", arguments.output, "Folder for inspection.md, parts.csv and deltas.csv");
   app.add_option("--json", arguments.json, "File for everything as JSON");
   return shine::run_command_line(
-      "shine_inspect", app, argc, argv, [&] { return inspect(arguments); }, shine::memory_cure);
+      "shine_inspect", app, argc, argv, [&] { return inspect(arguments); }, shine::kMemoryCure);
 }

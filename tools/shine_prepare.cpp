@@ -18,7 +18,7 @@
 namespace {
 
 enum class TokenizerKind { bpe, sentencepiece_unigram, sentencepiece_bpe };
-const std::map<std::string, TokenizerKind> tokenizer_kinds = {
+const std::map<std::string, TokenizerKind> kTokenizerKinds = {
     {"bpe", TokenizerKind::bpe},
     {"sentencepiece-unigram", TokenizerKind::sentencepiece_unigram},
     {"sentencepiece-bpe", TokenizerKind::sentencepiece_bpe}};
@@ -50,7 +50,7 @@ int train_tokenizer(const TokenizerOptions& options, Options trainer_options) {
 }
 
 int make_tokenizer(TokenizerOptions options) {
-  const TokenizerKind kind = tokenizer_kinds.at(options.kind);
+  const TokenizerKind kind = kTokenizerKinds.at(options.kind);
   if (kind == TokenizerKind::bpe) {
     if (!options.words.empty() || options.sentencepiece.byte_fallback)
       throw shine::ConfigError("--words and --byte-fallback need a tokenizer of a sentencepiece kind", "command line");

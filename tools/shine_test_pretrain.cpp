@@ -16,5 +16,5 @@ int main(int argc, char** argv) {
           return shine::evaluate_reconstruction(config, command.resume(), rank);
         });
       },
-      shine::memory_cure);
+      shine::kMemoryCure);
 }

@@ -128,7 +128,7 @@ int train(const Arguments& arguments, const shine::ExperimentConfig& config, shi
   if (!summary.stopped_by.empty()) {
     shine::log_warning(shine::str("stopped by ", summary.stopped_by, " after step ", summary.progress.step,
                                   ": run the same command again to go on"));
-    return shine::exit_stopped;
+    return shine::kExitStopped;
   }
   rank.leave();
   if (!rank.is_first()) return 0;
@@ -188,5 +188,5 @@ int main(int argc, char** argv) {
       ->excludes(config)
       ->excludes(keys);
   return shine::run_command_line(
-      "shine_train", app, argc, argv, [&] { return run(arguments); }, shine::memory_cure);
+      "shine_train", app, argc, argv, [&] { return run(arguments); }, shine::kMemoryCure);
 }

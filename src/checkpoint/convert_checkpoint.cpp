@@ -30,7 +30,7 @@ std::string unread_files(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     const bool read =
-        name == "trainer_state.json" || std::any_of(std::begin(published_names), std::end(published_names),
+        name == "trainer_state.json" || std::any_of(std::begin(kPublishedNames), std::end(kPublishedNames),
                                                     [&](const PublishedName& known) { return name == known.file; });
     if (!read) names += (names.empty() ? "" : ", ") + name;
   }

@@ -37,7 +37,7 @@ std::optional<std::int64_t> number_after(std::string_view prefix, std::string_vi
 
 RawTensorDict read_published_checkpoint(const fs::path& folder) {
   RawTensorDict tensors;
-  for (const auto& [file, name, required] : published_names) {
+  for (const auto& [file, name, required] : kPublishedNames) {
     if (!required && !fs::exists(folder / file)) continue;
     const std::string where = (folder / file).string();
     for (auto& [inner, tensor] : flatten_tensors(read_torch_file(where), where)) {

@@ -10,11 +10,11 @@
 namespace shine {
 namespace {
 
-constexpr std::array attention_projections{"q", "k", "v", "o"};
-constexpr std::array mlp_projections{"gate", "up", "down"};
+constexpr std::array kAttentionProjections{"q", "k", "v", "o"};
+constexpr std::array kMlpProjections{"gate", "up", "down"};
 
 /// Parameters of a torch.nn.TransformerEncoderLayer in the order of its state dict.
-constexpr std::array encoder_parameters{"self_attn.in_proj_weight",
+constexpr std::array kEncoderParameters{"self_attn.in_proj_weight",
                                         "self_attn.in_proj_bias",
                                         "self_attn.out_proj.weight",
                                         "self_attn.out_proj.bias",
@@ -28,7 +28,7 @@ constexpr std::array encoder_parameters{"self_attn.in_proj_weight",
                                         "norm2.bias"};
 
 /// Its modules in the order of their registration.
-constexpr std::array encoder_modules{"self_attn", "self_attn.out_proj", "linear1", "dropout", "linear2", "norm1",
+constexpr std::array kEncoderModules{"self_attn", "self_attn.out_proj", "linear1", "dropout", "linear2", "norm1",
                                      "norm2",     "dropout1",           "dropout2"};
 
 PickleValue tensor_value(RawTensor tensor, PickleType type, bool requires_grad) {
@@ -91,8 +91,8 @@ PickleValue meta_lora_value(Supply& supply, const std::string& name, bool requir
   for (std::int64_t i = 0; i == 0 || supply.contains_below(str(name, ".", i)); ++i) {
     const std::string layer = str(name, ".", i);
     PickleDict groups;
-    groups.push_back({"attention", group_value(layer + ".attention", attention_projections)});
-    groups.push_back({"mlp", group_value(layer + ".mlp", mlp_projections)});
+    groups.push_back({"attention", group_value(layer + ".attention", kAttentionProjections)});
+    groups.push_back({"mlp", group_value(layer + ".mlp", kMlpProjections)});
     layers.push_back({i, {std::move(groups)}});
   }
   return {std::move(layers)};
@@ -147,8 +147,8 @@ PickleValue memory_to_params_value(Supply& supply) {
   }
   for (const char* list : {"transformer_layers", "couple_layers"}) {
     state.add_list(list, [&](const std::string& layer) {
-      for (const char* module : encoder_modules) state.add_module(str(layer, ".", module));
-      for (const char* parameter : encoder_parameters) state.add_parameter(str(layer, ".", parameter));
+      for (const char* module : kEncoderModules) state.add_module(str(layer, ".", module));
+      for (const char* parameter : kEncoderParameters) state.add_parameter(str(layer, ".", parameter));
     });
   }
   return state.take();

@@ -16,7 +16,7 @@ struct PublishedName {
   bool required;
 };
 
-inline constexpr PublishedName published_names[] = {
+inline constexpr PublishedName kPublishedNames[] = {
     {"mem_tokens.pt", kMemoryName, true},
     {"metanetwork.pth", kM2pName, true},
     {"metalora.pth", kMetaLoraName, true},

@@ -71,9 +71,9 @@ std::string event_start(double time, std::int64_t step) {
 }  // namespace
 
 std::uint32_t masked_crc32c(std::string_view bytes) {
-  static constexpr auto table = crc_table();
+  static constexpr auto kTable = crc_table();
   std::uint32_t crc = ~std::uint32_t{0};
-  for (const char byte : bytes) crc = (crc >> 8) ^ table[(crc ^ static_cast<unsigned char>(byte)) & 0xFF];
+  for (const char byte : bytes) crc = (crc >> 8) ^ kTable[(crc ^ static_cast<unsigned char>(byte)) & 0xFF];
   return std::rotr(~crc, 15) + 0xA282EAD8;
 }
 

@@ -11,7 +11,7 @@ namespace shine {
 namespace {
 
 /// Items a thread takes at a time: few enough to share work evenly, many enough to make the counter cheap.
-constexpr std::size_t chunk_items = 32;
+constexpr std::size_t kChunkItems = 32;
 
 }  // namespace
 
@@ -26,9 +26,9 @@ void parallel_for(std::size_t count, int threads, const std::function<void(std::
   const auto work = [&](bool report) {
     try {
       while (!failed) {
-        const std::size_t begin = taken.fetch_add(chunk_items);
+        const std::size_t begin = taken.fetch_add(kChunkItems);
         if (begin >= count) return;
-        const std::size_t end = begin + std::min(chunk_items, count - begin);
+        const std::size_t end = begin + std::min(kChunkItems, count - begin);
         for (std::size_t i = begin; i < end; ++i) body(i);
         const std::size_t now = done += end - begin;
         if (report && progress && now < count) progress(now, count);
@@ -41,7 +41,7 @@ void parallel_for(std::size_t count, int threads, const std::function<void(std::
 
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t wanted = threads > 0 ? static_cast<std::size_t>(threads) : cores;
-  const std::size_t useful = count / chunk_items + 1;
+  const std::size_t useful = count / kChunkItems + 1;
   {
     std::vector<std::jthread> helpers;
     for (std::size_t i = 1; i < std::min(wanted, useful); ++i) helpers.emplace_back(work, false);

@@ -8,7 +8,7 @@
 namespace shine {
 namespace {
 
-constexpr std::uint64_t golden_gamma = 0x9E3779B97F4A7C15;
+constexpr std::uint64_t kGoldenGamma = 0x9E3779B97F4A7C15;
 
 /// splitmix64's output function, a bijection that spreads every bit.
 std::uint64_t mix(std::uint64_t value) {
@@ -20,12 +20,12 @@ std::uint64_t mix(std::uint64_t value) {
 }  // namespace
 
 Random::Random(std::uint64_t seed) {
-  for (auto& word : state_) word = mix(seed += golden_gamma);
+  for (auto& word : state_) word = mix(seed += kGoldenGamma);
 }
 
 Random Random::stream(std::uint64_t seed, std::initializer_list<std::uint64_t> place) {
-  std::uint64_t key = mix(seed + golden_gamma);
-  for (const std::uint64_t part : place) key = mix(key + golden_gamma) ^ mix(part + 2 * golden_gamma);
+  std::uint64_t key = mix(seed + kGoldenGamma);
+  for (const std::uint64_t part : place) key = mix(key + kGoldenGamma) ^ mix(part + 2 * kGoldenGamma);
   return Random(key);
 }
 

@@ -27,7 +27,7 @@ void say(const char* text) {
 void handle(int signal) {
   if (!held) {
     say("\nstopped before training began: run again to start\n");
-    ::_exit(exit_stopped);
+    ::_exit(kExitStopped);
   }
   if (noted.exchange(signal) == 0) {
     say("\nstopping after this step (a second signal stops at once)\n");

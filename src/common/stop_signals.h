@@ -7,7 +7,7 @@
 namespace shine {
 
 /// Exit status of a program that was asked to stop and can be run again to go on (EX_TEMPFAIL of sysexits.h).
-inline constexpr int exit_stopped = 75;
+inline constexpr int kExitStopped = 75;
 
 /// SIGINT, SIGTERM, SIGUSR1 (which launchers of several ranks hand on) and SIGHUP (unless it is ignored, as by nohup)
 /// while this object lives. At first they end the process at once, with status 75: there is nothing to save. After

@@ -35,7 +35,7 @@ class TreeReader {
     for (const YamlNode& child : group.children) {
       const std::string key = path.empty() ? child.key : path + "." + child.key;
       const bool dotted = child.key.find('.') != std::string::npos;
-      const bool by_program = writer_ == WrittenBy::program && child.layer < override_layer;
+      const bool by_program = writer_ == WrittenBy::program && child.layer < kOverrideLayer;
       const Field* field = dotted ? nullptr : find(list_.fields, key);
       if (field == nullptr && by_program) field = find_renamed(key);
       if (field != nullptr) {

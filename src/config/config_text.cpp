@@ -69,7 +69,7 @@ std::string fields_help(const FieldList& list) {
     std::string line = str("  ", field.path.substr(dot + 1), " = ", field_value(field));
     line.resize(std::max(line.size() + 2, column), ' ');
     const std::string limits = field.constraint.text.empty() ? "" : ", " + field.constraint.text;
-    const bool rounds = field.traits.resume == changes_last_bits;
+    const bool rounds = field.traits.resume == kChangesLastBits;
     text += str(line, field.help, " (", field_type(field), limits, rounds ? ", changes last bits" : "", ")\n");
   }
   return text;

@@ -16,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t largest_file = 1U << 20U;
-constexpr const char* base_key = "base";
+constexpr std::size_t kLargestFile = 1U << 20U;
+constexpr const char* kBaseKey = "base";
 
 std::string read_small_file(const fs::path& file) {
   std::error_code error;
@@ -28,12 +28,12 @@ std::string read_small_file(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) throw IoError("cannot be opened", file.string());
   std::string text;
-  for (std::array<char, 4096> chunk; stream && text.size() <= largest_file;) {
+  for (std::array<char, 4096> chunk; stream && text.size() <= kLargestFile;) {
     stream.read(chunk.data(), chunk.size());
     text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
   }
   if (stream.bad()) throw IoError("cannot be read", file.string());
-  if (text.size() > largest_file) throw ConfigError("larger than 1 MiB, not a config", file.string());
+  if (text.size() > kLargestFile) throw ConfigError("larger than 1 MiB, not a config", file.string());
   return text;
 }
 
@@ -64,7 +64,7 @@ YamlNode parse_file(const fs::path& file, std::size_t layer, Faults& faults) {
 /// Takes the key `base` out of the tree: the file it names, relative to `file`.
 std::optional<fs::path> take_base(YamlNode& root, const fs::path& file, Faults& faults, std::string& place) {
   const auto base = std::find_if(root.children.begin(), root.children.end(),
-                                 [](const YamlNode& child) { return child.key == base_key; });
+                                 [](const YamlNode& child) { return child.key == kBaseKey; });
   if (base == root.children.end()) return std::nullopt;
   place = base->place;
   const bool named = base->kind == YamlNode::Kind::scalar && !base->text.empty();
@@ -84,7 +84,7 @@ std::optional<fs::path> take_base(YamlNode& root, const fs::path& file, Faults& 
 
 /// @param chain  the files on the way here, canonical, to detect cycles
 YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& faults) {
-  YamlNode root = parse_file(file, longest_chain - chain.size(), faults);
+  YamlNode root = parse_file(file, kLongestChain - chain.size(), faults);
   std::error_code ignored;  // a pipe has no canonical name
   chain.push_back(fs::canonical(file, ignored));
   std::string place;
@@ -96,8 +96,8 @@ YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& f
   if (std::find(chain.begin(), chain.end(), target) != chain.end()) {
     throw ConfigError(str("base file ", quote(base->string()), " inherits from this file: a cycle"), place);
   }
-  if (chain.size() >= longest_chain) {
-    throw ConfigError(str("more than ", longest_chain, " files inherit from each other"), place);
+  if (chain.size() >= kLongestChain) {
+    throw ConfigError(str("more than ", kLongestChain, " files inherit from each other"), place);
   }
   YamlNode merged = load_file(*base, chain, faults);
   merge(merged, std::move(root));
@@ -106,7 +106,7 @@ YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& f
 
 /// `a.b=value` as the tree {a: {b: value}}.
 YamlNode parse_override(const std::string& text, Faults& faults) {
-  const YamlSource source{str("override ", quote(text)), false, override_layer};
+  const YamlSource source{str("override ", quote(text)), false, kOverrideLayer};
   const std::size_t equals = text.find('=');
   const std::string path = text.substr(0, equals);
   const bool has_gap =

@@ -9,8 +9,8 @@
 
 namespace shine {
 
-inline constexpr std::size_t longest_chain = 8;                   ///< files that inherit from each other
-inline constexpr std::size_t override_layer = longest_chain + 1;  ///< YamlNode::layer of what overrides set
+inline constexpr std::size_t kLongestChain = 8;                   ///< files that inherit from each other
+inline constexpr std::size_t kOverrideLayer = kLongestChain + 1;  ///< YamlNode::layer of what overrides set
 
 /// The file's keys laid over those of its base files, then the overrides. Throws IoError when the file itself cannot
 /// be read, ConfigError when a file cannot be parsed.

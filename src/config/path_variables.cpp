@@ -8,8 +8,8 @@
 namespace shine {
 namespace {
 
-constexpr std::string_view shared_name = "SHINE_SHARED";
-constexpr std::string_view shared_default = "../shared";
+constexpr std::string_view kSharedName = "SHINE_SHARED";
+constexpr std::string_view kSharedDefault = "../shared";
 
 bool is_variable_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
@@ -21,7 +21,7 @@ bool is_variable_name(std::string_view name) {
 std::string append_variable(const std::string& name, std::string& path) {
   if (!is_variable_name(name)) return quote("${" + name + "}") + " does not name an environment variable";
   const char* value = std::getenv(name.c_str());
-  if (value == nullptr && name == shared_name) value = shared_default.data();
+  if (value == nullptr && name == kSharedName) value = kSharedDefault.data();
   if (value == nullptr) return "environment variable " + quote(name) + " is not set";
   if (std::string_view(value).find("${") != std::string_view::npos) {
     return "environment variable " + quote(name) + " holds another variable, " + quote(value);
@@ -35,9 +35,9 @@ std::string append_variable(const std::string& name, std::string& path) {
 ExpandedPath expand_path(std::string_view text) {
   const std::string_view whole = text;
   ExpandedPath result;
-  const std::string bare = "$" + std::string(shared_name);
+  const std::string bare = "$" + std::string(kSharedName);
   if (text == bare || text.starts_with(bare + "/")) {
-    result.fault = append_variable(std::string(shared_name), result.path);
+    result.fault = append_variable(std::string(kSharedName), result.path);
     text.remove_prefix(bare.size());
   }
   while (result.fault.empty()) {

@@ -16,8 +16,8 @@
 namespace shine {
 namespace {
 
-constexpr std::size_t deepest = 16;
-constexpr std::size_t most_values = 10000;
+constexpr std::size_t kMostLevels = 16;
+constexpr std::size_t kMostValues = 10000;
 
 /// Listens only for depth and a second document, so that the parser's own complaints come before the tree's.
 class SyntaxListener : public YAML::EventHandler {
@@ -44,7 +44,8 @@ class SyntaxListener : public YAML::EventHandler {
 
  private:
   void enter(const YAML::Mark& mark) {
-    if (++depth_ > deepest) throw ConfigError(str("nested deeper than ", deepest, " levels"), source_.place(mark.line));
+    if (++depth_ > kMostLevels)
+      throw ConfigError(str("nested deeper than ", kMostLevels, " levels"), source_.place(mark.line));
   }
 
   const YamlSource& source_;
@@ -153,7 +154,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void attach(YamlNode node) {
-    if (++values_ > most_values) throw ConfigError(str("more than ", most_values, " values"), node.place);
+    if (++values_ > kMostValues) throw ConfigError(str("more than ", kMostValues, " values"), node.place);
     if (levels_.empty()) {
       root_ = std::move(node);
       return;

@@ -22,7 +22,7 @@ FusedOps fused_ops() {
 }
 
 bool is_checked_kernel(CudaKernel kernel) {
-  return std::ranges::any_of(checked_kernels, [=](const CheckedKernel& checked) { return checked.kernel == kernel; });
+  return std::ranges::any_of(kCheckedKernels, [=](const CheckedKernel& checked) { return checked.kernel == kernel; });
 }
 
 bool use_cuda_kernel(CudaKernel kernel) {

@@ -111,7 +111,7 @@ class SublayerNode : public torch::autograd::Node {
     drop();
   }
 
-  std::string name() const override { return Call::name; }
+  std::string name() const override { return Call::kName; }
 
  private:
   using Sublayer = typename Call::Sublayer;
@@ -136,7 +136,7 @@ template <class Backend>
 struct MlpCall {
   using Sublayer = Backend;
   using Saved = typename Sublayer::Saved;
-  static constexpr const char* name = "MlpSublayer";
+  static constexpr const char* kName = "MlpSublayer";
 
   Sublayer make(std::span<const LoraWeights> lora) const {
     if constexpr (std::is_same_v<Sublayer, torch_kernels::MlpSublayer>) {
@@ -164,7 +164,7 @@ template <class Backend>
 struct AttentionCall {
   using Sublayer = Backend;
   using Saved = typename Sublayer::Saved;
-  static constexpr const char* name = "AttentionSublayer";
+  static constexpr const char* kName = "AttentionSublayer";
 
   Sublayer make(std::span<const LoraWeights> lora) const {
     if constexpr (std::is_same_v<Sublayer, torch_kernels::AttentionSublayer>) {

@@ -64,7 +64,7 @@ class EncoderNode : public torch::autograd::Node {
     call_.saved = {};
   }
 
-  std::string name() const override { return Call::name; }
+  std::string name() const override { return Call::kName; }
 
  private:
   Call call_;
@@ -72,7 +72,7 @@ class EncoderNode : public torch::autograd::Node {
 };
 
 struct AttentionCall {
-  static constexpr const char* name = "EncoderAttentionSublayer";
+  static constexpr const char* kName = "EncoderAttentionSublayer";
 
   at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights) {
     return cpu::encoder_attention_forward(x, weights, form, saved);
@@ -86,7 +86,7 @@ struct AttentionCall {
 };
 
 struct FeedforwardCall {
-  static constexpr const char* name = "EncoderFeedforwardSublayer";
+  static constexpr const char* kName = "EncoderFeedforwardSublayer";
 
   at::Tensor forward(const at::Tensor& x, const EncoderWeights& weights) {
     return cpu::encoder_feedforward_forward(x, weights, eps, type, saved);

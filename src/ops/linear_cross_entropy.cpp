@@ -32,7 +32,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       return result.losses;
     }
     const std::int64_t n = hidden.size(0);
-    const std::int64_t rows = std::max<std::int64_t>(1, cross_entropy_chunk_values / weight.size(0));
+    const std::int64_t rows = std::max<std::int64_t>(1, kCrossEntropyChunkValues / weight.size(0));
     at::Tensor losses = at::empty({n}, hidden.options().dtype(loss_type(hidden.scalar_type())));
     at::Tensor to_hidden = need_gradient ? at::empty_like(hidden) : at::Tensor();
     const bool by_kernel = takes_cuda_kernel(CudaKernel::cross_entropy, hidden);

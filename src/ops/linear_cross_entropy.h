@@ -5,7 +5,7 @@
 namespace shine {
 
 /// Logits made at a time at most: 16 Mi values, 64 MiB in float32.
-inline constexpr std::int64_t cross_entropy_chunk_values = std::int64_t{1} << 24;
+inline constexpr std::int64_t kCrossEntropyChunkValues = std::int64_t{1} << 24;
 
 /// Cross-entropy of logits = hidden weight^T against targets, in float32, without keeping the logits: they are made
 /// in chunks of rows (by the CPU backend for some tokens of the vocabulary at a time), and only the gradient of

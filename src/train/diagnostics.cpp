@@ -52,20 +52,20 @@ std::vector<std::string> LoraWatch::warnings(std::int64_t step, const LoraDiagno
   std::vector<std::string> due;
   const bool warmed_up = step > warmup_steps_;
   const double cosine = diagnostics.delta.mean_cosine;
-  const bool collapsed = warmed_up && cosine > cosine_limit;
+  const bool collapsed = warmed_up && cosine > kCosineLimit;
   if (collapsed && !collapsed_) {
     due.push_back(str("step ", step, ": the LoRAs generated for ", diagnostics.contexts,
                       " different contexts are nearly the same one: mean cosine ", format("%.4f", cosine), ", above ",
-                      cosine_limit,
+                      kCosineLimit,
                       " (nothing is stopped: it may rise and fall again in the first hundreds of steps; if it stays, "
                       "the context is ignored: warm up with reconstruction, or lower optimizer.learning_rate)"));
   }
   const std::size_t p = largest(diagnostics.relative_norm);
   const double norm = diagnostics.relative_norm[p];
-  const bool exploded = warmed_up && norm > relative_norm_limit;
+  const bool exploded = warmed_up && norm > kRelativeNormLimit;
   if (exploded && !exploded_) {
     due.push_back(str("step ", step, ": the generated LoRAs are larger than the weights that they change: |A B| / |W| ",
-                      format("%.3g", norm), " for ", name_of(kProjections[p]), ", above ", relative_norm_limit,
+                      format("%.3g", norm), " for ", name_of(kProjections[p]), ", above ", kRelativeNormLimit,
                       " (nothing is stopped; if the loss rises, lower optimizer.learning_rate or "
                       "hypernetwork.generated_scale)"));
   }

@@ -22,8 +22,8 @@ std::string diagnostics_line(const LoraDiagnostics& diagnostics);
 /// weights that they change. It stops nothing: a cosine near 1 may be passing.
 class LoraWatch {
  public:
-  static constexpr double cosine_limit = 0.99;        ///< of the mean cosine between changes
-  static constexpr double relative_norm_limit = 1.0;  ///< of a projection's mean |A B| / |W|
+  static constexpr double kCosineLimit = 0.99;       ///< of the mean cosine between changes
+  static constexpr double kRelativeNormLimit = 1.0;  ///< of a projection's mean |A B| / |W|
 
   /// @param warmup_steps  up to here nothing is warned of: the LoRAs of new weights are large, and soon alike
   explicit LoraWatch(std::int64_t warmup_steps) : warmup_steps_(warmup_steps) {}

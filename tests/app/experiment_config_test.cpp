@@ -20,10 +20,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* pretrain = "model: {path: m}\ndata: {train: [a.jsonl]}\n";
-constexpr const char* mqa =
+constexpr const char* kPretrain = "model: {path: m}\ndata: {train: [a.jsonl]}\n";
+constexpr const char* kMqa =
     "model: {path: m}\nstage: {name: ift_mqa, init_from: runs/first}\ndata: {train: [a.jsonl]}\n";
-constexpr const char* backbone =
+constexpr const char* kBackbone =
     "stage: {name: backbone}\nmodel: {config: c.json}\ntext: {tokenizer: t}\ndata: {train: [a.txt]}\n";
 
 class ExperimentConfigTest : public testing::Test {
@@ -103,9 +103,9 @@ TEST_F(ExperimentConfigTest, RulesOnUnusedKeysNameKeysAndValuesThatExist) {
 }
 
 TEST_F(ExperimentConfigTest, KeysOfEarlierVersionsAreFaultsThatNameTodaysKeys) {
-  EXPECT_EQ(fault(pretrain, {"evaluation.every_steps=5"}),
+  EXPECT_EQ(fault(kPretrain, {"evaluation.every_steps=5"}),
             "override `evaluation.every_steps=5`: `evaluation.every_steps` is now `validation.every_steps`");
-  EXPECT_EQ(fault(str(pretrain,
+  EXPECT_EQ(fault(str(kPretrain,
                       "hypernetwork:\n  method: rr\nevaluation:\n  max_samples: 5\n  at_start: false\n"
                       "  diagnostics: false\n")),
             "4 faults in x.yaml:\n"
@@ -117,10 +117,10 @@ TEST_F(ExperimentConfigTest, KeysOfEarlierVersionsAreFaultsThatNameTodaysKeys) {
 
 TEST_F(ExperimentConfigTest, ConfigurationsThatEarlierVersionsSavedAreRead) {
   const std::string saved =
-      str(pretrain,
+      str(kPretrain,
           "hypernetwork: {method: lr}\nevaluation: {every_steps: 7, max_samples: 5, at_start: false, diagnostics: "
           "false, seed: 3}\n");
-  ExperimentConfig expected = load(pretrain);
+  ExperimentConfig expected = load(kPretrain);
   expected.hypernetwork.reshape = LoraReshape::lr;
   expected.validation = {.every_steps = 7, .max_samples = 5, .at_start = false, .diagnostics = false};
   expected.evaluation.seed = 3;
@@ -136,8 +136,8 @@ TEST_F(ExperimentConfigTest, ConfigurationsThatEarlierVersionsSavedAreRead) {
 }
 
 TEST_F(ExperimentConfigTest, TheDataSetsNameIsPartOfAPath) {
-  EXPECT_EQ(fault(pretrain, {"evaluation.data_set=squad v1.1"}), "");
-  EXPECT_NE(fault(pretrain, {"evaluation.data_set=../squad"}).find("evaluation.data_set"), std::string::npos);
+  EXPECT_EQ(fault(kPretrain, {"evaluation.data_set=squad v1.1"}), "");
+  EXPECT_NE(fault(kPretrain, {"evaluation.data_set=../squad"}).find("evaluation.data_set"), std::string::npos);
 }
 
 TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
@@ -153,8 +153,8 @@ TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
 }
 
 TEST_F(ExperimentConfigTest, TokenizerIsTheModelsUnlessGiven) {
-  EXPECT_EQ(load(pretrain).text.tokenizer, "m");
-  EXPECT_EQ(load(pretrain, {"text.tokenizer=t"}).text.tokenizer, "t");
+  EXPECT_EQ(load(kPretrain).text.tokenizer, "m");
+  EXPECT_EQ(load(kPretrain, {"text.tokenizer=t"}).text.tokenizer, "t");
 }
 
 TEST_F(ExperimentConfigTest, ResolvedFileReadsBackToTheSame) {
@@ -166,17 +166,17 @@ TEST_F(ExperimentConfigTest, ResolvedFileReadsBackToTheSame) {
       {"data.validation_share=0", "stage.completion_frequency=0", "stage.adapter_reg=1e-9", "run.device=cuda:1"},
   };
   for (const auto& overrides : cases) {
-    const ExperimentConfig config = load(pretrain, overrides);
+    const ExperimentConfig config = load(kPretrain, overrides);
     EXPECT_EQ(load(experiment_yaml(config)), config) << experiment_yaml(config);
   }
-  const ExperimentConfig config = load(backbone, {"stage.repeat_share=0.5", "data.separator=\"\\t\\n\""});
+  const ExperimentConfig config = load(kBackbone, {"stage.repeat_share=0.5", "data.separator=\"\\t\\n\""});
   EXPECT_EQ(load(experiment_yaml(config)), config);
   EXPECT_EQ(experiment_yaml(config).find("hypernetwork"), std::string::npos);
 }
 
 TEST_F(ExperimentConfigTest, GivesThePlacesOfKeys) {
   ConfigOrigins origins;
-  const std::string file = write(pretrain);
+  const std::string file = write(kPretrain);
   load_experiment_config(file, {"run.seed=1"}, &origins);
   EXPECT_EQ(origins.place("data.train"), file + ":2");
   EXPECT_EQ(origins.place("run.seed"), "override `run.seed=1`");
@@ -194,14 +194,14 @@ TEST_F(ExperimentConfigTest, StageBackboneNeedsAConfigAndATokenizer) {
             "2 faults in x.yaml:\n"
             "  x.yaml:2: `model.config` is missing: stage backbone needs a config.json to make weights from\n"
             "  x.yaml:2: `text.tokenizer` is missing: stage backbone has no model.path to take it from");
-  EXPECT_EQ(fault(backbone, {"model.path=m"}),
+  EXPECT_EQ(fault(kBackbone, {"model.path=m"}),
             "override `model.path=m`: `model.path` has no effect with stage backbone (remove it)");
-  EXPECT_EQ(fault(backbone, {"model.dtype=auto"}),
+  EXPECT_EQ(fault(kBackbone, {"model.dtype=auto"}),
             "override `model.dtype=auto`: `model.dtype` is auto, but stage backbone trains the weights: only float32");
-  EXPECT_EQ(fault(backbone, {"model.dtype=bfloat16"}),
+  EXPECT_EQ(fault(kBackbone, {"model.dtype=bfloat16"}),
             "override `model.dtype=bfloat16`: `model.dtype` is bfloat16, but stage backbone trains the weights: only "
             "float32");
-  EXPECT_EQ(fault(pretrain, {"model.dtype=bfloat16"}), "");
+  EXPECT_EQ(fault(kPretrain, {"model.dtype=bfloat16"}), "");
 }
 
 TEST_F(ExperimentConfigTest, InstructionTuningNeedsAModelWeightsToStartFromAndQuestions) {
@@ -211,14 +211,14 @@ TEST_F(ExperimentConfigTest, InstructionTuningNeedsAModelWeightsToStartFromAndQu
             "  x.yaml:2: `stage.init_from` is missing: stage ift_1qa goes on from an earlier stage's run or checkpoint "
             "(or set stage.from_scratch: true)\n"
             "  x.yaml: `data.train` is missing: list at least one .jsonl file");
-  EXPECT_EQ(fault(mqa), "");
-  EXPECT_EQ(fault(mqa, {"stage.init_from=null", "stage.from_scratch=true"}), "");
-  EXPECT_EQ(fault(mqa, {"stage.from_scratch=true"}),
+  EXPECT_EQ(fault(kMqa), "");
+  EXPECT_EQ(fault(kMqa, {"stage.init_from=null", "stage.from_scratch=true"}), "");
+  EXPECT_EQ(fault(kMqa, {"stage.from_scratch=true"}),
             "override `stage.from_scratch=true`: `stage.from_scratch` is set beside `stage.init_from` (remove one)");
-  EXPECT_EQ(fault(mqa, {"data.train=[a.txt]"}),
+  EXPECT_EQ(fault(kMqa, {"data.train=[a.txt]"}),
             "override `data.train=[a.txt]`: `data.train` lists `a.txt`, which is no file of questions (use .jsonl; "
             "shine_prepare qa makes it)");
-  EXPECT_EQ(fault(mqa, {"stage.extra_meta_lora_rank=-2"}),
+  EXPECT_EQ(fault(kMqa, {"stage.extra_meta_lora_rank=-2"}),
             "override `stage.extra_meta_lora_rank=-2`: `stage.extra_meta_lora_rank`: expected an integer at least -1, "
             "found `-2`");
 }
@@ -230,29 +230,29 @@ TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
     const std::string start = str("override `", last, "`: `", last.substr(0, last.find('=')), "` has no effect ");
     return message.starts_with(start) ? message.substr(start.size()) : message;
   };
-  EXPECT_EQ(unused(backbone, {"hypernetwork.lora_rank=8"}), "with stage backbone (remove it)");
-  EXPECT_EQ(unused(backbone, {"hypernetwork.m2p.couple_width=8"}), "with stage backbone (remove it)");
-  EXPECT_EQ(unused(backbone, {"stage.init_from=c"}), "with stage backbone (remove it)");
-  EXPECT_EQ(unused(pretrain, {"model.init_gain=0.7"}), "with stage pretrain (remove it)");
-  EXPECT_EQ(unused(pretrain, {"stage.repeat_share=0.1"}), "with stage pretrain (remove it)");
-  EXPECT_EQ(unused(pretrain, {"data.over_long=cut"}), "with stage pretrain (remove it)");
-  EXPECT_EQ(unused(mqa, {"stage.completion_frequency=0.1"}), "with stage ift_mqa (remove it)");
-  EXPECT_EQ(unused(mqa, {"data.open_groups=5"}), "with stage ift_mqa (remove it)");
-  EXPECT_EQ(unused(backbone, {"data.check_overlap=false"}), "with data.form texts (remove it)");
-  EXPECT_EQ(unused(backbone, {"data.form=questions", "data.train=[a.jsonl]", "data.separator=x"}),
+  EXPECT_EQ(unused(kBackbone, {"hypernetwork.lora_rank=8"}), "with stage backbone (remove it)");
+  EXPECT_EQ(unused(kBackbone, {"hypernetwork.m2p.couple_width=8"}), "with stage backbone (remove it)");
+  EXPECT_EQ(unused(kBackbone, {"stage.init_from=c"}), "with stage backbone (remove it)");
+  EXPECT_EQ(unused(kPretrain, {"model.init_gain=0.7"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(kPretrain, {"stage.repeat_share=0.1"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(kPretrain, {"data.over_long=cut"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(kMqa, {"stage.completion_frequency=0.1"}), "with stage ift_mqa (remove it)");
+  EXPECT_EQ(unused(kMqa, {"data.open_groups=5"}), "with stage ift_mqa (remove it)");
+  EXPECT_EQ(unused(kBackbone, {"data.check_overlap=false"}), "with data.form texts (remove it)");
+  EXPECT_EQ(unused(kBackbone, {"data.form=questions", "data.train=[a.jsonl]", "data.separator=x"}),
             "with data.form questions (remove it)");
-  EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.linear_hidden=4"}),
+  EXPECT_EQ(unused(kPretrain, {"hypernetwork.m2p.linear_hidden=4"}),
             "with hypernetwork.m2p.kind transformer (remove it)");
-  EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.kind=linear", "hypernetwork.m2p.couple_layers=1"}),
+  EXPECT_EQ(unused(kPretrain, {"hypernetwork.m2p.kind=linear", "hypernetwork.m2p.couple_layers=1"}),
             "with hypernetwork.m2p.kind linear (remove it)");
-  EXPECT_EQ(unused(pretrain, {"hypernetwork.m2p.couple_width=64"}), "without couple layers (remove it)");
-  EXPECT_EQ(unused(pretrain, {"optimizer.clip=none", "optimizer.clip_norm=2"}), "with clip none (remove it)");
-  EXPECT_EQ(unused(pretrain, {"stage.completion_frequency=0", "stage.completion_drop_max=0.4"}),
+  EXPECT_EQ(unused(kPretrain, {"hypernetwork.m2p.couple_width=64"}), "without couple layers (remove it)");
+  EXPECT_EQ(unused(kPretrain, {"optimizer.clip=none", "optimizer.clip_norm=2"}), "with clip none (remove it)");
+  EXPECT_EQ(unused(kPretrain, {"stage.completion_frequency=0", "stage.completion_drop_max=0.4"}),
             "with completion_frequency 0 (remove it)");
-  EXPECT_EQ(unused(pretrain, {"stage.adapter_reg_form=sum"}), "with adapter_reg 0 (remove it)");
-  EXPECT_EQ(unused(pretrain, {"data.validation=[v.txt]", "data.validation_share=0.1"}),
+  EXPECT_EQ(unused(kPretrain, {"stage.adapter_reg_form=sum"}), "with adapter_reg 0 (remove it)");
+  EXPECT_EQ(unused(kPretrain, {"data.validation=[v.txt]", "data.validation_share=0.1"}),
             "beside data.validation (remove it)");
-  EXPECT_EQ(unused(pretrain, {"data.validation_share=0", "validation.every_steps=10"}),
+  EXPECT_EQ(unused(kPretrain, {"data.validation_share=0", "validation.every_steps=10"}),
             "without validation texts (remove it)");
 }
 
@@ -273,7 +273,7 @@ TEST_F(ExperimentConfigTest, AnOverrideMayTurnOffWhatTheFileSets) {
   };
   for (const Case& test : cases) {
     // couple_heads 4 does not divide couple_width 6: a rule about keys without effect does not count.
-    const std::string text = str(pretrain, test.extra, "\n");
+    const std::string text = str(kPretrain, test.extra, "\n");
     EXPECT_EQ(fault(text, {test.override_text}), "") << test.extra;
     ExperimentConfig config = load(text, {test.override_text});
     ExperimentConfig defaults;
@@ -287,25 +287,25 @@ TEST_F(ExperimentConfigTest, AnOverrideMayTurnOffWhatTheFileSets) {
     EXPECT_NO_THROW(config.validate());
   }
   EXPECT_EQ(
-      fault(str(pretrain, "stage: {name: pretrain}\n"), {"stage.name=backbone", "model.config=c", "text.tokenizer=t"}),
+      fault(str(kPretrain, "stage: {name: pretrain}\n"), {"stage.name=backbone", "model.config=c", "text.tokenizer=t"}),
       "");
 }
 
 TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultBesideOrAfterItsCause) {
-  EXPECT_EQ(fault(str(pretrain, "optimizer: {clip: none, clip_norm: 2}\n")),
+  EXPECT_EQ(fault(str(kPretrain, "optimizer: {clip: none, clip_norm: 2}\n")),
             "x.yaml:3: `optimizer.clip_norm` has no effect with clip none (remove it)");
-  EXPECT_EQ(fault(str(pretrain, "optimizer: {clip: none}\n"), {"optimizer.clip_norm=2"}),
+  EXPECT_EQ(fault(str(kPretrain, "optimizer: {clip: none}\n"), {"optimizer.clip_norm=2"}),
             "override `optimizer.clip_norm=2`: `optimizer.clip_norm` has no effect with clip none (remove it)");
-  EXPECT_EQ(fault(str(pretrain, "optimizer: {clip: none, clip_norm: 2}\n"), {"run.seed=1"}),
+  EXPECT_EQ(fault(str(kPretrain, "optimizer: {clip: none, clip_norm: 2}\n"), {"run.seed=1"}),
             "x.yaml:3: `optimizer.clip_norm` has no effect with clip none (remove it)");
 }
 
 TEST_F(ExperimentConfigTest, ADerivedFileMayTurnOffWhatItsBaseSets) {
-  write(str(pretrain, "optimizer: {clip_norm: 2}\n"), "b.yaml");
+  write(str(kPretrain, "optimizer: {clip_norm: 2}\n"), "b.yaml");
   EXPECT_EQ(fault("base: b.yaml\noptimizer: {clip: none}\n"), "");
   EXPECT_EQ(fault("base: b.yaml\noptimizer: {clip: none, clip_norm: 3}\n"),
             "x.yaml:2: `optimizer.clip_norm` has no effect with clip none (remove it)");
-  write(str(pretrain, "optimizer: {clip: none}\n"), "b.yaml");
+  write(str(kPretrain, "optimizer: {clip: none}\n"), "b.yaml");
   EXPECT_EQ(fault("base: b.yaml\noptimizer: {clip_norm: 3}\n"),
             "x.yaml:2: `optimizer.clip_norm` has no effect with clip none (remove it)");
 }
@@ -315,21 +315,21 @@ TEST_F(ExperimentConfigTest, DataFilesAreTextOrJsonLines) {
             "2 faults in x.yaml:\n"
             "  x.yaml:3: `data.train` lists `b.json`, an unknown kind of texts (use .txt or .jsonl)\n"
             "  x.yaml:4: `data.validation` lists `v.TXT`, an unknown kind of texts (use .txt or .jsonl)");
-  EXPECT_EQ(fault(pretrain, {"data.train=[a.txt, d.x/b.jsonl]", "data.validation=[v.txt]"}), "");
+  EXPECT_EQ(fault(kPretrain, {"data.train=[a.txt, d.x/b.jsonl]", "data.validation=[v.txt]"}), "");
 }
 
 TEST_F(ExperimentConfigTest, RulesBetweenKeys) {
-  EXPECT_EQ(fault(pretrain, {"stage.completion_drop_min=0.5"}),
+  EXPECT_EQ(fault(kPretrain, {"stage.completion_drop_min=0.5"}),
             "override `stage.completion_drop_min=0.5`: `stage.completion_drop_min` is 0.5, above "
             "`stage.completion_drop_max`, 0.3");
-  EXPECT_EQ(fault(pretrain, {"hypernetwork.m2p.couple_layers=1", "hypernetwork.m2p.couple_heads=3",
-                             "hypernetwork.m2p.couple_width=64"}),
+  EXPECT_EQ(fault(kPretrain, {"hypernetwork.m2p.couple_layers=1", "hypernetwork.m2p.couple_heads=3",
+                              "hypernetwork.m2p.couple_width=64"}),
             "override `hypernetwork.m2p.couple_heads=3`: `hypernetwork.m2p.couple_heads` is 3, which does not divide "
             "`couple_width`, 64");
-  EXPECT_EQ(fault(pretrain, {"data.validation=[b.txt, a.jsonl]"}),
+  EXPECT_EQ(fault(kPretrain, {"data.validation=[b.txt, a.jsonl]"}),
             "override `data.validation=[b.txt, a.jsonl]`: `data.validation` and `data.train` both list `a.jsonl`: "
             "validation texts must not be trained on");
-  EXPECT_EQ(fault(pretrain, {"run.dir="}), "override `run.dir=`: `run.dir` is empty: the run needs a folder");
+  EXPECT_EQ(fault(kPretrain, {"run.dir="}), "override `run.dir=`: `run.dir` is empty: the run needs a folder");
 }
 
 TEST_F(ExperimentConfigTest, FaultsOfReadingAndOfRulesAreListedTogether) {
@@ -457,7 +457,7 @@ TEST_F(ExperimentConfigTest, ATestNeedsAModelAndItsDataAlone) {
   EXPECT_EQ(fault_of("model: {path: m}\nevaluation: {data: [q.jsonl]}\n"), "");
   EXPECT_NE(fault_of("model: {path: m}\n").find("`evaluation.data` is missing"), std::string::npos);
   EXPECT_NE(fault_of("evaluation: {data: [q.jsonl]}\n").find("`model.path` is missing"), std::string::npos);
-  EXPECT_NE(fault_of(std::string(backbone) + "evaluation: {data: [q.jsonl]}\n").find("`stage.name` is backbone"),
+  EXPECT_NE(fault_of(std::string(kBackbone) + "evaluation: {data: [q.jsonl]}\n").find("`stage.name` is backbone"),
             std::string::npos);
   EXPECT_NE(fault_of("model: {path: m}\nevaluation: {data: [q.jsonl], baselines: [best]}\n").find("naive, in_context"),
             std::string::npos);

@@ -18,8 +18,8 @@ struct EngineConfig {
   void visit(V& v) {
     v("colour", colour, "the colour");
     v("power", power, "the power", unused_with("colour", {"auto"}), FormerName{"engine.strength"});
-    v("boost", boost, "above the power", above(0), unused_with("power", {"0"}), changes_last_bits);
-    v("fuels", fuels, "what it burns", ReadBy::all, shapes_no_answer);
+    v("boost", boost, "above the power", above(0), unused_with("power", {"0"}), kChangesLastBits);
+    v("fuels", fuels, "what it burns", ReadBy::all, kShapesNoAnswer);
     v("tank", tank, "litres",
       UnusedRule{{{"fuels", {"[]"}}, {"engine.colour", {"auto"}, /*negated=*/true}}, "without fuel"});
   }
@@ -31,7 +31,7 @@ struct CarConfig {
 
   template <class V>
   void visit(V& v) {
-    v("engine", engine, "the engine", tests_only, may_change, unused_with("parked", {"true"}));
+    v("engine", engine, "the engine", kTestsOnly, kMayChange, unused_with("parked", {"true"}));
     v("parked", parked, "stands", FormerName{"engine.off"});
   }
 };
@@ -68,17 +68,17 @@ TEST(KeyTraits, SayWhatAResumeCompares) {
   const KeyTraits usual;
   EXPECT_TRUE(usual.fixed_in_run(false) && usual.fixed_in_run(true) && usual.fixed_in_test());
   KeyTraits inexact;
-  inexact.resume = changes_last_bits;
+  inexact.resume = kChangesLastBits;
   EXPECT_TRUE(!inexact.fixed_in_run(false) && inexact.fixed_in_run(true) && inexact.fixed_in_test());
   KeyTraits free;
-  free.resume = may_change;
-  free.answers = shapes_no_answer;
+  free.resume = kMayChange;
+  free.answers = kShapesNoAnswer;
   EXPECT_FALSE(free.fixed_in_run(false) || free.fixed_in_run(true) || free.fixed_in_test());
   KeyTraits training;
-  training.read_by = training_only;
+  training.read_by = kTrainingOnly;
   EXPECT_TRUE(training.fixed_in_run(false) && !training.fixed_in_test());
   KeyTraits tests;
-  tests.read_by = tests_only;
+  tests.read_by = kTestsOnly;
   EXPECT_TRUE(!tests.fixed_in_run(true) && tests.fixed_in_test());
 }
 

@@ -20,7 +20,7 @@ using Texts = std::vector<std::string>;
 using Ids = std::vector<std::int64_t>;
 
 /// What the byte tokenizer's template takes: 6 markers and task token, "user\n", "assistant\n", two "\n".
-constexpr std::int64_t byte_overhead = 5 + 5 + 10 + 2;
+constexpr std::int64_t kByteOverhead = 5 + 5 + 10 + 2;
 
 PretrainOptions roomy() {
   PretrainOptions options;
@@ -80,7 +80,7 @@ Texts sentences(int count) {
 TEST(PretrainDataset, HoldsEveryTextOncePerEpochWithinTheLimits) {
   const auto texts = sentences(40);
   const auto dataset = make(texts, roomy());
-  EXPECT_EQ(dataset.turn_overhead(), byte_overhead);
+  EXPECT_EQ(dataset.turn_overhead(), kByteOverhead);
   EXPECT_EQ(dataset.report().texts, 40U);
   for (const std::int64_t epoch : {0, 1}) {
     std::multiset<std::string> answers;
@@ -204,21 +204,21 @@ TEST(PretrainDataset, OverLongTextsAreCutAtTheEndAndCounted) {
   const std::string longer(100, 'x');
   const auto dataset = make({"short", longer, "tiny"}, options);
   EXPECT_EQ(dataset.report().over_long, 1U);
-  EXPECT_EQ(dataset.report().tokens_cut, 100 + byte_overhead - 60);
+  EXPECT_EQ(dataset.report().tokens_cut, 100 + kByteOverhead - 60);
   ASSERT_EQ(dataset.size(), 2U);
   const auto sample = dataset.sample(0, 0);
   EXPECT_EQ(text_of(sample.context_ids), longer.substr(0, 30));
   EXPECT_EQ(sample.context_tokens_cut, 70);
   EXPECT_EQ(sample.conversation_ids.size(), 60U);
   EXPECT_EQ(sample.labels.size(), 60U);
-  EXPECT_EQ(sample.conversation_tokens_cut, 100 + byte_overhead - 60);
+  EXPECT_EQ(sample.conversation_tokens_cut, 100 + kByteOverhead - 60);
   EXPECT_EQ(sample.labels.back(), 'x');
 }
 
 TEST(PretrainDataset, ContextsOverTheirLengthAreCountedBeforeCompletion) {
   auto options = roomy();
   options.completion_frequency = 0;
-  options.conversation_max_length = 2 * (10 + byte_overhead);
+  options.conversation_max_length = 2 * (10 + kByteOverhead);
   // Groups of 10 + 10 and of 10 tokens; a separator between the first two makes 21.
   const Texts texts{"0123456789", "abcdefghij", "ABCDEFGHIJ"};
   const auto expect_report = [&](std::int64_t context_max_length, std::size_t over_long, std::int64_t cut) {
@@ -261,7 +261,7 @@ TEST(PretrainDataset, TellsTheTokensOfItsSamplesWithoutCompletion) {
 
 TEST(PretrainDataset, ATextThatJustFitsIsWhole) {
   auto options = roomy();
-  options.conversation_max_length = 10 + byte_overhead;
+  options.conversation_max_length = 10 + kByteOverhead;
   const auto dataset = make({"0123456789", "0123456789a"}, options);
   EXPECT_EQ(dataset.report().over_long, 1U);
   EXPECT_EQ(dataset.sample(0, 1).conversation_tokens_cut, 0);
@@ -287,7 +287,7 @@ TEST(PretrainDataset, SpecialStringsAreParsedOrEscaped) {
   EXPECT_EQ(escaped.context_ids.size(), texts[0].size());
   EXPECT_EQ(count(escaped.conversation_ids, end), 2);
   EXPECT_EQ(count(escaped.conversation_ids, recon), 1);
-  EXPECT_EQ(escaped.conversation_ids.size(), texts[0].size() + byte_overhead);
+  EXPECT_EQ(escaped.conversation_ids.size(), texts[0].size() + kByteOverhead);
 }
 
 TEST(PretrainDataset, ThreadsDoNotMatter) {
@@ -341,7 +341,7 @@ TEST(PretrainDataset, RefusesOptionsThatCannotBe) {
     change(options);
     EXPECT_THROW(make({"text"}, options), ConfigError);
   };
-  rejects([](PretrainOptions& o) { o.conversation_max_length = byte_overhead; });
+  rejects([](PretrainOptions& o) { o.conversation_max_length = kByteOverhead; });
   rejects([](PretrainOptions& o) { o.context_max_length = 0; });
   rejects([](PretrainOptions& o) { o.completion_frequency = 1.5; });
   rejects([](PretrainOptions& o) { o.completion_drop_min = 0.4; });

@@ -18,14 +18,14 @@ std::string cached(const std::string& name) {
   return "";
 }
 
-constexpr const char* project = R"(cmake_minimum_required(VERSION 3.25)
+constexpr const char* kProject = R"(cmake_minimum_required(VERSION 3.25)
 project(user LANGUAGES CXX)
 find_package(shine REQUIRED)
 add_executable(user user.cpp)
 target_link_libraries(user PRIVATE shine::shine)
 )";
 
-constexpr const char* program = R"(#include <iostream>
+constexpr const char* kProgram = R"(#include <iostream>
 
 #include "shine/app/builders.h"
 #include "shine/common/error.h"
@@ -81,8 +81,8 @@ TEST_F(Install, TheFilesNameNoFolderOfTheSources) {
 
 TEST_F(Install, AProjectFindsAndUsesIt) {
   const fs::path user = folder_.path() / "user";
-  write_bytes(user / "CMakeLists.txt", project);
-  write_bytes(user / "user.cpp", program);
+  write_bytes(user / "CMakeLists.txt", kProject);
+  write_bytes(user / "user.cpp", kProgram);
   write_bytes(user / "config.json",
               R"({"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "intermediate_size": 3072,
                   "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936})");

@@ -7,19 +7,19 @@ namespace shine::test {
 
 namespace {
 
-constexpr std::array<const char*, 7> who{"baker", "sailor", "nurse", "painter", "farmer", "tailor", "judge"};
-constexpr std::array<const char*, 5> what{"sold", "found", "hid", "drew", "lost"};
-constexpr std::array<const char*, 9> thing{"lamp", "rope", "coin", "boat", "book", "drum", "ring", "gate", "bell"};
+constexpr std::array<const char*, 7> kWho{"baker", "sailor", "nurse", "painter", "farmer", "tailor", "judge"};
+constexpr std::array<const char*, 5> kWhat{"sold", "found", "hid", "drew", "lost"};
+constexpr std::array<const char*, 9> kThing{"lamp", "rope", "coin", "boat", "book", "drum", "ring", "gate", "bell"};
 
 std::string sentence(int number) {
   const auto n = static_cast<std::size_t>(number);
-  return std::string("The ") + who[n % 7] + ' ' + what[n % 5] + " a " + thing[n % 9] + " on day " +
+  return std::string("The ") + kWho[n % 7] + ' ' + kWhat[n % 5] + " a " + kThing[n % 9] + " on day " +
          std::to_string(number) + ".";
 }
 
 std::string question(int number) {
   const auto n = static_cast<std::size_t>(number);
-  return std::string(R"({"question": "What did the )") + who[n % 7] + R"( see?", "answers": ["a )" + thing[n % 9] +
+  return std::string(R"({"question": "What did the )") + kWho[n % 7] + R"( see?", "answers": ["a )" + kThing[n % 9] +
          R"("]})";
 }
 

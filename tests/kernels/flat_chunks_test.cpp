@@ -6,7 +6,7 @@ namespace shine::test {
 namespace {
 
 TEST(FlatChunks, CoverEveryRangeOnce) {
-  const std::vector<cuda::FlatRange> ranges{{32, 0, 5, 0, 2}, {64, 5, 2 * cuda::flat_chunk_values + 1, 1, 0}};
+  const std::vector<cuda::FlatRange> ranges{{32, 0, 5, 0, 2}, {64, 5, 2 * cuda::kFlatChunkValues + 1, 1, 0}};
   const cuda::FlatTables tables = cuda::cut_into_chunks(ranges);
   ASSERT_EQ(tables.parts.size(), 2U);
   ASSERT_EQ(tables.chunks.size(), 4U);
@@ -18,7 +18,7 @@ TEST(FlatChunks, CoverEveryRangeOnce) {
       EXPECT_EQ(found.begin, ranges[i].begin + covered);
       EXPECT_EQ(found.offset, ranges[i].offset + covered);
       EXPECT_EQ(found.group, ranges[i].group);
-      EXPECT_LE(found.numel, cuda::flat_chunk_values);
+      EXPECT_LE(found.numel, cuda::kFlatChunkValues);
       covered += found.numel;
     }
     EXPECT_EQ(covered, ranges[i].numel);

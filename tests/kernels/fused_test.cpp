@@ -11,7 +11,7 @@ namespace shine::test {
 namespace {
 
 bool is_listed(CudaKernel kernel) {
-  for (const CheckedKernel& checked : checked_kernels) {
+  for (const CheckedKernel& checked : kCheckedKernels) {
     if (checked.kernel == kernel) return true;
   }
   return false;
@@ -66,7 +66,7 @@ TEST(FusedOps, EveryCheckNamesItsDateGpuAndFigures) {
     }
   }
   std::set<CudaKernel> kernels;
-  for (const CheckedKernel& checked : checked_kernels) {
+  for (const CheckedKernel& checked : kCheckedKernels) {
     EXPECT_TRUE(is_whole(checked)) << checked.date << " " << checked.gpu << " " << checked.figures;
     EXPECT_TRUE(kernels.insert(checked.kernel).second) << "a kernel twice, checked on " << checked.date;
   }

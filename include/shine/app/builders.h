@@ -49,7 +49,7 @@ struct ExperimentDescription {
 SHINE_API ExperimentDescription describe_experiment(const ExperimentConfig& config);
 
 /// What to lower where memory does not suffice, for error messages.
-inline constexpr const char* memory_cure =
+inline constexpr const char* kMemoryCure =
     "lower optimizer.batch_size, text.context_max_length or text.conversation_max_length, or set "
     "model.activation_memory, model.recompute=true, "
     "model.dtype=bfloat16 or checkpoint.background=false";

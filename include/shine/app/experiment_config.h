@@ -45,18 +45,18 @@ struct SHINE_API ExperimentConfig {
   void visit(V& v) {
     v("run", run, "the run: folder, seed, device, length");
     v("model", model, "the frozen language model");
-    v("ops", ops, "forms of the operations", changes_last_bits);
+    v("ops", ops, "forms of the operations", kChangesLastBits);
     v("text", text, "tokenizer and lengths");
     v("hypernetwork", hypernetwork, "what turns a context into a LoRA", unused_in(StageName::backbone));
     v("stage", stage, "training stage and its task");
-    v("data", data, "training and validation texts", training_only);
-    v("optimizer", optimizer, "AdamW, clipping, step size", training_only);
-    v("schedule", schedule, "learning rate over the steps", training_only);
-    v("checkpoint", checkpoint, "saving and resuming", training_only, may_change);
-    v("validation", validation, "validation during training", training_only, may_change,
+    v("data", data, "training and validation texts", kTrainingOnly);
+    v("optimizer", optimizer, "AdamW, clipping, step size", kTrainingOnly);
+    v("schedule", schedule, "learning rate over the steps", kTrainingOnly);
+    v("checkpoint", checkpoint, "saving and resuming", kTrainingOnly, kMayChange);
+    v("validation", validation, "validation during training", kTrainingOnly, kMayChange,
       UnusedRule{{{"data.validation", {"[]"}}, {"data.validation_share", {"0"}}}, "without validation texts"});
-    v("evaluation", evaluation, "the test programs", tests_only);
-    v("logging", logging, "messages and metrics", may_change, shapes_no_answer);
+    v("evaluation", evaluation, "the test programs", kTestsOnly);
+    v("logging", logging, "messages and metrics", kMayChange, kShapesNoAnswer);
   }
 
   /// Checks the rules between keys; ranges of single keys are checked while reading.

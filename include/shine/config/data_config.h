@@ -98,7 +98,7 @@ struct StageConfig {
     v("init_from", init_from, "weights to start from: a run's folder, a checkpoint, or a published folder", file_path(),
       hypernetwork_only);
     v("allow_unfinished", allow_unfinished, "start from the newest checkpoint of a run that is not finished",
-      hypernetwork_only, may_change);
+      hypernetwork_only, kMayChange);
     v("from_scratch", from_scratch, "stages ift_mqa and ift_1qa: start from new weights, without init_from",
       tuning_only);
     v("completion_frequency", completion_frequency, "probability of completion instead of reconstruction",

@@ -55,8 +55,8 @@ struct DecodingConfig {
       above(0));
     v("stop", stop, "tokens that end an answer");
     v("cache", cache, "keep keys and values of earlier tokens; false computes all anew for each token (slow)",
-      shapes_no_answer);
-    v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it", shapes_no_answer);
+      kShapesNoAnswer);
+    v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it", kShapesNoAnswer);
   }
 };
 
@@ -160,12 +160,12 @@ struct EvaluationConfig {
   template <class V>
   void visit(V& v) {
     v("checkpoint", checkpoint, "run folder, checkpoint or published folder; empty = run.dir", file_path());
-    v("model", model, "name of the model in tables; empty = the backbone's folder", shapes_no_answer);
+    v("model", model, "name of the model in tables; empty = the backbone's folder", kShapesNoAnswer);
     v("data", data, "files to test on", file_path());
     v("data_set", data_set,
       "name of the data in tables, -N behind it with group_tokens N; empty = the first file's name",
       matching("without /", is_plain_name));
-    v("output", output, "folder for results; empty = run.dir/evaluation/TEST-DATA_SET", file_path(), shapes_no_answer);
+    v("output", output, "folder for results; empty = run.dir/evaluation/TEST-DATA_SET", file_path(), kShapesNoAnswer);
     v("baselines", baselines, "methods to compare",
       matching("naive, in_context, sft, shine or shuffled", is_method_name));
     v("limit", limit,
@@ -180,12 +180,12 @@ struct EvaluationConfig {
     v("group_tokens", group_tokens, "one-question QA: contexts are joined to this mean length, tokens; 0 = as they are",
       at_least(0));
     v("score", score, "one-question QA: form of F1 and exact match");
-    v("bootstrap", bootstrap, "resamples for the confidence intervals", at_least(1), shapes_no_answer);
+    v("bootstrap", bootstrap, "resamples for the confidence intervals", at_least(1), kShapesNoAnswer);
     v("judge", judge, "command that reads the answers (JSON lines) and writes one score a line; empty = none",
-      shapes_no_answer);
+      kShapesNoAnswer);
     v("decoding", decoding, "how answers are written");
     // Stage backbone trains on questions in these words: the fingerprint of its data is compared at a resume.
-    v("prompts", prompts, "what the methods are asked", ReadBy::all, may_change);
+    v("prompts", prompts, "what the methods are asked", ReadBy::all, kMayChange);
     v("sft", sft, "the LoRA trained per context by method sft");
     v("buckets", buckets, "length buckets of shine_test_pretrain");
   }

@@ -93,7 +93,7 @@ struct HypernetworkConfig {
     v("cuda_graph", cuda_graph,
       "training: the memory-to-parameter network's two passes as CUDA graphs; auto = once a GPU has checked it; never "
       "with ops.fused=off",
-      training_only, changes_last_bits);
+      kTrainingOnly, kChangesLastBits);
     v("m2p", m2p, "memory-to-parameter network");
   }
 };

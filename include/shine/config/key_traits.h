@@ -31,19 +31,19 @@ inline UnusedRule only_with(const std::string& key, std::vector<std::string> val
 
 /// Which programs read a key.
 enum class ReadBy { all, training, tests };
-inline constexpr ReadBy training_only = ReadBy::training;
-inline constexpr ReadBy tests_only = ReadBy::tests;
+inline constexpr ReadBy kTrainingOnly = ReadBy::training;
+inline constexpr ReadBy kTestsOnly = ReadBy::tests;
 
 /// What a training run that goes on says to another value.
 enum class ResumeRule { refuse, refuse_if_deterministic, accept };
 /// No number depends on the key, or another check watches what it names.
-inline constexpr ResumeRule may_change = ResumeRule::accept;
+inline constexpr ResumeRule kMayChange = ResumeRule::accept;
 /// The same numbers but for rounding.
-inline constexpr ResumeRule changes_last_bits = ResumeRule::refuse_if_deterministic;
+inline constexpr ResumeRule kChangesLastBits = ResumeRule::refuse_if_deterministic;
 
 /// What a test that goes on says to another value.
 enum class AnswerRule { refuse, accept };
-inline constexpr AnswerRule shapes_no_answer = AnswerRule::accept;
+inline constexpr AnswerRule kShapesNoAnswer = AnswerRule::accept;
 
 /// The key's full name in earlier versions. In a file of the user it is a fault that tells the present name; in a
 /// configuration that a program saved it is read.

@@ -76,9 +76,9 @@ struct OptimizerConfig {
     v("accumulation", accumulation, "micro-batches in one optimizer step, all ranks together", at_least(1));
     v("pass_tokens", pass_tokens,
       "consecutive micro-batches run in one pass while they have at most so many tokens; 0 = each by itself",
-      at_least(0), changes_last_bits);
+      at_least(0), kChangesLastBits);
     v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)",
-      changes_last_bits);
+      kChangesLastBits);
   }
 };
 

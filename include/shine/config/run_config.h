@@ -52,22 +52,22 @@ struct RunConfig {
 
   template <class V>
   void visit(V& v) {
-    v("dir", dir, "folder for checkpoints, metrics and the resolved config", file_path(), may_change);
+    v("dir", dir, "folder for checkpoints, metrics and the resolved config", file_path(), kMayChange);
     v("seed", seed, "seed of every random choice", at_least(0));
-    v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name), may_change);
-    v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0), may_change);
+    v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name), kMayChange);
+    v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0), kMayChange);
     v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0),
-      training_only, may_change);
+      kTrainingOnly, kMayChange);
     v("max_minutes", max_minutes,
       "save and stop (exit 75) before the process has run so long, after a step at least; 0 = no limit", at_least(0),
-      training_only, may_change);
+      kTrainingOnly, kMayChange);
     v("deterministic", deterministic,
-      "only kernels that give the same bits every time; a resume needs equal threads and ranks", may_change);
+      "only kernels that give the same bits every time; a resume needs equal threads and ranks", kMayChange);
     v("check_every", check_every,
       "steps between comparisons of the trained tensors of all ranks, made before each save too; 0 = never",
-      at_least(0), training_only, may_change);
+      at_least(0), kTrainingOnly, kMayChange);
     v("rank_timeout", rank_timeout, "seconds that a rank waits for the others before it ends the job", above(0),
-      may_change, shapes_no_answer);
+      kMayChange, kShapesNoAnswer);
   }
 };
 
@@ -89,11 +89,11 @@ struct BackboneConfig {
     v("config", config, "config.json of the backbone that stage backbone makes", file_path(),
       only_in(StageName::backbone));
     v("dtype", dtype, "type of the backbone's weights; auto = the file's");
-    v("attention", attention, "attention over rows of different lengths", changes_last_bits);
-    v("recompute", recompute, "activation checkpointing: less memory, one more forward pass", changes_last_bits);
+    v("attention", attention, "attention over rows of different lengths", kChangesLastBits);
+    v("recompute", recompute, "activation checkpointing: less memory, one more forward pass", kChangesLastBits);
     v("activation_memory", activation_memory,
       "MiB that the layers may keep of a pass for its backward, 0 = no limit; the rest is computed again", at_least(0),
-      changes_last_bits);
+      kChangesLastBits);
     v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0),
       only_in(StageName::backbone));
   }

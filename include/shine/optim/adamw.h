@@ -38,10 +38,10 @@ class SHINE_API AdamW {
   /// Moves the tensors into flat buffers (see FlatParameters). Every rank passes the same groups.
   /// @param bucket_values  see ParameterLayout
   AdamW(std::vector<ParamGroup> groups, const OptimizerConfig& config,
-        std::shared_ptr<ProcessGroup> ranks = single_process(), std::int64_t bucket_values = default_bucket_values);
+        std::shared_ptr<ProcessGroup> ranks = single_process(), std::int64_t bucket_values = kDefaultBucketValues);
   ~AdamW();
 
-  static constexpr std::int64_t default_bucket_values = std::int64_t{6} << 20;  ///< 24 MiB
+  static constexpr std::int64_t kDefaultBucketValues = std::int64_t{6} << 20;  ///< 24 MiB
 
   /// The next backward is the last one before reduce_gradients: what it completes may be sent at once.
   void begin_last_backward();

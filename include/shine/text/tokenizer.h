@@ -93,7 +93,7 @@ class SHINE_API Tokenizer {
 };
 
 /// The files that make a folder's tokenizer: what to copy with a model.
-inline constexpr std::array<std::string_view, 4> tokenizer_files = {"tokenizer.json", "tokenizer.model",
+inline constexpr std::array<std::string_view, 4> kTokenizerFiles = {"tokenizer.json", "tokenizer.model",
                                                                     "tokenizer_config.json", "added_tokens.json"};
 
 /// True if the folder holds a tokenizer that load_tokenizer reads.

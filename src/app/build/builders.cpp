@@ -144,7 +144,7 @@ void warn_about_memory(const ExperimentDescription& description, at::Device devi
   const auto check = [](const std::string& place, double needed, std::size_t available) {
     if (needed <= static_cast<double>(available)) return;
     log_warning(str("the memory estimate, ", mebibytes(needed), ", is above the ",
-                    mebibytes(static_cast<double>(available)), " available on ", place, ": ", memory_cure));
+                    mebibytes(static_cast<double>(available)), " available on ", place, ": ", kMemoryCure));
   };
   const bool on_cpu = device.is_cpu();
   if (!on_cpu) check(device.str(), description.device_bytes, available_memory_bytes(device));
@@ -162,7 +162,7 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
   }
   write_safetensors(writer.path() / "model.safetensors", tensors, {{"format", "pt"}});
   write_file_atomically(writer.path() / "config.json", read_text_file(experiment.config.model.config));
-  for (const std::string_view name : tokenizer_files) {
+  for (const std::string_view name : kTokenizerFiles) {
     const auto source = std::filesystem::path(experiment.config.text.tokenizer) / name;
     if (std::filesystem::exists(source)) write_file_atomically(writer.path() / name, read_text_file(source));
   }

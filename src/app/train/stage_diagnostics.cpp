@@ -14,7 +14,7 @@ using Contexts = std::vector<std::vector<std::int64_t>>;
 Contexts different_contexts(const Dataset& dataset, std::size_t max_samples) {
   Contexts contexts;
   const std::size_t samples = std::min(dataset.size(), max_samples);
-  for (std::size_t i = 0; i < samples && contexts.size() < max_diagnosed_contexts; ++i) {
+  for (std::size_t i = 0; i < samples && contexts.size() < kMaxDiagnosedContexts; ++i) {
     std::vector<std::int64_t> ids = dataset.sample(/*epoch=*/0, i).context_ids;
     const bool known = std::find(contexts.begin(), contexts.end(), ids) != contexts.end();
     if (!ids.empty() && !known) contexts.push_back(std::move(ids));

@@ -20,7 +20,7 @@ std::optional<at::Tensor> generate_vectors(const Hypernetwork& hypernetwork,
                                            const std::function<bool()>& stop = {});
 
 /// Contexts whose LoRAs are compared at validation.
-inline constexpr std::size_t max_diagnosed_contexts = 16;
+inline constexpr std::size_t kMaxDiagnosedContexts = 16;
 
 /// Stage::diagnostics over the first different contexts of the first validation set, within validation.max_samples
 /// samples; absent with validation.diagnostics=false, and where there are not two.

@@ -52,7 +52,7 @@ void read_elements(std::string_view text, const std::string& name, const TakeJso
     skip_space(text);
     const std::string where = str(name, ": item ", number);
     const std::size_t length = element_length(text);
-    if (length > max_jsonl_line_bytes) throw FormatError(str("item over ", max_jsonl_line_bytes, " bytes"), where);
+    if (length > kMaxJsonlLineBytes) throw FormatError(str("item over ", kMaxJsonlLineBytes, " bytes"), where);
     take(number, where, parse_json(repair_json(text.substr(0, length)), where));
     text.remove_prefix(length);
     goes_on = text.starts_with(',');

@@ -51,7 +51,7 @@ void convert_article(const JsonCursor& article, std::string_view default_title, 
 }  // namespace
 
 void convert_squad(const std::filesystem::path& file, QaCollector& items) {
-  const nlohmann::json document = parse_json(repair_json(read_text_file(file, max_json_bytes)), file.string());
+  const nlohmann::json document = parse_json(repair_json(read_text_file(file, kMaxJsonBytes)), file.string());
   const std::string where = file.string();
   const JsonCursor at(document, where);
   const JsonCursor articles = at["data"];

@@ -17,7 +17,7 @@ namespace shine {
 namespace {
 
 /// No share of words is dropped: the task is reconstruction.
-constexpr double reconstruction = -1.0;
+constexpr double kReconstruction = -1.0;
 
 std::vector<std::int64_t> request(const Tokenizer& tokenizer, std::string_view task_token) {
   return tokenize_chat(tokenizer, std::array{ChatMessage{"user", std::string(task_token)}}).ids;
@@ -100,7 +100,7 @@ void PretrainDataset::check_options() const {
 }
 
 std::string PretrainDataset::context_part(const std::string& text, double drop) const {
-  if (drop == reconstruction) return text;
+  if (drop == kReconstruction) return text;
   return first_words(text, words_kept(count_words(text), drop), options_.collapse_whitespace);
 }
 
@@ -109,7 +109,7 @@ Sample PretrainDataset::sample(std::int64_t epoch, std::size_t index) const {
   const auto& group = groups_[index];
   Random random = stream_of(options_.seed, RandomPurpose::pretrain_sample, epoch, index);
 
-  std::vector<double> drops(group.size(), reconstruction);
+  std::vector<double> drops(group.size(), kReconstruction);
   for (double& drop : drops) {
     if (random.uniform() >= options_.completion_frequency) continue;
     drop = random.uniform(options_.completion_drop_min, options_.completion_drop_max);
@@ -126,7 +126,7 @@ Sample PretrainDataset::sample(std::int64_t epoch, std::size_t index) const {
   }
   random.shuffle(order);
   for (const std::size_t i : order) {
-    const auto& asked = drops[i] == reconstruction ? reconstruct_request_ : complete_request_;
+    const auto& asked = drops[i] == kReconstruction ? reconstruct_request_ : complete_request_;
     append(sample.conversation_ids, asked);
     sample.labels.insert(sample.labels.end(), asked.size(), kIgnoredLabel);
     const auto answer =

@@ -123,7 +123,7 @@ class ReportMaker {
     for (const auto& [item, turns] : answers) row.questions += static_cast<std::int64_t>(turns.size());
     if (options_.form == QaForm::multi_turn) {
       row.turns = score_turns(answers, std::nullopt);
-      row.published_turns = score_turns(answers, published_turns);
+      row.published_turns = score_turns(answers, kPublishedTurns);
     }
     add_costs(row);
     return row;

@@ -13,7 +13,7 @@
 namespace shine {
 
 /// The conversations of the published figure of F1 per turn have exactly so many turns.
-inline constexpr std::int64_t published_turns = 15;
+inline constexpr std::int64_t kPublishedTurns = 15;
 
 /// What a table of several evaluations is made over.
 struct ReportLabels {
@@ -47,7 +47,7 @@ struct MethodReport {
   Interval f1, exact;
   std::optional<Interval> judge;
   std::vector<TurnScore> turns;            ///< multi-turn only
-  std::vector<TurnScore> published_turns;  ///< of conversations with exactly published_turns turns
+  std::vector<TurnScore> published_turns;  ///< of conversations with exactly kPublishedTurns turns
   double context_tokens = 0.0;
   double prepare_seconds = 0.0;
   double answer_seconds = 0.0;

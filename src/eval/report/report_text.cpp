@@ -201,7 +201,7 @@ std::string turns_csv(const EvaluationReport& report) {
   std::string csv = "method,conversations,turn,questions,f1\n";
   for (const MethodReport& method : report.methods) append_turns(csv, method, "all", method.turns);
   for (const MethodReport& method : report.methods) {
-    append_turns(csv, method, std::to_string(published_turns), method.published_turns);
+    append_turns(csv, method, std::to_string(kPublishedTurns), method.published_turns);
   }
   return csv;
 }

@@ -15,7 +15,7 @@
 namespace shine {
 namespace {
 
-constexpr const char* partial_infix = ".partial-";
+constexpr const char* kPartialInfix = ".partial-";
 
 namespace fs = std::filesystem;
 
@@ -68,7 +68,7 @@ FolderWriter::FolderWriter(const fs::path& final_path, FolderMark mark) : mark_(
   guarded("create", final_path, [&] {
     final_path_ = normalized(final_path);
     partial_path_ = final_path_;
-    partial_path_ += str(partial_infix, ::getpid());
+    partial_path_ += str(kPartialInfix, ::getpid());
     require_absent(final_path_);
     fs::remove_all(partial_path_);
     create_folders(partial_path_);
@@ -85,7 +85,7 @@ void FolderWriter::commit() {
     require_absent(final_path_);
     sync_tree(partial_path_);
     if (mark_ == FolderMark::done) {
-      write_file_atomically(partial_path_ / folder_mark_name, folder_mark_text(partial_path_));
+      write_file_atomically(partial_path_ / kFolderMarkName, folder_mark_text(partial_path_));
     }
     if (std::rename(partial_path_.c_str(), final_path_.c_str()) != 0) throw_errno("rename to", final_path_);
     committed_ = true;
@@ -95,8 +95,8 @@ void FolderWriter::commit() {
 
 bool is_complete(const fs::path& folder) {
   std::error_code ignored;
-  if (normalized(folder).filename().string().find(partial_infix) != std::string::npos) return false;
-  return fs::is_regular_file(folder / folder_mark_name, ignored);
+  if (normalized(folder).filename().string().find(kPartialInfix) != std::string::npos) return false;
+  return fs::is_regular_file(folder / kFolderMarkName, ignored);
 }
 
 void remove_folder(const fs::path& folder) {
@@ -104,7 +104,7 @@ void remove_folder(const fs::path& folder) {
     const fs::file_type type = fs::symlink_status(folder).type();
     if (type == fs::file_type::not_found) return;
     if (type != fs::file_type::directory) throw IoError("expected a folder", folder.string());
-    if (fs::remove(folder / folder_mark_name)) sync_path(folder);
+    if (fs::remove(folder / kFolderMarkName)) sync_path(folder);
     fs::remove_all(folder);
   });
 }
@@ -114,7 +114,7 @@ void remove_partial_entries(const fs::path& parent) {
     if (!fs::is_directory(parent)) return;
     std::vector<fs::path> partial;
     for (const auto& entry : fs::directory_iterator(parent)) {
-      if (entry.path().filename().string().find(partial_infix) != std::string::npos) partial.push_back(entry.path());
+      if (entry.path().filename().string().find(kPartialInfix) != std::string::npos) partial.push_back(entry.path());
     }
     for (const fs::path& path : partial) fs::remove_all(path);
   });

@@ -49,7 +49,7 @@ nlohmann::json read_mark(const fs::path& folder) {
   if (!is_complete(folder)) {
     throw FormatError("the folder is incomplete, it has no mark DONE", folder.string(), "use an earlier one");
   }
-  const std::string where = (folder / folder_mark_name).string();
+  const std::string where = (folder / kFolderMarkName).string();
   nlohmann::json mark = read_json_file(where);
   const std::string& algorithm = get_string(mark, "checksum", where);
   SHINE_CHECK(algorithm == kAlgorithm, FormatError, where, ": checksum ", quote_text(algorithm), ", expected ",
@@ -59,7 +59,7 @@ nlohmann::json read_mark(const fs::path& folder) {
 }
 
 void compare(const fs::path& folder, const std::string& name, const nlohmann::json& expected) {
-  const std::string where = (folder / folder_mark_name).string() + ": files: " + quote_text(name);
+  const std::string where = (folder / kFolderMarkName).string() + ": files: " + quote_text(name);
   const std::int64_t bytes = get_int(expected, "bytes", where);
   const std::string& checksum = get_string(expected, "checksum", where);
   // A name that leads out of the folder is no reason to read what lies there.
@@ -93,7 +93,7 @@ std::string folder_mark_text(const fs::path& folder) {
 
 void verify_file(const fs::path& folder, const std::string& name) {
   const nlohmann::json mark = read_mark(folder);
-  const std::string where = (folder / folder_mark_name).string() + ": files";
+  const std::string where = (folder / kFolderMarkName).string() + ": files";
   compare(folder, name, get_object(mark["files"], name, where));
 }
 

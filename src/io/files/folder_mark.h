@@ -5,7 +5,7 @@
 
 namespace shine {
 
-inline constexpr const char* folder_mark_name = "DONE";
+inline constexpr const char* kFolderMarkName = "DONE";
 
 /// Content of the mark: size and checksum of every file below the folder, by its relative name.
 std::string folder_mark_text(const std::filesystem::path& folder);

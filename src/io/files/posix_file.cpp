@@ -15,7 +15,7 @@
 namespace shine {
 namespace {
 
-constexpr std::size_t largest_transfer = std::size_t{1} << 30;
+constexpr std::size_t kLargestTransfer = std::size_t{1} << 30;
 
 std::filesystem::path partial_name(const std::filesystem::path& final_path) {
   std::filesystem::path partial = final_path;
@@ -80,7 +80,7 @@ std::size_t read_chunk(const FileDescriptor& file) {
 std::size_t read_some(const FileDescriptor& file, char* into, std::size_t bytes, const std::filesystem::path& path) {
   std::size_t done = 0;
   while (done < bytes) {
-    const ssize_t got = ::read(file.number(), into + done, std::min(bytes - done, largest_transfer));
+    const ssize_t got = ::read(file.number(), into + done, std::min(bytes - done, kLargestTransfer));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_errno("read", path);
     if (got == 0) break;
@@ -105,7 +105,7 @@ PendingFile::~PendingFile() {
 void PendingFile::write(const void* data, std::size_t bytes) {
   const char* from = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = ::write(file_.number(), from, std::min(bytes, largest_transfer));
+    const ssize_t written = ::write(file_.number(), from, std::min(bytes, kLargestTransfer));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_errno("write", final_path_);
     from += written;

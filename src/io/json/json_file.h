@@ -11,18 +11,18 @@
 
 namespace shine {
 
-inline constexpr std::size_t max_json_bytes = std::size_t{256} << 20;
-inline constexpr std::size_t max_json_values = 20'000'000;  ///< three bytes of text can take 60 bytes of memory
+inline constexpr std::size_t kMaxJsonBytes = std::size_t{256} << 20;
+inline constexpr std::size_t kMaxJsonValues = 20'000'000;  ///< three bytes of text can take 60 bytes of memory
 
 /// Parses a JSON text strictly: no duplicate keys, at most 128 nested arrays and objects, at most
 /// `max_values` values, nothing after the value.
 /// @param where  start of error messages: "where:line:column: .."
 SHINE_API nlohmann::json parse_json(std::string_view text, const std::string& where,
-                                    std::size_t max_values = max_json_values);
+                                    std::size_t max_values = kMaxJsonValues);
 
 /// Reads a JSON file. Throws IoError (no file), FormatError "file:line:column: .." (over `max_bytes`, not JSON,
 /// duplicate keys, too deep).
-nlohmann::json read_json_file(const std::filesystem::path& path, std::size_t max_bytes = max_json_bytes);
+nlohmann::json read_json_file(const std::filesystem::path& path, std::size_t max_bytes = kMaxJsonBytes);
 
 /// Members of a JSON object. `where` is the file and, for an inner object, the keys that lead to it
 /// ("config.json: rope_parameters"). Throws FormatError naming where, key, expected and found type when the node is no

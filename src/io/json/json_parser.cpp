@@ -15,7 +15,7 @@ namespace shine {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::size_t max_depth = 128;
+constexpr std::size_t kMaxDepth = 128;
 
 /// Walks the text and tells how far: nlohmann's SAX events carry no positions.
 class TrackedIterator {
@@ -96,7 +96,7 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool open(Json&& container) {
     if (++values_ > max_values_) return fail(str("more than ", max_values_, " values"));
-    if (open_.size() == max_depth) return fail(str("more than ", max_depth, " nested arrays and objects"));
+    if (open_.size() == kMaxDepth) return fail(str("more than ", kMaxDepth, " nested arrays and objects"));
     open_.push_back(place(std::move(container)));
     return true;
   }

@@ -11,6 +11,6 @@ namespace shine {
 
 /// parse_json for a text whose first line is line `first_line` of the file.
 nlohmann::json parse_json_from_line(std::string_view text, const std::string& where, std::size_t first_line,
-                                    std::size_t max_values = max_json_values);
+                                    std::size_t max_values = kMaxJsonValues);
 
 }  // namespace shine

@@ -11,8 +11,8 @@
 namespace shine {
 namespace {
 
-constexpr const char* single_name = "model.safetensors";
-constexpr const char* index_name = "model.safetensors.index.json";
+constexpr const char* kSingleName = "model.safetensors";
+constexpr const char* kIndexName = "model.safetensors.index.json";
 
 /// Shards are files of the model directory itself: any other path is refused.
 void require_plain_name(const std::string& name, const std::string& where) {
@@ -28,13 +28,13 @@ void require_plain_name(const std::string& name, const std::string& where) {
 }  // namespace
 
 ModelFiles::ModelFiles(const std::filesystem::path& directory) : directory_(directory) {
-  if (std::filesystem::exists(directory / single_name)) {
-    const auto file = std::make_shared<const SafetensorsFile>(directory / single_name);
+  if (std::filesystem::exists(directory / kSingleName)) {
+    const auto file = std::make_shared<const SafetensorsFile>(directory / kSingleName);
     for (const std::string& name : file->names()) shard_of_.emplace(name, file);
-  } else if (std::filesystem::exists(directory / index_name)) {
+  } else if (std::filesystem::exists(directory / kIndexName)) {
     open_shards();
   } else {
-    throw IoError(str("neither ", single_name, " nor ", index_name, " found"), directory.string(),
+    throw IoError(str("neither ", kSingleName, " nor ", kIndexName, " found"), directory.string(),
                   "a Hugging Face model directory with safetensors weights is needed");
   }
   for (const auto& [name, file] : shard_of_) names_.push_back(name);
@@ -47,8 +47,8 @@ std::uint64_t ModelFiles::fingerprint() const {
 }
 
 void ModelFiles::open_shards() {
-  const std::string where = (directory_ / index_name).string();
-  const nlohmann::json index = read_json_file(directory_ / index_name);
+  const std::string where = (directory_ / kIndexName).string();
+  const nlohmann::json index = read_json_file(directory_ / kIndexName);
   const nlohmann::json& weight_map = get_object(index, "weight_map", where);
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
   for (const auto& [name, unused] : weight_map.items()) {

@@ -25,12 +25,12 @@ static_assert(std::endian::native == std::endian::little, "safetensors files are
 using Json = nlohmann::json;
 using Entry = SafetensorsFile::Entry;
 
-constexpr std::size_t length_bytes = 8;
-constexpr std::size_t max_header_bytes = 100'000'000;
-constexpr std::size_t max_dimensions = 64;
-constexpr const char* metadata_key = "__metadata__";
+constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kMaxHeaderBytes = 100'000'000;
+constexpr std::size_t kMaxDimensions = 64;
+constexpr const char* kMetadataKey = "__metadata__";
 
-constexpr std::array<std::pair<std::string_view, DType>, 10> dtype_names = {{{"F64", DType::float64},
+constexpr std::array<std::pair<std::string_view, DType>, 10> kDtypeNames = {{{"F64", DType::float64},
                                                                              {"F32", DType::float32},
                                                                              {"F16", DType::float16},
                                                                              {"BF16", DType::bfloat16},
@@ -42,7 +42,7 @@ constexpr std::array<std::pair<std::string_view, DType>, 10> dtype_names = {{{"F
                                                                              {"BOOL", DType::boolean}}};
 
 DType parse_dtype(const std::string& name, const std::string& where) {
-  for (const auto& [known, dtype] : dtype_names) {
+  for (const auto& [known, dtype] : kDtypeNames) {
     if (name == known) return dtype;
   }
   throw FormatError(str("dtype ", quote_text(name), " is not supported"), where,
@@ -50,7 +50,7 @@ DType parse_dtype(const std::string& name, const std::string& where) {
 }
 
 std::string_view safetensors_name(DType dtype) {
-  for (const auto& [name, known] : dtype_names) {
+  for (const auto& [name, known] : kDtypeNames) {
     if (dtype == known) return name;
   }
   throw UnsupportedError(str("safetensors has no name for ", name_of(dtype)));
@@ -59,8 +59,8 @@ std::string_view safetensors_name(DType dtype) {
 /// Reads a list of non-negative integers that fit int64.
 std::vector<std::int64_t> parse_sizes(const Json& object, const char* key, const std::string& where) {
   const Json& list = get_array(object, key, where);
-  SHINE_CHECK(list.size() <= max_dimensions, FormatError, where, ": ", quote_text(key), " has ", list.size(),
-              " numbers, expected at most ", max_dimensions);
+  SHINE_CHECK(list.size() <= kMaxDimensions, FormatError, where, ": ", quote_text(key), " has ", list.size(),
+              " numbers, expected at most ", kMaxDimensions);
   std::vector<std::int64_t> sizes;
   for (const Json& size : list) {
     if (!size.is_number_unsigned() || size.get<std::uint64_t>() > INT64_MAX) {
@@ -100,15 +100,15 @@ std::map<std::string, std::string> parse_metadata(const Json& node, const std::s
 /// The header's JSON text, after the length in front of it was checked.
 std::string_view header_of(const MappedFile& file) {
   const std::string where = file.path().string();
-  SHINE_CHECK(file.size() >= length_bytes, FormatError, where, ": ", file.size(),
+  SHINE_CHECK(file.size() >= kLengthBytes, FormatError, where, ": ", file.size(),
               " bytes, too short for a safetensors file");
   std::uint64_t length = 0;
-  std::memcpy(&length, file.data(), length_bytes);
-  SHINE_CHECK(length <= max_header_bytes, FormatError, where, ": header of ", length, " bytes, expected at most ",
-              max_header_bytes, "; not a safetensors file, or damaged");
-  SHINE_CHECK(length <= file.size() - length_bytes, FormatError, where, ": header of ", length,
+  std::memcpy(&length, file.data(), kLengthBytes);
+  SHINE_CHECK(length <= kMaxHeaderBytes, FormatError, where, ": header of ", length, " bytes, expected at most ",
+              kMaxHeaderBytes, "; not a safetensors file, or damaged");
+  SHINE_CHECK(length <= file.size() - kLengthBytes, FormatError, where, ": header of ", length,
               " bytes does not fit the file's ", file.size(), "; the file is cut short or damaged");
-  const std::string_view header(reinterpret_cast<const char*>(file.data()) + length_bytes, length);
+  const std::string_view header(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
   SHINE_CHECK(header.starts_with('{'), FormatError, where, ": the header is no JSON object");
   return header;
 }
@@ -130,7 +130,7 @@ void require_cover(const std::vector<std::string>& names, const std::map<std::st
 std::string make_header(const std::vector<const std::pair<std::string, RawTensor>*>& ordered,
                         const std::map<std::string, std::string>& metadata) {
   std::string header = "{";
-  if (!metadata.empty()) header += str(Json(metadata_key).dump(), ":", Json(metadata).dump());
+  if (!metadata.empty()) header += str(Json(kMetadataKey).dump(), ":", Json(metadata).dump());
   std::size_t offset = 0;
   for (const auto* item : ordered) {
     const auto& [name, tensor] = *item;
@@ -150,7 +150,7 @@ std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
   std::vector<const std::pair<std::string, RawTensor>*> ordered;
   for (const auto& item : tensors) {
     const auto& [name, tensor] = item;
-    SHINE_CHECK(name != metadata_key, FormatError, where, ": no tensor may be named ", metadata_key);
+    SHINE_CHECK(name != kMetadataKey, FormatError, where, ": no tensor may be named ", kMetadataKey);
     SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": tensor ", quote_text(name),
                 " has ", tensor.bytes, " bytes, not what its shape [", join(tensor.shape, ", "), "] of ",
                 name_of(tensor.dtype), " needs");
@@ -177,12 +177,12 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
 SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {
   const std::string where = path().string();
   const std::string_view header = header_of(*file_);
-  data_start_ = length_bytes + header.size();
+  data_start_ = kLengthBytes + header.size();
   const std::size_t data_bytes = file_->size() - data_start_;
   const Json root = parse_json(header, where + ": header");
   for (const auto& [name, node] : root.items()) {
-    if (name == metadata_key) {
-      metadata_ = parse_metadata(node, str(where, ": ", metadata_key));
+    if (name == kMetadataKey) {
+      metadata_ = parse_metadata(node, str(where, ": ", kMetadataKey));
       continue;
     }
     entries_.emplace(name, parse_entry(node, data_bytes, str(where, ": tensor ", quote_text(name))));
@@ -217,11 +217,11 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<std:
   } catch (const Json::exception&) {
     throw FormatError("a tensor name or the metadata is not valid UTF-8", path.string());
   }
-  SHINE_CHECK(header.size() <= max_header_bytes, FormatError, path.string(), ": header of ", header.size(),
-              " bytes, the format allows ", max_header_bytes);
+  SHINE_CHECK(header.size() <= kMaxHeaderBytes, FormatError, path.string(), ": header of ", header.size(),
+              " bytes, the format allows ", kMaxHeaderBytes);
   PendingFile file(path);
   const std::uint64_t length = header.size();
-  file.write(&length, length_bytes);
+  file.write(&length, kLengthBytes);
   file.write(header);
   for (const auto* item : ordered) {
     for_each_piece(item->second, [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });

@@ -16,7 +16,7 @@ namespace {
 
 using namespace pickle;
 
-constexpr std::size_t max_nodes = 1'000'000;
+constexpr std::size_t kMaxNodes = 1'000'000;
 
 class Machine {
  public:
@@ -91,7 +91,7 @@ class Machine {
 
   template <class Value>
   void push(Value value) {
-    if (nodes_.size() == max_nodes) reader_.fail(str("more than ", max_nodes, " objects"));
+    if (nodes_.size() == kMaxNodes) reader_.fail(str("more than ", kMaxNodes, " objects"));
     nodes_.emplace_back(std::move(value));
     stack_.push_back(static_cast<Ref>(nodes_.size() - 1));
   }

@@ -20,7 +20,7 @@ struct KnownGlobal {
   Global global;
 };
 
-constexpr std::array<KnownGlobal, 13> white_list = {{
+constexpr std::array<KnownGlobal, 13> kWhiteList = {{
     {"collections", "OrderedDict", {Role::ordered_dict, DType::float32}},
     {"torch._utils", "_rebuild_tensor_v2", {Role::rebuild_tensor, DType::float32}},
     {"torch._utils", "_rebuild_parameter", {Role::rebuild_parameter, DType::float32}},
@@ -42,14 +42,14 @@ class TreeMaker {
   TreeMaker(const std::vector<Node>& nodes, const std::string& where) : nodes_(nodes), where_(where) {}
 
   PickleValue make(Ref ref, std::size_t depth) {
-    if (depth == max_depth) fail(str("more than ", max_depth, " nested containers, or a container inside itself"));
+    if (depth == kMaxDepth) fail(str("more than ", kMaxDepth, " nested containers, or a container inside itself"));
     charge(sizeof(PickleEntry));
     return std::visit([&](const auto& node) { return convert(node, depth); }, nodes_[ref]);
   }
 
  private:
-  static constexpr std::size_t max_depth = 64;
-  static constexpr std::size_t max_bytes = std::size_t{256} << 20;
+  static constexpr std::size_t kMaxDepth = 64;
+  static constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
 
   PickleValue convert(std::monostate, std::size_t) { return {}; }
   PickleValue convert(bool value, std::size_t) { return {value}; }
@@ -97,7 +97,7 @@ class TreeMaker {
   }
 
   void charge(std::size_t bytes) {
-    if (bytes > budget_) fail(str("its values expand to more than ", max_bytes, " bytes; refused"));
+    if (bytes > budget_) fail(str("its values expand to more than ", kMaxBytes, " bytes; refused"));
     budget_ -= bytes;
   }
 
@@ -105,13 +105,13 @@ class TreeMaker {
 
   const std::vector<Node>& nodes_;
   const std::string& where_;
-  std::size_t budget_ = max_bytes;
+  std::size_t budget_ = kMaxBytes;
 };
 
 }  // namespace
 
 Global find_global(const std::string& module, const std::string& name, const std::string& where) {
-  for (const KnownGlobal& known : white_list) {
+  for (const KnownGlobal& known : kWhiteList) {
     if (module == known.module && name == known.name) return known.global;
   }
   throw FormatError(str("the Python global ", quote_text(str(module, ".", name)), " was refused, nothing was executed"),
@@ -119,7 +119,7 @@ Global find_global(const std::string& module, const std::string& name, const std
 }
 
 std::string_view storage_type_name(DType dtype) {
-  for (const KnownGlobal& known : white_list) {
+  for (const KnownGlobal& known : kWhiteList) {
     if (known.global.role == Role::storage_type && known.global.dtype == dtype) return known.name;
   }
   throw UnsupportedError(str("torch.save has no storage for ", name_of(dtype)));

@@ -20,7 +20,7 @@ namespace {
 
 using namespace pickle;
 
-constexpr std::size_t max_depth = 64;
+constexpr std::size_t kMaxDepth = 64;
 
 /// Row-major strides as PyTorch gives them: a size of 0 counts as 1.
 std::vector<std::int64_t> contiguous_strides(const std::vector<std::int64_t>& shape) {
@@ -54,7 +54,7 @@ class Pickler {
 
  private:
   void write(const PickleValue& value, std::size_t depth) {
-    if (depth == max_depth) fail(str("more than ", max_depth, " nested containers"));
+    if (depth == kMaxDepth) fail(str("more than ", kMaxDepth, " nested containers"));
     std::visit([&](const auto& content) { write_content(content, value, depth); }, value.value);
   }
 

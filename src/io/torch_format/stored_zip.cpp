@@ -16,7 +16,7 @@ namespace {
 
 using namespace zip;
 
-constexpr std::uint16_t encryption_flags = 1 | 1 << 6 | 1 << 13;
+constexpr std::uint16_t kEncryptionFlags = 1 | 1 << 6 | 1 << 13;
 
 struct Directory {
   std::uint64_t entries = 0;
@@ -69,10 +69,10 @@ class ZipParser {
   }
 
   Directory find_directory() const {
-    if (bytes_.size() < end_bytes) fail("too short for a zip file");
-    const std::size_t end_offset = bytes_.size() - end_bytes;
-    ByteReader reader = at(end_offset, end_bytes, "zip end record");
-    if (reader.read<std::uint32_t>() != end_signature) {
+    if (bytes_.size() < kEndBytes) fail("too short for a zip file");
+    const std::size_t end_offset = bytes_.size() - kEndBytes;
+    ByteReader reader = at(end_offset, kEndBytes, "zip end record");
+    if (reader.read<std::uint32_t>() != kEndSignature) {
       fail("no zip end record at the end: cut short, damaged, or not written by torch.save of PyTorch 1.6 or newer");
     }
     const auto disk = reader.read<std::uint16_t>();
@@ -85,9 +85,9 @@ class ZipParser {
     const bool single = disk == 0 && directory_disk == 0 && entries_here == directory.entries;
     if (!single || reader.read<std::uint16_t>() != 0) fail("zip files in parts or with a comment are not read");
     std::size_t directory_end = end_offset;
-    if (end_offset >= zip64_locator_bytes) {
-      ByteReader locator = at(end_offset - zip64_locator_bytes, zip64_locator_bytes, "zip64 locator");
-      if (locator.read<std::uint32_t>() == zip64_locator_signature) directory = read_zip64(locator, directory_end);
+    if (end_offset >= kZip64LocatorBytes) {
+      ByteReader locator = at(end_offset - kZip64LocatorBytes, kZip64LocatorBytes, "zip64 locator");
+      if (locator.read<std::uint32_t>() == kZip64LocatorSignature) directory = read_zip64(locator, directory_end);
     }
     if (directory.offset > directory_end || directory.bytes != directory_end - directory.offset) {
       fail("the zip directory does not end where the end record starts");
@@ -100,9 +100,9 @@ class ZipParser {
     const auto disk = locator.read<std::uint32_t>();
     const auto offset = locator.read<std::uint64_t>();
     const auto disks = locator.read<std::uint32_t>();
-    ByteReader reader = at(offset, zip64_end_bytes, "zip64 end record");
-    if (reader.read<std::uint32_t>() != zip64_end_signature) fail("the zip64 end record is not where its locator says");
-    if (reader.read<std::uint64_t>() != zip64_end_bytes - 12) fail("a zip64 end record of an unknown size");
+    ByteReader reader = at(offset, kZip64EndBytes, "zip64 end record");
+    if (reader.read<std::uint32_t>() != kZip64EndSignature) fail("the zip64 end record is not where its locator says");
+    if (reader.read<std::uint64_t>() != kZip64EndBytes - 12) fail("a zip64 end record of an unknown size");
     reader.skip(4);  // versions
     const auto this_disk = reader.read<std::uint32_t>();
     const auto directory_disk = reader.read<std::uint32_t>();
@@ -118,7 +118,7 @@ class ZipParser {
   }
 
   CentralEntry read_central(ByteReader& reader) const {
-    if (reader.read<std::uint32_t>() != central_signature) reader.fail("expected an entry");
+    if (reader.read<std::uint32_t>() != kCentralSignature) reader.fail("expected an entry");
     reader.skip(4);  // versions
     const auto flags = reader.read<std::uint16_t>();
     const auto method = reader.read<std::uint16_t>();
@@ -137,7 +137,7 @@ class ZipParser {
     ByteReader extra(reader.take(extra_bytes), str(where_, ": extra field of ", quote_text(entry.name)));
     reader.skip(comment_bytes);
     read_zip64_sizes(extra, entry, stored);
-    if ((flags & encryption_flags) != 0) fail(str("entry ", quote_text(entry.name), " is encrypted"));
+    if ((flags & kEncryptionFlags) != 0) fail(str("entry ", quote_text(entry.name), " is encrypted"));
     if (method != 0 || stored != entry.size) fail(str("entry ", quote_text(entry.name), " is compressed"));
     if (disk != 0) fail(str("entry ", quote_text(entry.name), " lies in another part of the archive"));
     return entry;
@@ -145,15 +145,15 @@ class ZipParser {
 
   /// Fills in what the 32-bit fields leave to the zip64 extra field.
   void read_zip64_sizes(ByteReader& extra, CentralEntry& entry, std::uint64_t& stored) const {
-    const bool needed = entry.size == in_zip64 || stored == in_zip64 || entry.header_offset == in_zip64;
+    const bool needed = entry.size == kInZip64 || stored == kInZip64 || entry.header_offset == kInZip64;
     while (needed && extra.left() > 0) {
       const auto id = extra.read<std::uint16_t>();
       ByteReader field(extra.take(extra.read<std::uint16_t>()),
                        str(where_, ": zip64 sizes of ", quote_text(entry.name)));
-      if (id != zip64_extra) continue;
-      if (entry.size == in_zip64) entry.size = field.read<std::uint64_t>();
-      if (stored == in_zip64) stored = field.read<std::uint64_t>();
-      if (entry.header_offset == in_zip64) entry.header_offset = field.read<std::uint64_t>();
+      if (id != kZip64Extra) continue;
+      if (entry.size == kInZip64) entry.size = field.read<std::uint64_t>();
+      if (stored == kInZip64) stored = field.read<std::uint64_t>();
+      if (entry.header_offset == kInZip64) entry.header_offset = field.read<std::uint64_t>();
       return;
     }
     if (needed) fail(str("entry ", quote_text(entry.name), " lacks its zip64 sizes"));
@@ -162,18 +162,18 @@ class ZipParser {
   /// The entry's bytes, behind its local header and before the directory.
   Extent locate(const CentralEntry& entry, std::uint64_t directory_offset) const {
     const std::string what = str("local header of ", quote_text(entry.name));
-    ByteReader header = at(entry.header_offset, local_header_bytes, what.c_str());
-    if (header.read<std::uint32_t>() != local_signature) fail(str("no ", what, " at byte ", entry.header_offset));
+    ByteReader header = at(entry.header_offset, kLocalHeaderBytes, what.c_str());
+    if (header.read<std::uint32_t>() != kLocalSignature) fail(str("no ", what, " at byte ", entry.header_offset));
     header.skip(2);
     const auto flags = header.read<std::uint16_t>();
     const auto method = header.read<std::uint16_t>();
-    if ((flags & encryption_flags) != 0 || method != 0) fail(str(what, " and the zip directory disagree"));
+    if ((flags & kEncryptionFlags) != 0 || method != 0) fail(str(what, " and the zip directory disagree"));
     header.skip(16);  // time, date, CRC, sizes: zero where a data descriptor follows the data
     const auto name_bytes = header.read<std::uint16_t>();
     const auto extra_bytes = header.read<std::uint16_t>();
-    ByteReader name = at(entry.header_offset + local_header_bytes, name_bytes, what.c_str());
+    ByteReader name = at(entry.header_offset + kLocalHeaderBytes, name_bytes, what.c_str());
     if (name.take_text(name_bytes) != entry.name) fail(str(what, " and the zip directory disagree"));
-    const std::uint64_t begin = entry.header_offset + local_header_bytes + name_bytes + extra_bytes;
+    const std::uint64_t begin = entry.header_offset + kLocalHeaderBytes + name_bytes + extra_bytes;
     if (begin > directory_offset || entry.size > directory_offset - begin) {
       fail(str("entry ", quote_text(entry.name), " of ", entry.size, " bytes reaches outside the file"));
     }

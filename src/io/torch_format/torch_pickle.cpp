@@ -17,19 +17,19 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "only little-endian archives are read");
 
-constexpr std::size_t max_pickle_bytes = std::size_t{16} << 20;
-constexpr std::size_t max_name_bytes = std::size_t{64} << 20;
-constexpr std::string_view pickle_name = "data.pkl";
+constexpr std::size_t kMaxPickleBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxNameBytes = std::size_t{64} << 20;
+constexpr std::string_view kPickleName = "data.pkl";
 
 /// The archive's one folder, with its slash: the part of "<folder>/data.pkl" before the name.
 std::string find_prefix(const StoredZip& archive, const std::string& where) {
   std::vector<std::string> prefixes;
   for (const auto& [name, entry] : archive.entries()) {
     const std::size_t slash = name.find('/');
-    if (slash != std::string::npos && name.substr(slash + 1) == pickle_name)
+    if (slash != std::string::npos && name.substr(slash + 1) == kPickleName)
       prefixes.push_back(name.substr(0, slash + 1));
   }
-  SHINE_CHECK(prefixes.size() == 1, FormatError, where, ": ", prefixes.size(), " entries named <folder>/", pickle_name,
+  SHINE_CHECK(prefixes.size() == 1, FormatError, where, ": ", prefixes.size(), " entries named <folder>/", kPickleName,
               ", expected 1: not written by torch.save");
   return prefixes.front();
 }
@@ -69,14 +69,14 @@ class Flattener {
   std::string below(const std::string& name, const std::string& key) {
     const std::size_t bytes = name.size() + 1 + key.size();
     if (bytes > name_budget_) {
-      throw FormatError(str("the tensors' names expand to more than ", max_name_bytes, " bytes; refused"), where_);
+      throw FormatError(str("the tensors' names expand to more than ", kMaxNameBytes, " bytes; refused"), where_);
     }
     name_budget_ -= bytes;
     return name.empty() ? key : str(name, ".", key);
   }
 
   const std::string& where_;
-  std::size_t name_budget_ = max_name_bytes;
+  std::size_t name_budget_ = kMaxNameBytes;
   std::set<std::string> names_;
   std::vector<std::pair<std::string, RawTensor>> tensors_;
 };
@@ -92,13 +92,13 @@ PickleValue read_torch_file(std::shared_ptr<const MappedFile> file) {
   const auto archive = std::make_shared<StoredZip>(std::move(file));
   const std::string prefix = find_prefix(*archive, where);
   require_little_endian(*archive, prefix, where);
-  const std::string entry = prefix + std::string(pickle_name);
+  const std::string entry = prefix + std::string(kPickleName);
   const std::size_t pickle_bytes = archive->entries().at(entry).bytes.size();
-  SHINE_CHECK(pickle_bytes <= max_pickle_bytes, FormatError, where, ": ", pickle_name, " of ", pickle_bytes,
-              " bytes, expected at most ", max_pickle_bytes);
+  SHINE_CHECK(pickle_bytes <= kMaxPickleBytes, FormatError, where, ": ", kPickleName, " of ", pickle_bytes,
+              " bytes, expected at most ", kMaxPickleBytes);
   const std::span<const std::byte> pickle = archive->read(entry);
   TorchStorages storages(archive, prefix);
-  return run_pickle(pickle, storages, str(where, ": ", pickle_name));
+  return run_pickle(pickle, storages, str(where, ": ", kPickleName));
 }
 
 std::vector<std::pair<std::string, RawTensor>> flatten_tensors(const PickleValue& value, const std::string& where) {

@@ -11,8 +11,8 @@
 namespace shine {
 namespace {
 
-constexpr std::size_t max_dimensions = 64;
-constexpr std::size_t spare_copy_bytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxDimensions = 64;
+constexpr std::size_t kSpareCopyBytes = std::size_t{64} << 20;
 
 bool is_contiguous(const std::vector<std::int64_t>& shape, const std::vector<std::int64_t>& strides) {
   std::int64_t expected = 1;
@@ -59,7 +59,7 @@ void gather(const std::byte* storage, std::size_t element, std::int64_t offset, 
 
 TorchStorages::TorchStorages(std::shared_ptr<StoredZip> archive, std::string prefix)
     : archive_(std::move(archive)), prefix_(std::move(prefix)) {
-  copy_budget_ = 8 * archive_->file()->size() + spare_copy_bytes;
+  copy_budget_ = 8 * archive_->file()->size() + kSpareCopyBytes;
 }
 
 TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64_t numel) {
@@ -77,8 +77,8 @@ TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64
 RawTensor TorchStorages::view(const TorchStorage& storage, std::int64_t offset, const std::vector<std::int64_t>& shape,
                               const std::vector<std::int64_t>& strides) {
   const std::string where = str(archive_->file()->path().string(), ": tensor in storage ", quote_text(storage.key));
-  SHINE_CHECK(shape.size() == strides.size() && shape.size() <= max_dimensions, FormatError, where, ": ", shape.size(),
-              " sizes and ", strides.size(), " strides, expected as many, at most ", max_dimensions);
+  SHINE_CHECK(shape.size() == strides.size() && shape.size() <= kMaxDimensions, FormatError, where, ": ", shape.size(),
+              " sizes and ", strides.size(), " strides, expected as many, at most ", kMaxDimensions);
   const std::optional<std::size_t> bytes = bytes_of(storage.dtype, shape);
   SHINE_CHECK(bytes.has_value(), FormatError, where, ": shape [", join(shape, ", "), "] is negative or overflows");
   SHINE_CHECK(offset >= 0, FormatError, where, ": negative offset ", offset);

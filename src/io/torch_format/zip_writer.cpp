@@ -15,12 +15,12 @@ namespace {
 
 using namespace zip;
 
-constexpr std::uint16_t flags = 1 << 3 | 1 << 11;  // sizes behind the data, UTF-8 names
-constexpr std::uint16_t flags_without_data = 1 << 11;
-constexpr std::uint16_t version_made_by = 0x031e;  // Unix, 3.0
-constexpr std::uint16_t version_needed = 45;       // zip64
-constexpr std::uint16_t stored = 0;
-constexpr std::uint64_t data_alignment = 64;
+constexpr std::uint16_t kFlags = 1 << 3 | 1 << 11;  // sizes behind the data, UTF-8 names
+constexpr std::uint16_t kFlagsWithoutData = 1 << 11;
+constexpr std::uint16_t kVersionMadeBy = 0x031e;  // Unix, 3.0
+constexpr std::uint16_t kVersionNeeded = 45;      // zip64
+constexpr std::uint16_t kStored = 0;
+constexpr std::uint64_t kDataAlignment = 64;
 
 /// Little-endian fields of a record, one after another.
 class Record {
@@ -50,20 +50,20 @@ Narrow saturated(std::uint64_t number) {
 /// The extra field with the sizes and the offset that 32 bits cannot hold; empty where they can.
 std::string zip64_field(std::uint64_t size, std::uint64_t stored_size, std::uint64_t header_offset) {
   Record numbers;
-  if (size >= in_zip64) {
+  if (size >= kInZip64) {
     numbers.add(size);
     numbers.add(stored_size);
   }
-  if (header_offset >= in_zip64) numbers.add(header_offset);
+  if (header_offset >= kInZip64) numbers.add(header_offset);
   if (numbers.bytes().empty()) return {};
-  return Record(zip64_extra, static_cast<std::uint16_t>(numbers.bytes().size()), std::string_view(numbers.bytes()))
+  return Record(kZip64Extra, static_cast<std::uint16_t>(numbers.bytes().size()), std::string_view(numbers.bytes()))
       .bytes();
 }
 
 /// The extra field "FB" that fills up to the next aligned byte, if it starts at `offset`.
 std::string padding_field(std::uint64_t offset) {
   constexpr std::uint64_t field_header = 4;
-  const auto filling = static_cast<std::uint16_t>(-(offset + field_header) % data_alignment);
+  const auto filling = static_cast<std::uint16_t>(-(offset + field_header) % kDataAlignment);
   return Record(std::string_view("FB"), filling).bytes() + std::string(filling, 'Z');
 }
 
@@ -75,9 +75,9 @@ void ZipWriter::add(const std::string& name, std::uint64_t size, const std::func
   Entry entry{name, size, offset_, 0};
   std::string extra = zip64_field(size, 0, offset_);
   const bool wide = !extra.empty();
-  extra += padding_field(offset_ + local_header_bytes + name.size() + extra.size());
+  extra += padding_field(offset_ + kLocalHeaderBytes + name.size() + extra.size());
   const std::uint32_t unknown = 0;
-  write(Record(local_signature, std::uint16_t{0}, size > 0 ? flags : flags_without_data, stored, unknown, unknown,
+  write(Record(kLocalSignature, std::uint16_t{0}, size > 0 ? kFlags : kFlagsWithoutData, kStored, unknown, unknown,
                unknown, unknown, static_cast<std::uint16_t>(name.size()), static_cast<std::uint16_t>(extra.size()))
             .bytes());
   write(name);
@@ -90,7 +90,7 @@ void ZipWriter::add(const std::string& name, std::uint64_t size, const std::func
   SHINE_CHECK(offset_ - begin == size, FormatError, "zip entry ", quote_text(name), ": ", offset_ - begin,
               " bytes came, expected ", size);
   if (size > 0) {
-    Record descriptor(descriptor_signature, entry.crc);
+    Record descriptor(kDescriptorSignature, entry.crc);
     for (int i = 0; i < 2; ++i) {
       wide ? descriptor.add(size) : descriptor.add(static_cast<std::uint32_t>(size));
     }
@@ -108,7 +108,7 @@ void ZipWriter::finish() {
   for (const Entry& entry : entries_) {
     const std::string extra = zip64_field(entry.size, entry.size, entry.header_offset);
     const auto size = saturated<std::uint32_t>(entry.size);
-    write(Record(central_signature, std::uint32_t{0}, entry.size > 0 ? flags : flags_without_data, stored,
+    write(Record(kCentralSignature, std::uint32_t{0}, entry.size > 0 ? kFlags : kFlagsWithoutData, kStored,
                  std::uint32_t{0}, entry.crc, size, size, static_cast<std::uint16_t>(entry.name.size()),
                  static_cast<std::uint16_t>(extra.size()), std::uint16_t{0}, std::uint16_t{0}, std::uint16_t{0},
                  std::uint32_t{0}, saturated<std::uint32_t>(entry.header_offset))
@@ -118,11 +118,11 @@ void ZipWriter::finish() {
   }
   const std::uint64_t end = offset_, bytes = end - directory, count = entries_.size();
   const std::uint32_t disk = 0;
-  write(Record(zip64_end_signature, std::uint64_t{zip64_end_bytes - 12}, version_made_by, version_needed, disk, disk,
+  write(Record(kZip64EndSignature, std::uint64_t{kZip64EndBytes - 12}, kVersionMadeBy, kVersionNeeded, disk, disk,
                count, count, bytes, directory)
             .bytes());
-  write(Record(zip64_locator_signature, disk, end, std::uint32_t{1}).bytes());
-  write(Record(end_signature, std::uint16_t{0}, std::uint16_t{0}, saturated<std::uint16_t>(count),
+  write(Record(kZip64LocatorSignature, disk, end, std::uint32_t{1}).bytes());
+  write(Record(kEndSignature, std::uint16_t{0}, std::uint16_t{0}, saturated<std::uint16_t>(count),
                saturated<std::uint16_t>(count), saturated<std::uint32_t>(bytes), saturated<std::uint32_t>(directory),
                std::uint16_t{0})
             .bytes());

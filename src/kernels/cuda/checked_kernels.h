@@ -17,6 +17,6 @@ struct CheckedKernel {
 
 /// The kernels that `ops.fused: auto` uses. An entry comes from a run of scripts/gpu_check.sh on the GPU it names, all
 /// tests of the kernel in tests/gpu passed; after a change of the kernel it is taken out until the next such run.
-inline constexpr std::array<CheckedKernel, 0> checked_kernels{};
+inline constexpr std::array<CheckedKernel, 0> kCheckedKernels{};
 
 }  // namespace shine

@@ -5,7 +5,7 @@ namespace shine::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr float kNothing = Max::neutral;
+constexpr float kNothing = Max::kNeutral;
 
 /// One block a row: the sum of exponentials in one pass, then the gradient in a second one.
 template <class T, int N>

@@ -81,11 +81,11 @@ __device__ __forceinline__ void store(T* to, const float (&from)[N]) {
 constexpr unsigned kAllLanes = 0xffffffffU;
 
 struct Sum {
-  static constexpr float neutral = 0.0F;
+  static constexpr float kNeutral = 0.0F;
   __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
 };
 struct Max {
-  static constexpr float neutral = -3.402823466e+38F;
+  static constexpr float kNeutral = -3.402823466e+38F;
   __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
 
@@ -107,7 +107,7 @@ __device__ __forceinline__ float combine_block(float value, Combine combine) {
   __syncthreads();  // what an earlier call put there has been read
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
-  value = threadIdx.x % 32 < blockDim.x / 32 ? parts[threadIdx.x % 32] : Combine::neutral;
+  value = threadIdx.x % 32 < blockDim.x / 32 ? parts[threadIdx.x % 32] : Combine::kNeutral;
   return combine_lanes(value, 32, combine);
 }
 

@@ -20,7 +20,7 @@ struct FlatPart {
   std::int64_t place;
 };
 
-inline constexpr std::int64_t flat_chunk_values = 1 << 14;
+inline constexpr std::int64_t kFlatChunkValues = 1 << 14;
 
 /// A tensor's part in flat memory.
 struct FlatRange {
@@ -34,13 +34,13 @@ struct FlatTables {
   std::vector<FlatPart> parts;
 };
 
-/// Cuts the ranges into chunks of at most flat_chunk_values; a part's chunks follow each other.
+/// Cuts the ranges into chunks of at most kFlatChunkValues; a part's chunks follow each other.
 inline FlatTables cut_into_chunks(const std::vector<FlatRange>& ranges) {
   FlatTables tables;
   for (const FlatRange& range : ranges) {
     const auto first = static_cast<std::int64_t>(tables.chunks.size());
-    for (std::int64_t from = 0; from < range.numel; from += flat_chunk_values) {
-      const auto numel = static_cast<std::int32_t>(std::min(flat_chunk_values, range.numel - from));
+    for (std::int64_t from = 0; from < range.numel; from += kFlatChunkValues) {
+      const auto numel = static_cast<std::int32_t>(std::min(kFlatChunkValues, range.numel - from));
       tables.chunks.push_back({range.begin + from, range.offset + from, numel, range.group});
     }
     tables.parts.push_back({first, static_cast<std::int64_t>(tables.chunks.size()) - first, range.place});

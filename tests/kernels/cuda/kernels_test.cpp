@@ -218,7 +218,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, EmulatedOptimizer,
                                          ClipFactors::Form::per_group));
 
 TEST_P(EmulatedOptimizer, OneStep) {
-  const std::int64_t large = draw_.any(2 * flat_chunk_values + 1, 3 * flat_chunk_values), small = draw_.odd(3, 99),
+  const std::int64_t large = draw_.any(2 * kFlatChunkValues + 1, 3 * kFlatChunkValues), small = draw_.odd(3, 99),
                      between = large + small, third = between + draw_.any(1, 16);
   const std::vector<FlatRange> ranges{{0, 0, large, 0, 0}, {large, large, small, 1, 2}, {third, between, 1, 0, 1}};
   const FlatTables tables = cut_into_chunks(ranges);
