@@ -225,7 +225,7 @@ TEST(TrainStep, PenaltyIsTheMeanOverSamplesOrThePublishedSum) {
   }
 }
 
-TEST(TrainStep, TheRecordedFormOfTheM2pTakesTheSameSteps) {
+TEST(TrainStep, TheGraphedM2pTakesTheSameSteps) {
   const GraphSteps found = take_graph_steps(CudaGraph::on, at::kCPU, at::kFloat);
   const GraphSteps expected = take_graph_steps(CudaGraph::off, at::kCPU, at::kFloat);
   EXPECT_EQ(found.losses, expected.losses);
