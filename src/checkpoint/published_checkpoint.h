@@ -8,9 +8,9 @@
 
 namespace shine {
 
-// The layout of the published implementation (SPEC section 8): mem_tokens.pt, metanetwork.pth, metalora.pth and, where
-// a second Meta-LoRA was trained, ift_additional_metalora.pth, by torch.save; trainer_state.json. It has no place for
-// the embedding rows of added tokens: they go to a file of our own, new_token_rows.pt.
+// The layout of the published implementation: mem_tokens.pt, metanetwork.pth, metalora.pth and, where a second
+// Meta-LoRA was trained, ift_additional_metalora.pth, by torch.save; trainer_state.json. It has no place for the
+// embedding rows of added tokens: they go to a file of our own, new_token_rows.pt.
 
 /// The tensors under this project's names: mem_tokens, metanetwork.*, metalora.*, extra_metalora.*, new_token_rows.
 /// Throws IoError or FormatError.

@@ -6,7 +6,7 @@
 
 namespace shine {
 
-/// One short line by a printf format: format("%.3f s", seconds). What is beyond 255 characters is cut off.
+/// One short line by a printf format: format("%.3f s", seconds). Cut after 255 characters.
 template <class... Values>
 std::string format(const char* pattern, Values... values) {
   char text[256];

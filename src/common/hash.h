@@ -6,8 +6,8 @@
 
 namespace shine {
 
-/// 64-bit FNV-1a (Fowler, Noll, Vo) of what is added, in order: tells whether two runs have the same data. The same on
-/// every machine, and no protection against someone who wants a collision.
+/// 64-bit FNV-1a (Fowler, Noll, Vo) of everything added, in order: tells whether two runs have the same data. The same
+/// on every machine; not cryptographic.
 class Fnv1a {
  public:
   /// The plain bytes, so that {"a", "b"} and {"ab"} are equal: add a length between parts that vary.

@@ -46,7 +46,7 @@ void prepare_signals(std::string_view program) {
   ::signal(SIGBUS, on_bus_error);
 }
 
-/// The one line that a fault is on standard error.
+/// A fault as its one line on standard error.
 std::string fault_line(std::string_view program, std::string_view kind, std::string_view what) {
   const std::string_view label = process_label();
   return str(program, program.empty() ? "" : ": ", label, label.empty() ? "" : ": ", kind, ": ", what, '\n');
@@ -61,7 +61,7 @@ void end_process(std::string_view fault) noexcept {
     // A thread that hangs may hold a file's lock.
     run_within(kTimeOfLogFiles, [message = "error: " + what] { log_to_files(LogLevel::error, message); });
   } catch (const std::exception&) {
-    // No thread can be started: the line below is said.
+    // No thread can be started: only the line below is written.
   }
   [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, line.data(), line.size());
   ::_exit(1);

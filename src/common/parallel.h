@@ -5,7 +5,7 @@
 
 namespace shine {
 
-/// Called now and then with (items done, items in all), on the thread that started the work, and once at the end.
+/// Called now and then, and once at the end, with (items done, items in total), on the thread that started the work.
 using Progress = std::function<void(std::size_t done, std::size_t total)>;
 
 /// Calls `body(i)` once for each i in 0 .. count - 1 on `threads` threads, the caller's among them (0: as many as the

@@ -7,9 +7,9 @@
 
 namespace shine {
 
-/// What names this process among those of its job in messages, such as "rank 1 of 2"; empty (the start) for a process
-/// of its own. Set once, before other threads are started.
-/// @param first  whether it is the one that speaks for all: the others leave notices to it, and give it the time to
+/// Names this process among those of its job in messages, such as "rank 1 of 2"; empty (the initial value) for a job of
+/// one process. Set once, before other threads are started.
+/// @param first  whether this process speaks for all: the others leave notices to it, and give it time to
 ///               say what went wrong before they say it themselves
 void set_process_label(std::string label, bool first = true);
 SHINE_API std::string_view process_label();

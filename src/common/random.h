@@ -10,7 +10,7 @@
 namespace shine {
 
 /// A small seedable generator (xoshiro256**, Blackman and Vigna 2018, seeded by splitmix64) whose numbers are the same
-/// with every compiler and standard library. For orders and choices in the data, not for cryptography; tensors take
+/// with every compiler and standard library. For orders and choices in the data, not for cryptography; tensors get
 /// their random numbers from torch.
 class Random {
  public:
@@ -18,11 +18,11 @@ class Random {
 
   explicit Random(std::uint64_t seed);
 
-  /// An independent stream for a place such as {purpose, epoch, index}: what was drawn elsewhere has no influence on
-  /// it, so any sample of any epoch can be rebuilt without drawing those before it.
+  /// An independent stream for a place such as {purpose, epoch, index}: it does not depend on what was drawn elsewhere,
+  /// so any sample of any epoch can be rebuilt without drawing those before it.
   static Random stream(std::uint64_t seed, std::initializer_list<std::uint64_t> place);
 
-  /// Goes on from a saved state. Throws ConfigError for the all-zero state, which the generator never reaches.
+  /// Continues from a saved state. Throws ConfigError for the all-zero state, which the generator never reaches.
   static Random from_state(const State& state);
   const State& state() const { return state_; }
 

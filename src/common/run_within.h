@@ -5,8 +5,9 @@
 
 namespace shine {
 
-/// Runs a task that may hang in a thread of its own and waits for it, at most so long; then it is left to the process's
-/// end. What the task throws is dropped. Throws std::system_error where no thread can be started.
+/// Runs a task that may hang in a thread of its own and waits for it at most so long; after that the thread is left
+/// running until the process ends. What the task throws is dropped. Throws std::system_error where no thread can be
+/// started.
 void run_within(std::chrono::seconds limit, std::function<void()> task);
 
 }  // namespace shine

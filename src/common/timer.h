@@ -4,7 +4,7 @@
 
 namespace shine {
 
-/// Seconds since it was made, or since a given moment.
+/// Seconds since construction, or since a given moment.
 class Timer {
  public:
   using Clock = std::chrono::steady_clock;

@@ -19,16 +19,17 @@ struct ConfigOrigins {
   std::string file;                           ///< the file that was read; empty for a config made in code
   std::map<std::string, std::string> places;  ///< "model.path" -> "configs/x.yaml:12" or "override `model.path=..`"
   std::map<std::string, std::size_t> layers;  ///< which source last set or removed a key; a later one is larger
-  std::set<std::string> broken;               ///< keys whose value was refused, or that a misspelt key meant
+  std::set<std::string> broken;               ///< keys whose value was refused, or that a misspelt key was meant for
 
   bool is_set(const std::string& key) const { return places.count(key) != 0; }
   /// The place that set the key; for a default, the file.
   std::string place(const std::string& key) const;
-  /// Base files come before the files that name them, then come all overrides as one layer; 0 = a default.
+  /// Base files come before the files that name them, all overrides come last, as one layer; 0 = a default.
   std::size_t layer(const std::string& key) const;
 };
 
-/// Who wrote a configuration file. A program's may be of an earlier version: its keys may have their former names.
+/// Who wrote a configuration file. One saved by a program may come from an earlier version: its keys may have their
+/// former names.
 enum class WrittenBy { user, program };
 
 /// Reads a YAML file, the files it inherits from (`base: other.yaml`, relative to the file) and then the overrides
@@ -40,7 +41,7 @@ ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& fi
                           const std::vector<std::string>& overrides, Faults& faults,
                           WrittenBy writer = WrittenBy::user);
 
-/// YAML of all keys, but those in `skip`, that read_fields reads back to the same values.
+/// YAML of all keys but those in `skip`; read_fields gets the same values back.
 std::string fields_yaml(const FieldList& list, const std::set<std::string>& skip = {});
 
 /// "key: a -> b" for each key whose value differs; both lists come from the same struct type.
@@ -48,14 +49,14 @@ std::string fields_yaml(const FieldList& list, const std::set<std::string>& skip
 std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b,
                                         const std::function<bool(const Field&)>& counts = {});
 
-/// A key that the rest of the configuration makes meaningless, and why.
+/// A key without effect in this configuration, and why.
 struct UnusedKey {
   std::string key;                  ///< "hypernetwork.lora_rank"
   std::vector<std::string> causes;  ///< keys whose values make it so: {"stage.name"}
   std::string reason;               ///< "with stage backbone"
 };
 
-/// The keys without effect by the rules at their declarations (KeyTraits::unused), in order.
+/// The keys without effect, by the rules in their declarations (KeyTraits::unused), in order.
 std::vector<UnusedKey> unused_fields(const FieldList& list);
 
 /// All keys by group, with type, present value and meaning.

@@ -37,7 +37,7 @@ std::string read_small_file(const fs::path& file) {
   return text;
 }
 
-/// Lays `over` on `under`: maps are merged key by key, everything else is replaced, or removed by a null.
+/// Merges `over` into `under`: maps key by key; anything else is replaced, or removed by a null.
 void merge(YamlNode& under, YamlNode over) {
   for (YamlNode& child : over.children) {
     const auto same = std::find_if(under.children.begin(), under.children.end(),

@@ -6,7 +6,7 @@
 
 namespace shine {
 
-/// The value that a config file calls so; nothing where none has the name.
+/// The value of this name in a config file; nothing for an unknown name.
 template <NamedEnum E>
 constexpr std::optional<E> enum_value(std::string_view name) {
   const auto names = config_names(E{});

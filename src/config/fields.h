@@ -108,13 +108,13 @@ FieldList fields_of(Config& config) {
 /// "integer", "number", "true | false", "string", "path", "list of paths" or an enum's names, "a | b".
 std::string field_type(const Field& field);
 
-/// Gives the member of `to` the value of the member of `from`, which is the same key of another object.
+/// Copies the value of `from` to `to`, the same key of another object.
 void copy_value(const Field& from, const Field& to);
 
 /// The member's value as YAML on one line; numbers in the shortest form that reads back to the same.
 std::string field_value(const Field& field);
 
-/// Is this YAML text the member's value? Numbers are compared as such.
+/// Is this YAML text the member's value? Numbers are compared as numbers.
 bool has_value(const Field& field, const std::string& text);
 
 }  // namespace shine

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kMostLevels = 16;
 constexpr std::size_t kMostValues = 10000;
 
-/// Listens only for depth and a second document, so that the parser's own complaints come before the tree's.
+/// Checks only depth and a second document, so that the parser's own errors come before the tree's.
 class SyntaxListener : public YAML::EventHandler {
  public:
   explicit SyntaxListener(const YamlSource& source) : source_(source) {}

@@ -29,14 +29,14 @@ struct YamlNode {
 struct YamlSource {
   std::string name;
   bool has_lines = true;
-  std::size_t layer = 0;  ///< what is laid over other sources has a larger one
+  std::size_t layer = 0;  ///< a source that overrides others has a larger one
 
   std::string place(int line_from_zero) const;
 };
 
 /// Parses one YAML document; an empty text is a null node. Duplicate keys, anchors, aliases and tags are added to
-/// `faults`, their values being `refused`. What cannot be parsed, several documents, a tab in the indentation, control
-/// characters, bytes that are not UTF-8, nesting deeper than 16 and more than 10000 values throw ConfigError.
+/// `faults` and their values marked `refused`. What cannot be parsed, several documents, a tab in the indentation,
+/// control characters, bytes that are not UTF-8, nesting deeper than 16 and more than 10000 values throw ConfigError.
 YamlNode parse_yaml(const std::string& text, const YamlSource& source, Faults& faults);
 
 }  // namespace shine

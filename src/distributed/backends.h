@@ -6,13 +6,13 @@
 
 namespace shine {
 
-// Twins, each with a file for a build without the backend. Throw as make_process_group.
+// The backends of make_process_group; each has a stub for builds without it. Errors as there.
 
-/// Ranks on CPUs, by MPI, which can be started once in a process. Throws ConfigError where MPI sees another number of
-/// ranks than the launcher's environment.
+/// Ranks on CPUs, over MPI, which a process can start only once. Throws ConfigError where MPI counts other ranks than
+/// the launcher's environment does.
 std::unique_ptr<ProcessGroup> make_mpi_group(const Launch& launch, const GroupOptions& options);
 
-/// Ranks on GPUs, one each, by c10d's TCPStore and ProcessGroupNCCL.
+/// Ranks on GPUs, one each, over c10d's TCPStore and ProcessGroupNCCL.
 std::unique_ptr<ProcessGroup> make_nccl_group(const Launch& launch, at::Device device, const GroupOptions& options);
 
 }  // namespace shine

@@ -4,10 +4,11 @@
 
 namespace shine {
 
-/// Throws ShapeError for a tensor that no collective takes: not contiguous, or of another type than ProcessGroup names.
+/// Throws ShapeError for a tensor that collectives do not take: not contiguous, or of a type that ProcessGroup does not
+/// name.
 void check_collective(const at::Tensor& tensor);
 
-/// The same of both, and for a whole that is not made of `ranks` pieces like this one.
+/// The same for both, and for a whole that is not `ranks` times the piece.
 void check_pieces(const at::Tensor& whole, const at::Tensor& piece, int ranks);
 
 }  // namespace shine

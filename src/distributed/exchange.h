@@ -19,7 +19,7 @@ std::vector<std::string> gather_texts(ProcessGroup& group, const std::string& te
 /// Throws ConfigError on every rank where a rank's text is not that of rank 0: "WHAT differs between ranks: 2, 3 ..".
 void require_equal(ProcessGroup& group, const std::string& text, std::string_view what, std::string_view cure);
 
-/// require_equal of the program's version, of the configuration and of what is read (hashes by name).
+/// require_equal of the program's version, the configuration and the inputs (hashes by name).
 void require_same_work(ProcessGroup& group, const std::string& config_yaml,
                        const std::map<std::string, std::string>& fingerprints);
 

@@ -54,7 +54,7 @@ void FailureWatch::watch() {
       lost = store_lost(launch_);
     }
     lock.lock();
-    // Where this rank is ending itself, its own reason is the one to tell.
+    // If this rank is ending too, report its own reason.
     if (!lost.empty() && !stopping_) end_process(lost);
   }
 }
@@ -94,7 +94,7 @@ void FailureWatch::fail(std::string_view reason) noexcept {
     const Watchdog::Guard guard(watchdog_);
     publish(launch_.rank, reason);
   } catch (const std::exception&) {
-    // The store is gone, which the others see for themselves.
+    // The store is gone; the others notice that themselves.
   }
 }
 

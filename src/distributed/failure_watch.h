@@ -15,15 +15,14 @@ namespace shine {
 
 struct FailureWatchOptions {
   double poll_seconds = 1;
-  double silence_seconds = 15;  ///< a rank that says nothing for as long is lost
-  /// Asked at every poll, in the watch's thread: why this rank fails; empty while it does not.
+  double silence_seconds = 15;  ///< a rank silent for so long counts as lost
+  /// Asked at every poll, in the watch's thread: why this rank fails; empty if it does not.
   std::function<std::string()> own_fault = [] { return std::string(); };
 };
 
-/// Ends this process, as end_process does, when another rank of the job fails: it said so, it shows no sign of life
-/// (each rank watches the next one), or the store is lost with the machine or process that serves it. All know within
-/// silence_seconds and a few polls. Works through a store in a thread of its own, so a rank that hangs in a collective
-/// ends too.
+/// Ends this process, as end_process does, when another rank of the job fails: it said so, it is silent (each rank
+/// watches the next one), or the store is lost with the process that serves it. All ranks notice within silence_seconds
+/// and a few polls. Works through a store in a thread of its own, so a rank that hangs in a collective ends too.
 class FailureWatch {
  public:
   /// @param store  a connection of its own, to a store that every rank of the job has joined

@@ -42,7 +42,7 @@ void require_all(const Environment& environment, const Names& names, std::string
                     "environment", "set all of them, or unset all for a single process");
 }
 
-/// A whole number from 0, without sign or blank; nothing else may be in the text.
+/// A whole number >= 0 and nothing else: no sign, no blanks.
 bool parse_number(std::string_view text, int& value) {
   if (text.empty() || text[0] == '-') return false;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

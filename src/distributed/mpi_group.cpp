@@ -50,7 +50,7 @@ class MpiPending : public PendingCollective {
 
   MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
 
-  /// What is to be copied once the requests are done.
+  /// Copied once the requests are done.
   void copy_at_end(at::Tensor to, at::Tensor from) { copies_.emplace_back(std::move(to), std::move(from)); }
 
   /// OpenMPI moves data only inside calls: this is one.
@@ -105,7 +105,7 @@ class MpiGroup : public ProcessGroup {
     check_pieces(input, output, size());
     require_cpu(output);
     require_cpu(input);
-    // MPI's own in-place form puts the result at the start of the input: it is received aside.
+    // MPI's in-place form puts the result at the start of the input, so it is received into another buffer.
     at::Tensor received = at::empty_like(output);
     auto pending = std::make_unique<MpiPending>(watchdog_, std::vector{output, input, received});
     const std::int64_t piece = output.numel(), item = output.element_size();
@@ -169,7 +169,7 @@ class MpiGroup : public ProcessGroup {
   }
 
  private:
-  /// MPI counts are int, and larger messages are moved in parts.
+  /// MPI counts are int: larger messages are split.
   template <class Call>
   void for_messages(std::int64_t numel, const Call& call) const {
     for (std::int64_t begin = 0; begin < numel; begin += largest_message_) {

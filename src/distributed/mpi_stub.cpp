@@ -1,4 +1,4 @@
-// The twin of mpi_group.cpp in a build without MPI.
+// Stub of mpi_group.cpp for builds without MPI.
 #include "distributed/backends.h"
 #include "shine/common/error.h"
 

@@ -33,8 +33,8 @@ c10d::ReduceOp nccl_operation(Reduction reduction) {
   return c10d::ReduceOp::SUM;
 }
 
-/// The collectives that the GPU has not done yet, looked through by the failure watch's thread: the host does not wait
-/// in a collective, so no watchdog of its own sees one that hangs.
+/// The collectives that the GPU has not finished, polled by the failure watch's thread: the host does not wait in a
+/// collective, so its own watchdog would not see one that hangs.
 class CollectivesInFlight {
  public:
   CollectivesInFlight(at::Device device, double timeout_seconds) : device_(device), timeout_seconds_(timeout_seconds) {}
@@ -48,7 +48,7 @@ class CollectivesInFlight {
   std::string fault() {
     const std::lock_guard lock(mutex_);
     try {
-      // A new thread is on GPU 0, where its questions would make a context, one for each rank of the machine.
+      // A new thread uses GPU 0, where its queries would create a context for each rank of the machine.
       if (!works_.empty()) c10::cuda::set_device(device_.index());
       while (!works_.empty() && works_.front().second->isCompleted()) {
         if (const std::exception_ptr failed = works_.front().second->exception()) std::rethrow_exception(failed);
@@ -71,7 +71,7 @@ class CollectivesInFlight {
   std::deque<std::pair<Clock::time_point, WorkPointer>> works_;
 };
 
-/// Ends with the current stream waiting for the collective; with the result copied to the CPU where it belongs there.
+/// Afterwards the current stream waits for the collective; a result that belongs on the CPU has been copied there.
 class NcclPending : public PendingCollective {
  public:
   NcclPending(Watchdog& watchdog, WorkPointer work) : watchdog_(watchdog), work_(std::move(work)) {}
@@ -102,11 +102,11 @@ class NcclGroup : public ProcessGroup {
   ~NcclGroup() override {
     if (finished_) return;
     if (watch_) watch_->fail("ended before the others");
-    // Its destructor waits for collectives that may never end: it is left to the process's end.
+    // Its destructor would wait for collectives that may never end, so it is leaked.
     (void)nccl_.release();
   }
 
-  /// Waits for ranks that start late; the first collective sets NCCL's connections up.
+  /// Waits for ranks that start late; the first collective sets up NCCL's connections.
   void start(const Launch& launch) {
     store_ = join_store(launch, timeout_seconds_);
     FailureWatchOptions watching;
@@ -115,7 +115,7 @@ class NcclGroup : public ProcessGroup {
     c10::cuda::set_device(device_.index());
     require_own_gpu();
     auto options = c10d::ProcessGroupNCCL::Options::create();
-    // Behind the failure watch, which ends the process with one line; c10d's own watchdog writes more.
+    // Longer than the failure watch, which ends the process with one line; c10d's own watchdog writes more.
     options->timeout = milliseconds(timeout_seconds_ + 30);
     nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(store_, rank(), size(), options);
     barrier();
@@ -162,7 +162,7 @@ class NcclGroup : public ProcessGroup {
   }
 
   void barrier() override {
-    // Unlike the others the host waits for it: the copy back of a tensor on the CPU.
+    // Unlike the others, the host waits for it: a tensor on the CPU is copied back.
     all_reduce(at::zeros({1}));
   }
 
@@ -182,7 +182,7 @@ class NcclGroup : public ProcessGroup {
   }
 
  private:
-  /// Two ranks on one GPU would wait for each other in NCCL's set-up, or fail without a name.
+  /// Two ranks on one GPU would deadlock in NCCL's set-up, or fail without saying why.
   void require_own_gpu() {
     const cudaUUID_t id = at::cuda::getDeviceProperties(device_.index())->uuid;
     const std::string own(id.bytes, sizeof id.bytes);
@@ -216,9 +216,9 @@ class NcclGroup : public ProcessGroup {
   bool finished_ = false;
 };
 
-/// What c10d's watchdog does with a collective that fails or hangs, unless the user sets it: it says so, and leaves the
-/// rest to the failure watch, which asks NCCL and the GPU itself and measures the time itself. Else the watchdog's
-/// thread may be the first to see an error, and aborts the process with a trace before the others hear the reason.
+/// What c10d's watchdog does about a collective that fails or hangs, unless the user sets it: it reports, and leaves
+/// the rest to the failure watch, which polls NCCL and the GPU and keeps the time itself. Otherwise the watchdog might
+/// see an error first and abort the process with a trace before the others hear the reason.
 void prepare_c10d() {
   constexpr const char* kNoHandling = "0";  // c10d::ErrorHandlingMode
   static_assert(c10d::NoHandling == 0);
@@ -226,7 +226,7 @@ void prepare_c10d() {
   set("TORCH_NCCL_ASYNC_ERROR_HANDLING", kNoHandling);
   // A CUDA error ends the watchdog's thread alone.
   set("TORCH_NCCL_RETHROW_CUDA_ERRORS", "0");
-  // Without traces of what all ranks did, for which it would wait.
+  // No traces of what all ranks did: it would wait for them.
   set("TORCH_NCCL_DUMP_ON_TIMEOUT", "0");
 }
 

@@ -1,4 +1,4 @@
-// The twin of nccl_group.cpp in a build with a LibTorch for the CPU alone.
+// Stub of nccl_group.cpp for builds with a CPU-only LibTorch.
 #include "distributed/backends.h"
 #include "shine/common/error.h"
 

@@ -8,17 +8,17 @@
 
 namespace shine {
 
-/// The device of this rank: run.device, where a GPU without a number is the local rank's.
-/// Throws ConfigError for a GPU's number where several ranks share the machine, UnsupportedError for more ranks than
-/// GPUs, and what parse_device throws.
+/// The device of this rank: run.device; "cuda" without a number is the GPU of the local rank. Throws ConfigError for a
+/// GPU's number if several ranks share the machine, UnsupportedError for more ranks than GPUs, and what parse_device
+/// throws.
 at::Device rank_device(const std::string& name, const Launch& launch);
 
-/// The number of this rank's GPU among the `gpus` that it sees: its local rank, or the only one, which Slurm may show
-/// each of its tasks. Throws UnsupportedError for more ranks on this machine than GPUs.
+/// The number of this rank's GPU among the `gpus` that it sees: its local rank, or 0 where it sees one alone, as Slurm
+/// may arrange for each task. Throws UnsupportedError for more ranks on this machine than GPUs.
 int rank_gpu(const Launch& launch, int gpus);
 
-/// CPU threads of this rank: `threads`, or, where that is 0 and several ranks share the machine, an equal share of its
-/// cores unless OMP_NUM_THREADS says otherwise. 0: the system's choice.
+/// CPU threads of this rank: `threads`; if that is 0 and several ranks share the machine, an equal share of its cores
+/// unless OMP_NUM_THREADS is set. 0: the system's choice.
 int rank_threads(int threads, const Launch& launch);
 
 /// An equal share of a machine's cores, and no more than those that this process may run on: srun, and mpirun where it

@@ -21,7 +21,7 @@ constexpr std::chrono::seconds kLongest{20};
 void report_failure_before_start(const Launch& launch, std::string_view device_name, std::string_view reason) noexcept {
   if (launch.size == 1 || launch.launcher == Launcher::mpirun || device_name == "cpu") return;
   try {
-    // A question to a store that has stopped never ends.
+    // A request to a stopped store never returns.
     run_within(kLongest, [launch, reason = std::string(reason)] {
       publish_failure(*connect_store(launch, kConnectSeconds), launch, launch.rank, reason, kServeSeconds);
     });

@@ -23,13 +23,13 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kJoined = "joined";
 constexpr const char* kFailure = "failure";
 constexpr const char* kHeard = "heard";
-/// What the time-out of a connection may take longer than it says.
+/// How much longer than its time-out a connection may take.
 constexpr double kGraceSeconds = 5;
-/// For ranks that come later than one that serves the store and has heard of a failure.
+/// How long the rank that serves the store stays for late ranks after a failure.
 constexpr double kServeSeconds = 10;
 
-/// c10d reports what fails, a lost connection or a collective, by messages with stack traces, beside the exceptions
-/// that say the same.
+/// c10d reports failures (a lost connection, a collective) by messages with stack traces besides the exceptions that
+/// say the same.
 void silence_c10d() {
   constexpr int kFatalOnly = 3;
   if (std::getenv("TORCH_CPP_LOG_LEVEL") != nullptr) return;
@@ -112,7 +112,7 @@ c10::intrusive_ptr<c10d::Store> connect_store(const Launch& launch, double timeo
 c10::intrusive_ptr<c10d::Store> join_store(const Launch& launch, double timeout_seconds) {
   const Launch place = meeting_place(launch);
   const auto deadline = Clock::now() + milliseconds(timeout_seconds);
-  // A question to a store that has stopped would wait for ever.
+  // A request to a stopped store would wait forever.
   Watchdog watchdog(timeout_seconds + kGraceSeconds,
                     str("the store at ", place.master_address, ':', place.master_port,
                         " does not answer (is rank 0 stopped, or is this another program's port?)"));

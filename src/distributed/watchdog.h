@@ -9,8 +9,7 @@
 
 namespace shine {
 
-/// Ends the process, as end_process does, where it waits for others for too long: the launcher then ends the other
-/// ranks.
+/// Ends the process, as end_process does, when it waits too long for others; the launcher then ends the other ranks.
 class Watchdog {
  public:
   /// @param fault  what is said then
@@ -19,7 +18,7 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// While it lives, this process waits for others. One at a time.
+  /// This process waits for others while it lives. One at a time.
   class Guard {
    public:
     explicit Guard(Watchdog& watchdog);
@@ -43,7 +42,7 @@ class Watchdog {
   std::thread thread_;
 };
 
-/// What a rank says that waits for the others in a collective for too long.
+/// The message of a rank that waits too long in a collective.
 std::string collective_timeout_fault(double timeout_seconds);
 
 }  // namespace shine

@@ -34,7 +34,7 @@ std::size_t system_memory_bytes() {
   return kibibytes * 1024;
 }
 
-/// What the control group (version 2) leaves, its page cache counted as free; no limit where there is none.
+/// What the cgroup (version 2) leaves, its page cache counted as free; kNoLimit without a limit.
 std::size_t control_group_bytes() {
   std::size_t limit = 0, used = 0;
   std::ifstream limit_file("/sys/fs/cgroup/memory.max"), used_file("/sys/fs/cgroup/memory.current");

@@ -6,13 +6,13 @@
 
 namespace shine {
 
-/// Waits until the device has done all it was given; what has to come before a clock is read.
+/// Waits until the device has finished all queued work; needed before a clock is read.
 void synchronize(at::Device device);
 
-/// Peak memory of a stretch of work, above what was in use when it began.
-/// CPU: resident set; what the C library has free is given back to the system first, and the kernel's high-water mark
+/// Peak memory of a piece of work, above what was in use when it began.
+/// CPU: resident set; free memory of the C library is returned to the system first, and the kernel's high-water mark
 /// (VmHWM) is reset through /proc/self/clear_refs and read at the end.
-/// Other devices: bytes given out by LibTorch's allocator.
+/// Other devices: bytes allocated by LibTorch.
 class PeakMemory {
  public:
   /// False on a CPU whose system does not let /proc/self/clear_refs be written.

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kNoLabel = -100;
 
-/// Of those that are defined; undefined where none is.
+/// Undefined tensors are skipped; undefined if all are.
 at::Tensor concatenate_defined(std::vector<at::Tensor> tensors) {
   std::erase_if(tensors, [](const at::Tensor& tensor) { return !tensor.defined(); });
   if (tensors.empty()) return {};
@@ -20,7 +20,7 @@ at::Tensor concatenate_defined(std::vector<at::Tensor> tensors) {
 
 }  // namespace
 
-/// For a GPU by way of pinned memory.
+/// To a GPU through pinned memory.
 at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
   const auto options = at::TensorOptions().dtype(at::kLong).pinned_memory(device.is_cuda());
   at::Tensor host = at::empty({static_cast<std::int64_t>(values.size())}, options);

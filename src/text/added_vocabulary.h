@@ -61,7 +61,7 @@ class AddedVocabulary {
   using IsEscaped = std::function<bool(TextSpan)>;
 
   /// Cuts a text at its added tokens: from left to right, the longest that begins first. White space that a token takes
-  /// with it belongs to its span. Places that `is_escaped` are passed over.
+  /// with it belongs to its span. Places that `is_escaped` are skipped.
   std::vector<Part> split(std::string_view text, Form form, const IsEscaped& is_escaped) const;
 
  private:

@@ -136,9 +136,9 @@ TEST(Sampler, ARestoredPlaceGoesOnExactly) {
       resumed.restore(whole.state());
       EXPECT_EQ(resumed.state(), whole.state());
       EXPECT_EQ(resumed.steps_left(), whole.steps_left());
-      Sampler twin = whole;
+      Sampler copy = whole;
       for (int i = 0; i < 15; ++i) {
-        const StepPlan expected = twin.next_step();
+        const StepPlan expected = copy.next_step();
         const StepPlan found = resumed.next_step();
         EXPECT_EQ(found.epoch, expected.epoch);
         EXPECT_EQ(found.batches, expected.batches);

@@ -13,9 +13,9 @@ namespace {
 
 using test::expect_fault;
 
-/// Compares a torch.save file with its twin; a lone tensor is named "tensor" there.
-void expect_twin(const std::filesystem::path& torch_file, const std::filesystem::path& twin) {
-  const SafetensorsFile expected(twin);
+/// Compares a torch.save file with a safetensors file of the same tensors; a lone tensor is named "tensor" there.
+void expect_same_tensors(const std::filesystem::path& torch_file, const std::filesystem::path& expected_file) {
+  const SafetensorsFile expected(expected_file);
   const auto tensors = flatten_tensors(read_torch_file(torch_file), torch_file.string());
   EXPECT_EQ(tensors.size(), expected.names().size());
   for (const auto& [name, tensor] : tensors) {
@@ -29,7 +29,7 @@ TEST(TorchPickle, ReadsWhatTorchSaveWrote) {
   for (const char* name : {"dtypes", "parameter", "shapes", "views", "state_dict", "lora"}) {
     SCOPED_TRACE(name);
     const auto folder = test::golden_dir() / "io";
-    expect_twin(folder / str(name, ".pt"), folder / str(name, ".expected.safetensors"));
+    expect_same_tensors(folder / str(name, ".pt"), folder / str(name, ".expected.safetensors"));
   }
 }
 
@@ -75,11 +75,11 @@ TEST(TorchPickle, DottedNamesFollowTheNesting) {
                                              "1.attention.q.A", "1.attention.q.B", "1.mlp.up.A", "1.mlp.up.C"}));
 }
 
-TEST(TorchPickle, FlattenRefusesTwinsAndOtherValues) {
+TEST(TorchPickle, FlattenRefusesDuplicatesAndOtherValues) {
   const PickleValue tensor{RawTensor{}};
   const PickleValue inner{PickleDict{{"b", tensor}}};
-  const PickleValue twins{PickleDict{{"a.b", tensor}, {"a", inner}}};
-  expect_fault<FormatError>("x.pt: two tensors are named \"a.b\"", [&] { flatten_tensors(twins, "x.pt"); });
+  const PickleValue duplicates{PickleDict{{"a.b", tensor}, {"a", inner}}};
+  expect_fault<FormatError>("x.pt: two tensors are named \"a.b\"", [&] { flatten_tensors(duplicates, "x.pt"); });
   const PickleValue number{PickleDict{{"a", PickleValue{std::int64_t{1}}}}};
   expect_fault<FormatError>("x.pt: \"a\": expected a tensor", [&] { flatten_tensors(number, "x.pt"); });
 }

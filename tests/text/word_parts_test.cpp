@@ -1,4 +1,4 @@
-// Fast parts of the tokenizer beside plain ones: split patterns, merges, the memory of words.
+// Fast parts of the tokenizer against reference implementations: split patterns, merges, the cache of words.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -39,7 +39,8 @@ inline std::vector<StepForm> all_step_forms() {
   return forms;
 }
 
-/// Micro-batches of steps: plain ones, fewer than ranks, and such as lose some or all of them on one rank or on all.
+/// Micro-batches of steps: ordinary ones, fewer than ranks, and steps in which one rank or all lose some or all of
+/// theirs.
 inline std::vector<std::vector<Rows>> rank_step_cases() {
   const Rows first{{1, 2, 3}}, second{{4}, {9}}, third{{5, 5}}, fourth{{6}, {7, 8}, {1}};
   const Rows unlabelled{{-100, -100}, {-100}}, small{{3}}, small_nan{{QuadraticObjective::kNaNLoss}};

@@ -39,12 +39,12 @@ class SHINE_API ShapeError : public Error {
   using Error::Error;
 };
 
-/// The request is sound but this program cannot do it (an unknown model family, a missing device).
+/// A valid request that this program cannot serve (an unknown model family, a missing device).
 class SHINE_API UnsupportedError : public Error {
   using Error::Error;
 };
 
-/// Ranks of one job that must hold the same numbers do not.
+/// Ranks of one job differ in numbers that must be equal.
 class SHINE_API DivergenceError : public Error {
   using Error::Error;
 };

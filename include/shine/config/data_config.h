@@ -11,7 +11,8 @@
 
 namespace shine {
 
-/// all: every row of the output matrix is in the softmax; tokenizer: only rows that the tokenizer has (published).
+/// all: the softmax is over every row of the output matrix; tokenizer: only over rows that the tokenizer has
+/// (published).
 enum class VocabularyUse { all, tokenizer };
 constexpr std::array<std::string_view, 2> config_names(VocabularyUse) {
   return {"all", "tokenizer"};
@@ -35,9 +36,9 @@ constexpr std::array<std::string_view, 2> config_names(SampleOrder) {
   return {"shuffled", "by_length"};
 }
 
-/// What happens to a context or conversation above its maximum length. drop: left out; cut: loses its end; split: a
-/// conversation goes on in further samples with the same context (a single turn or a context over the limit is
-/// dropped).
+/// What happens to a context or conversation above its maximum length. drop: the sample is left out; cut: its end is
+/// cut; split: the conversation continues in further samples with the same context (a single turn or a context over the
+/// limit is dropped).
 enum class OverLong { drop, cut, split };
 constexpr std::array<std::string_view, 3> config_names(OverLong) {
   return {"drop", "cut", "split"};

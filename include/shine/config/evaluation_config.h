@@ -13,8 +13,8 @@
 
 namespace shine {
 
-/// How the model comes to know a context: not at all, in the prompt, by a LoRA trained on it, by the generated LoRA, or
-/// by the LoRA generated from another context (a control that must fall to `naive`).
+/// How the model gets to know a context: not at all, in the prompt, by a LoRA trained on it, by the generated LoRA, or
+/// by a LoRA generated from another context (a control that must score like `naive`).
 enum class Method { naive, in_context, sft, shine, shuffled };
 constexpr std::array<std::string_view, 5> config_names(Method) {
   return {"naive", "in_context", "sft", "shine", "shuffled"};
@@ -29,10 +29,10 @@ constexpr std::array<std::string_view, 2> config_names(ScoreForm) {
 /// True for the name of a Method.
 SHINE_API bool is_method_name(std::string_view name);
 
-/// True for a name that can be part of a file's name: one without a slash.
+/// True for a name without a slash: it becomes part of a file name.
 SHINE_API bool is_plain_name(std::string_view name);
 
-/// How answers are written.
+/// How answers are decoded.
 struct DecodingConfig {
   int64_t max_new_tokens = 0;
   double temperature = 0.0;
@@ -184,7 +184,7 @@ struct EvaluationConfig {
     v("judge", judge, "command that reads the answers (JSON lines) and writes one score a line; empty = none",
       kShapesNoAnswer);
     v("decoding", decoding, "how answers are written");
-    // Stage backbone trains on questions in these words: the fingerprint of its data is compared at a resume.
+    // Stage backbone trains on questions in these words; a resume compares the fingerprint of its data.
     v("prompts", prompts, "what the methods are asked", ReadBy::all, kMayChange);
     v("sft", sft, "the LoRA trained per context by method sft");
     v("buckets", buckets, "length buckets of shine_test_pretrain");

@@ -11,8 +11,8 @@
 
 namespace shine {
 
-/// How one layer's numbers are reshaped into A and B: r = A or B viewed row-wise in its own shape, l = transposed
-/// (paper appendix E). First letter: which axis of A is the rank's; second letter: of B.
+/// How one layer's numbers are reshaped into A and B: r = viewed row-wise in its own shape, l = transposed (paper
+/// appendix). First letter: A; second letter: B.
 enum class LoraReshape { rl, rr, lr, ll };
 constexpr std::array<std::string_view, 4> config_names(LoraReshape) {
   return {"rl", "rr", "lr", "ll"};
@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 3> config_names(M2pKind) {
   return {"transformer", "linear", "lineargate"};
 }
 
-/// The memory-to-parameter network (paper section 3.3). H is the backbone's hidden size.
+/// The memory-to-parameter network (paper section 3). H is the backbone's hidden size.
 struct M2pConfig {
   M2pKind kind = M2pKind::transformer;
   int64_t num_layers = 4;

@@ -7,14 +7,14 @@
 
 namespace shine {
 
-/// automatic: on a CPU where the processor can, on a GPU the kernels that a GPU has checked; on: every one that is
-/// built; off: compositions of LibTorch's operations alone.
+/// automatic: on a CPU, what the processor supports; on a GPU, the kernels that a GPU has checked. on: every kernel
+/// that is built. off: the references, made of LibTorch's operations.
 enum class FusedOps { automatic, on, off };
 constexpr std::array<std::string_view, 3> config_names(FusedOps) {
   return {"auto", "on", "off"};
 }
 
-/// Launches of a GPU recorded once and replayed together. automatic: once a GPU has checked it (see ops.fused).
+/// CUDA graphs: launches captured once and replayed together. automatic: once a GPU has checked them (see ops.fused).
 enum class CudaGraph { automatic, on, off };
 constexpr std::array<std::string_view, 3> config_names(CudaGraph) {
   return {"auto", "on", "off"};

@@ -27,8 +27,8 @@ constexpr std::array<std::string_view, 2> config_names(LossAverage) {
   return {"tokens", "micro_batch"};
 }
 
-/// What a loss that is not finite takes with it: its micro-batch, or the whole step. With `step` no number leaves the
-/// device before the step's end.
+/// What a non-finite loss discards: its micro-batch, or the whole step. With `step` no number is read from the device
+/// before the step's end.
 enum class NonfiniteScope { micro_batch, step };
 constexpr std::array<std::string_view, 2> config_names(NonfiniteScope) {
   return {"micro_batch", "step"};
@@ -39,7 +39,7 @@ constexpr std::array<std::string_view, 2> config_names(ScheduleKind) {
   return {"linear", "cosine"};
 }
 
-/// AdamW, clipping, and how many groups of texts make one step.
+/// AdamW, clipping, and the samples of one step.
 struct OptimizerConfig {
   double learning_rate = 5e-5;
   double beta1 = 0.9;

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 4> config_names(LogLevel) {
   return {"debug", "info", "warning", "error"};
 }
 
-/// How attention sees a batch of rows of different lengths.
+/// How attention handles rows of different lengths.
 enum class AttentionForm { automatic, per_row, padded };
 constexpr std::array<std::string_view, 3> config_names(AttentionForm) {
   return {"auto", "per_row", "padded"};

@@ -11,7 +11,7 @@
 
 namespace shine {
 
-/// A dense decoder's sizes and capabilities, read from a Hugging Face config.json (SPEC section 2).
+/// A dense decoder's sizes and capabilities, read from a Hugging Face config.json.
 struct SHINE_API DecoderConfig {
   std::string model_type;  ///< "qwen3" or "llama"; its DecoderFamily is written out in the capabilities below
   std::int64_t vocab_size = 0;

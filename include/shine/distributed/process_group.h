@@ -14,7 +14,7 @@ namespace shine {
 
 enum class Reduction { sum, minimum, maximum };
 
-/// A collective in flight. Its tensors must not be touched before `wait`, which every one must get.
+/// A collective in flight. Its tensors must not be touched before `wait`, which must be called.
 class SHINE_API PendingCollective {
  public:
   virtual ~PendingCollective() = default;
@@ -25,8 +25,8 @@ class SHINE_API PendingCollective {
 /// shape and dtype (float32, float64, int64, int32 or uint8; else ShapeError), on the CPU or on the group's device. A
 /// group of one is an ordinary group.
 ///
-/// A collective that does not end within the time-out ends the process, and with it the job. A group that is destroyed
-/// without `finish` (an exception passes by) waits for nobody but the few seconds in which others hear of it.
+/// A collective that does not end within the time-out ends the process, and with it the job. A group destroyed without
+/// `finish` (by an exception) waits only the few seconds in which the others are told.
 class SHINE_API ProcessGroup {
  public:
   using Pending = std::unique_ptr<PendingCollective>;
@@ -39,7 +39,7 @@ class SHINE_API ProcessGroup {
   int size() const { return size_; }
   bool is_first() const { return rank_ == 0; }
 
-  /// What it runs on: "one process", "MPI", "NCCL".
+  /// The backend: "one process", "MPI" or "NCCL".
   virtual std::string backend() const = 0;
 
   /// In place; every rank gets the same bits.
@@ -83,12 +83,12 @@ class SHINE_API ProcessGroup {
 SHINE_API std::unique_ptr<ProcessGroup> single_process();
 
 struct GroupOptions {
-  double timeout_seconds = 600;                           ///< the longest that a rank waits for the others
-  std::int64_t message_elements = std::int64_t{1} << 28;  ///< MPI moves larger tensors in parts; below 2^31
+  double timeout_seconds = 600;                           ///< how long a rank waits for the others at most
+  std::int64_t message_elements = std::int64_t{1} << 28;  ///< MPI splits larger tensors; below 2^31
 };
 
 /// The group of this job: one process; NCCL where `device` is a GPU; MPI on the CPU. Waits for all ranks. Throws
-/// ConfigError where the launcher does not serve the backend (torchrun for CPU ranks), UnsupportedError where this
+/// ConfigError where the launcher does not support the backend (torchrun for CPU ranks), UnsupportedError where this
 /// program was built without it, IoError where the ranks do not find each other in time.
 /// @param device  of this rank (see rank_device)
 SHINE_API std::unique_ptr<ProcessGroup> make_process_group(const Launch& launch, at::Device device,

@@ -46,8 +46,7 @@ SHINE_API LoraLayer lora_layer_of(std::span<const at::Tensor> tensors);
 /// every `in` and `out` are equal.
 SHINE_API LoraTree concat_ranks(const LoraTree& first, const LoraTree& second);
 
-/// A new Meta-LoRA: A ~ Normal with mean 0 and variance `scale`, B = 0, C = 0 (SPEC section 3), B_l = 1, float32 on the
-/// CPU.
+/// A new Meta-LoRA: A ~ Normal with mean 0 and variance `scale`, B = 0, C = 0, B_l = 1, float32 on the CPU.
 SHINE_API LoraTree make_meta_lora(const LoraSpec& spec, std::int64_t rank, double scale, at::Generator& generator);
 
 }  // namespace shine

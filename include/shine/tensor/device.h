@@ -8,23 +8,23 @@
 
 namespace shine {
 
-/// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N".
-/// Throws ConfigError for another text, UnsupportedError for a device this machine lacks.
+/// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N". Throws ConfigError for any other text,
+/// UnsupportedError for a device that this machine lacks.
 SHINE_API at::Device parse_device(const std::string& name);
 
-/// Threads for tensor operations; 0 leaves the system's choice. Returns the number in use.
+/// Sets the threads of tensor operations; 0 leaves LibTorch's choice. Returns the number in use.
 SHINE_API int set_threads(int threads);
 
-/// Restricts LibTorch to kernels that give the same bits every time; an operation that has none throws.
+/// Restricts LibTorch to deterministic kernels; an operation without one throws.
 SHINE_API void set_deterministic();
 
 /// Whether a GPU's float32 matrix products may use TF32.
 SHINE_API void set_tf32(bool on);
 
-/// Keeps LibTorch from cuDNN's attention on a GPU, which builds a plan for every new shape: rows are of all lengths.
+/// Turns cuDNN's attention off: it builds a plan for every new shape, and rows have all lengths.
 SHINE_API void avoid_cudnn_attention();
 
-/// Bytes that can still be allocated on the device: free GPU memory, or what the system and the control group give.
+/// Bytes that can still be allocated on the device: free GPU memory, or what the system and the cgroup leave.
 SHINE_API std::size_t available_memory_bytes(at::Device device);
 
 /// Highest resident set size of this process, in bytes.

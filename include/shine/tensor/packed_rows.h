@@ -6,7 +6,7 @@
 
 namespace shine {
 
-/// How the packed rows meet LibTorch's attention.
+/// How packed rows are given to LibTorch's attention.
 enum class AttentionLayout {
   per_row,  ///< one call a row, nothing padded: best on a CPU
   padded,   ///< one call over right-padded rows, causal, without a mask: best on a GPU
@@ -16,11 +16,11 @@ inline AttentionLayout best_layout(at::Device device) {
   return device.is_cpu() ? AttentionLayout::per_row : AttentionLayout::padded;
 }
 
-/// Rows as the attention of all layers of a pass reads them, made once.
+/// Packed rows as attention reads them; made once a pass, for all layers.
 struct PackedRows {
   RowLayout rows;
-  at::Tensor padded_index;  ///< (N), int64, of each token among (R, longest) padded ones; undefined: one call a row
-  at::Tensor cu_seqlens;    ///< (R + 1), int32, for a kernel of variable lengths; else undefined
+  at::Tensor padded_index;  ///< (N), int64, indices into the (R, longest) padded rows; undefined: one call a row
+  at::Tensor cu_seqlens;    ///< (R + 1), int32, for a varlen kernel; else undefined
 };
 
 }  // namespace shine

@@ -34,8 +34,8 @@ using NamedRawTensors = std::vector<std::pair<std::string, RawTensor>>;
 /// Product of the sizes times the element's bytes; nothing if a size is negative or the product passes 2^63 - 1.
 SHINE_API std::optional<std::size_t> bytes_of(DType dtype, const std::vector<std::int64_t>& shape);
 
-/// Adds name, type, shape and samples of the bytes: other weights have another hash, in practice, while tensors of any
-/// size are hashed at once.
+/// Adds name, type, shape and samples of the bytes: in practice other weights have another hash, and the cost does not
+/// grow with the tensor.
 SHINE_API void add_tensor(Fnv1a& hash, const std::string& name, const RawTensor& tensor);
 
 }  // namespace shine

@@ -10,9 +10,9 @@
 
 namespace shine {
 
-/// Where each sequence of a batch lies when all are laid end to end, without padding.
+/// Row offsets of a packed batch: sequences one after another, without padding.
 struct SHINE_API RowLayout {
-  std::vector<std::int64_t> starts{0};  ///< R + 1 offsets; row i is [starts[i], starts[i + 1])
+  std::vector<std::int64_t> starts{0};  ///< R + 1 offsets (cu_seqlens); row i is [starts[i], starts[i + 1])
 
   std::int64_t rows() const { return static_cast<std::int64_t>(starts.size()) - 1; }
   std::int64_t tokens() const { return starts.back(); }
@@ -30,7 +30,7 @@ struct SHINE_API RowLayout {
   std::vector<std::int64_t> adapter_spans(std::int64_t adapters) const;
 };
 
-/// Token ids of R packed rows: the one form of a batch. Padded and packed are views made at an op's edge.
+/// Token ids of R packed rows: the form of every batch; an op that needs padded rows makes them at its edge.
 struct SHINE_API TokenRows {
   at::Tensor ids;  ///< (N), int64
   RowLayout layout;
@@ -46,22 +46,22 @@ struct SHINE_API TokenRows {
   static TokenRows concatenate(const std::vector<TokenRows>& parts);
 };
 
-/// The values as a tensor (n), int64. On the way to a GPU neither side waits for the other.
+/// The values as a tensor (n), int64. The copy to a GPU is asynchronous.
 SHINE_API at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device);
 
-/// The positions whose next token is trained on. The loss at flat position p predicts the token at p + 1.
+/// Positions whose next token is a target: the loss at flat position p predicts the token at p + 1.
 struct SHINE_API LabelledTokens {
   at::Tensor positions;  ///< (n), int64: flat index of the hidden state
   at::Tensor targets;    ///< (n), int64: the label of the following token
 
   std::int64_t count() const { return positions.defined() ? positions.size(0) : 0; }
 
-  /// `labels` has one vector a row, as long as the row, -100 where nothing is trained. A row's first label is never
-  /// used: nothing comes before it. Labels from `softmax_size` on, tokens that are an input only, are left out.
+  /// `labels` has one vector a row, as long as the row, -100 where no loss is taken. A row's first label is never used:
+  /// nothing precedes it. Labels from `softmax_size` on (tokens that are inputs only) are left out.
   static LabelledTokens of(const std::vector<std::vector<std::int64_t>>& labels, at::Device device,
                            std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
 
-  /// Those of all `parts`, for TokenRows::concatenate of the rows that they are of.
+  /// The labels of all `parts`, for the rows that TokenRows::concatenate made of theirs.
   /// @param tokens  of each part's rows
   static LabelledTokens concatenate(const std::vector<LabelledTokens>& parts, const std::vector<std::int64_t>& tokens);
 };

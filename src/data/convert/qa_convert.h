@@ -14,8 +14,8 @@
 namespace shine {
 
 /// Layouts in which question answering is published. ift: an array of {context, conversations: [{role, content}, ..]}
-/// (SPEC section 8); msmarco_mqa: lines of {context, conversations: [{question, answer}, ..]}; squad: SQuAD v1.1 and
-/// v2.0; hotpotqa, 2wiki, musique, mctest: the files of their authors.
+/// (the published training data); msmarco_mqa: lines of {context, conversations: [{question, answer}, ..]}; squad:
+/// SQuAD v1.1 and v2.0; hotpotqa, 2wiki, musique, mctest: the files of their authors.
 enum class QaFormat { ift, msmarco_mqa, squad, hotpotqa, two_wiki, musique, mctest };
 constexpr std::array<std::string_view, 7> config_names(QaFormat) {
   return {"ift", "msmarco_mqa", "squad", "hotpotqa", "2wiki", "musique", "mctest"};

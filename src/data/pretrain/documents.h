@@ -28,11 +28,10 @@ struct Documents {
   std::size_t repaired = 0;
 };
 
-/// Reads .txt and .jsonl files (SPEC section 8: one column, `text`).
-/// .txt: documents between separator lines; white space at both ends of a document goes, line ends "\r\n" become "\n",
-/// all else stays. .jsonl: an object a line, its string `text` as it is, other keys ignored.
-/// Throws IoError (missing file), FormatError "file:line: .." (broken JSON, no `text`, `text` not a string) and
-/// ConfigError (no file named, another file extension).
+/// Reads .txt and .jsonl files. .txt: documents between separator lines; white space at both ends of a document goes,
+/// line ends "\r\n" become "\n", all else stays. .jsonl: an object a line, its string `text` as it is, other keys
+/// ignored. Throws IoError (missing file), FormatError "file:line: .." (broken JSON, no `text`, `text` not a string)
+/// and ConfigError (no file named, another file extension).
 Documents read_documents(const std::vector<std::filesystem::path>& files, const DocumentOptions& options);
 
 /// Documents to train on and documents kept for validation. No text is in both.

@@ -40,10 +40,10 @@ struct PretrainReport : PackingReport {
   std::int64_t context_tokens_cut = 0;
 };
 
-/// Self-supervised pretraining (SPEC section 7). Texts are packed once into groups; a sample is one group. Context: its
-/// texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation: for
-/// each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are cut at
-/// their maximum lengths. Tasks, cuts and orders are drawn anew for each (seed, epoch, index).
+/// Self-supervised pretraining (paper section 4). Texts are packed once into groups; a sample is one group. Context:
+/// its texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation:
+/// for each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are
+/// cut at their maximum lengths. Tasks, cuts and orders are drawn anew for each (seed, epoch, index).
 class PretrainDataset : public Dataset {
  public:
   /// Tokenises all texts to learn their lengths; the ids are made again when a sample is asked for.

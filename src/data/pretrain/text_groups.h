@@ -24,10 +24,10 @@ struct TextGroups {
   PackingReport report;
 };
 
-/// Greedy packing (SPEC section 7). There are `open_groups` places for open groups. A text goes to the first place that
-/// has room; where none has, the fullest group (the first of equals) is closed and the text opens a new one in its
-/// place. A text that costs more than `max_cost` is a group by itself at once. The groups come in the order they close;
-/// those still open at the end come last, in the order of their places. With `open_groups` 0 every text is a group.
+/// Greedy packing with at most `open_groups` open groups. A text goes to the first place that has room; where none has,
+/// the fullest group (the first of equals) is closed and the text opens a new one in its place. A text that costs more
+/// than `max_cost` is a group by itself at once. The groups come in the order they close; those still open at the end
+/// come last, in the order of their places. With `open_groups` 0 every text is a group.
 /// @param costs  tokens of each text in a conversation, the template's share included
 /// Throws ConfigError unless max_cost is positive.
 TextGroups pack_texts(const std::vector<std::int64_t>& costs, std::int64_t max_cost, std::size_t open_groups);

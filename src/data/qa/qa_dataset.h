@@ -49,9 +49,9 @@ struct QaReport {
   std::int64_t tokens_cut = 0;  ///< in an epoch without reconstruction
 };
 
-/// Stages ift_mqa and ift_1qa (SPEC section 7), and the question answering of stage backbone. Labels: every assistant
-/// turn (SPEC section 6). multi_turn: each conversation of an item is a sample, or all its questions, in turn, with
-/// their first answers. one_question: each question of questions_of(item) with its first answer is a sample.
+/// Instruction fine-tuning, stages ift_mqa and ift_1qa (paper section 4), and question answering in stage backbone.
+/// Labels: every assistant turn. multi_turn: each conversation of an item is a sample, or all its questions, in turn,
+/// with their first answers. one_question: each question of questions_of(item) with its first answer is a sample.
 ///
 /// A sample is drawn anew as a reconstruction for each (seed, epoch, index): the answer is the context (as far as the
 /// maximum length leaves it), cut at conversation_max_length.

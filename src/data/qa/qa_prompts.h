@@ -19,10 +19,9 @@ enum class QaForm { multi_turn, one_question };
 /// searched again.
 std::string fill_prompt(std::string_view pattern, std::string_view context, std::string_view question);
 
-/// What a method shows of a context and asks about it (SPEC section 9), the same in training and evaluation. Methods
-/// shine and shuffled: the question alone. in_context: multi_turn has the context in the system message, one_question
-/// in the user's (or in a system message of its own, question_system_in_context). naive and sft: a system message, no
-/// context.
+/// How a method presents a context and asks about it, the same in training and evaluation. Methods shine and shuffled:
+/// the question alone. in_context: multi_turn has the context in the system message, one_question in the user's (or in
+/// a system message of its own, question_system_in_context). naive and sft: a system message, no context.
 class QaPrompts {
  public:
   /// Throws ConfigError naming the key whose pattern lacks {question}, lacks {context} where the method is in_context,

@@ -38,7 +38,7 @@ class ByteReader {
     return {reinterpret_cast<const char*>(taken.data()), taken.size()};
   }
 
-  /// The text up to the next newline, which is passed over.
+  /// The text up to the next newline, which is skipped.
   std::string_view take_line() {
     const std::string_view rest(reinterpret_cast<const char*>(bytes_.data()) + position_, left());
     const std::size_t length = rest.find('\n');

@@ -164,8 +164,8 @@ std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
   std::vector<std::string_view> names;
   for (const auto* item : ordered) names.push_back(item->first);
   std::sort(names.begin(), names.end());
-  const auto twin = std::adjacent_find(names.begin(), names.end());
-  SHINE_CHECK(twin == names.end(), FormatError, where, ": two tensors are named ", quote_text(*twin));
+  const auto duplicate = std::adjacent_find(names.begin(), names.end());
+  SHINE_CHECK(duplicate == names.end(), FormatError, where, ": two tensors are named ", quote_text(*duplicate));
   return ordered;
 }
 

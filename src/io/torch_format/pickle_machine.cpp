@@ -234,7 +234,7 @@ class Machine {
     return numbers;
   }
 
-  /// Attributes of an OrderedDict carry no tensors: they are passed over.
+  /// Attributes of an OrderedDict carry no tensors and are skipped.
   void drop_state() {
     pop();
     if (!as<Dict>(peek(), "an OrderedDict to set attributes of").ordered) {
