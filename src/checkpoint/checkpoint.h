@@ -9,7 +9,7 @@
 
 namespace shine {
 
-/// A training state: all that a run needs to go on as if it had not stopped.
+/// A training state: all that a run needs to continue as if it had not stopped.
 struct CheckpointContents {
   NamedRawTensors weights;  ///< trained tensors, and frozen ones of the hypernetwork
   NamedRawTensors moments;  ///< of the optimizer
@@ -20,7 +20,7 @@ struct CheckpointContents {
   std::string metrics;      ///< metrics.jsonl so far
 };
 
-/// A checkpoint that was read; tensors lie in the mapped files.
+/// A checkpoint that was read; its tensors are views of mapped files.
 struct Checkpoint {
   RawTensorDict weights, moments, random;
   TrainProgress progress;
@@ -29,11 +29,11 @@ struct Checkpoint {
 };
 
 /// A checkpoint is a folder: trained.safetensors, optimizer.safetensors, random.safetensors, state.json, config.yaml,
-/// metrics.jsonl and the mark DONE with the checksum of each, without which it does not count. Written aside, synced
-/// and renamed (see FolderWriter). Throws IoError.
+/// metrics.jsonl and the mark DONE with the checksum of each; without the mark it does not count. Written under a
+/// temporary name, synced and renamed (see FolderWriter). Throws IoError.
 void save_checkpoint(const std::filesystem::path& folder, const CheckpointContents& contents);
 
-/// What rank 0 sends to the others, and back.
+/// Serialized: what rank 0 sends to the others.
 std::string progress_text(const TrainProgress& progress);
 TrainProgress parse_progress(const std::string& text);
 

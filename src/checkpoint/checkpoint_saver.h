@@ -11,7 +11,7 @@ namespace shine {
 /// Saves checkpoints while training goes on, at most one at a time.
 class CheckpointSaver {
  public:
-  /// @param background  write on another thread; snapshots must then be copies that nobody changes
+  /// @param background  write on another thread; snapshots must then be copies that do not change
   CheckpointSaver(CheckpointStore store, bool background);
 
   /// Waits for the save before, takes the snapshot and starts to write it. Throws what the save before threw.
@@ -26,7 +26,7 @@ class CheckpointSaver {
   const CheckpointStore& store() const { return store_; }
   bool background() const { return background_; }
 
-  /// What the last complete save took, snapshot and writing together; 0 before the first.
+  /// Seconds the last complete save took, snapshot and writing together; 0 before the first.
   double last_seconds() const { return last_seconds_; }
 
  private:

@@ -43,7 +43,7 @@ fs::path CheckpointStore::folder_of(std::int64_t step) const {
 
 std::vector<fs::path> CheckpointStore::complete() const {
   std::map<std::int64_t, fs::path, std::greater<>> found;
-  // A folder that is there and cannot be listed (a disk that is not mounted) is not one without checkpoints.
+  // A folder that cannot be listed (a disk not mounted) is not a folder without checkpoints.
   if (fs::symlink_status(folder_).type() == fs::file_type::not_found) return {};
   std::error_code fault;
   for (fs::directory_iterator entry(folder_, fault), end; !fault && entry != end; entry.increment(fault)) {

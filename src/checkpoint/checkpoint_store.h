@@ -23,8 +23,8 @@ class SHINE_API CheckpointStore {
  public:
   explicit CheckpointStore(std::filesystem::path run_folder, KeepRules keep = {});
 
-  /// Saves, then removes what the rules do not keep and what a killed save left behind. Where the step has a complete
-  /// checkpoint already, IoError.
+  /// Saves, then removes what the rules do not keep and what a killed save left behind. Throws IoError if the step
+  /// already has a complete checkpoint.
   void save(const CheckpointContents& contents) const;
 
   /// Folders with the mark DONE, by step, the newest first. Throws IoError where they cannot be listed.
@@ -36,8 +36,8 @@ class SHINE_API CheckpointStore {
   };
 
   /// The newest checkpoint whose checksums hold, read in full. A damaged one is set aside as "step-<n>.damaged", so
-  /// that the step can be saved again, and `on_damage` is told why. Nothing where the run has no checkpoint;
-  /// FormatError where it has some and none is intact (none is set aside then), IoError where one cannot be read.
+  /// that the step can be saved again, and `on_damage` is told why. Nothing if the run has no checkpoint. Throws
+  /// FormatError if it has some and none is intact (none is set aside then), IoError if one cannot be read.
   std::optional<Found> newest_intact(const std::function<void(const std::string& reason)>& on_damage) const;
 
   std::filesystem::path folder_of(std::int64_t step) const;

@@ -22,9 +22,9 @@ struct Conversion {
 };
 
 /// Writes the trained weights and the step of `from` as a new folder `to` in the other layout. `from` is what
-/// find_weights takes, an unfinished run too. A checkpoint that is written in our layout holds weights only: a stage
-/// starts from it (stage.init_from), no run goes on from it. Tensors stay in their files: memory does not grow with
-/// them.
+/// find_weights takes, an unfinished run too. A checkpoint written in our layout holds weights only: a stage can start
+/// from it (stage.init_from), a run cannot resume from it. Tensors stay in their mapped files, so memory use does not
+/// grow with them.
 /// @param layout  of `to`; by default the one that `from` does not have
 /// Throws ConfigError (`from` is in that layout already), FormatError (a damaged file; tensors without a place in the
 /// published layout, or missing ones) and IoError, also where `to` exists; nothing is left behind then.

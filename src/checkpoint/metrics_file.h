@@ -15,8 +15,8 @@ namespace shine {
 /// JSON lines, one object a metric event, flushed as written. Every object has `kind`, `step` and `time`.
 class MetricsFile {
  public:
-  /// Starts with `so_far`, the lines of the checkpoint that a run goes on from: what a run wrote beyond it, and a line
-  /// cut off by a crash, is dropped.
+  /// Starts with `so_far`, the lines in the checkpoint that the run resumes from: later lines, and one cut off by a
+  /// crash, are dropped.
   /// @param tensorboard  folder that holds the same events for TensorBoard; empty: none
   /// Throws IoError.
   MetricsFile(const std::filesystem::path& path, const std::string& so_far,
@@ -33,7 +33,7 @@ class MetricsFile {
   std::optional<TensorboardFile> tensorboard_;
 };
 
-/// First and last loss of one validation set over a whole run, whatever processes ran it.
+/// First and last loss of one validation set over a whole run, resumes included.
 struct ValidationTrace {
   std::string set;
   std::int64_t first_step = 0, last_step = 0;

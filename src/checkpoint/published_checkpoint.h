@@ -19,13 +19,13 @@ RawTensorDict read_published_checkpoint(const std::filesystem::path& folder);
 /// `global_step` of trainer_state.json; 0 where there is no such file. Throws FormatError.
 std::int64_t read_published_step(const std::filesystem::path& folder);
 
-/// Throws FormatError at `where`, by name, for tensors that the layout has no place for and for missing ones: a
-/// conversion loses nothing silently.
+/// Throws FormatError at `where`, by name, for tensors that the layout has no place for and for missing ones: no
+/// conversion loses anything silently.
 void check_published_names(const RawTensorDict& weights, const std::string& where);
 
 /// Writes the folder with the types, flags and order of keys of the published files; the first Meta-LoRA counts as
-/// trained unless there is a second. Written aside, synced and renamed, without a mark. Throws FormatError as
-/// check_published_names, and IoError, also where `folder` exists.
+/// trained unless there is a second. Written under a temporary name, synced and renamed, without a mark. Throws
+/// FormatError as check_published_names, and IoError, also where `folder` exists.
 void write_published_checkpoint(const std::filesystem::path& folder, const RawTensorDict& weights, std::int64_t step);
 
 /// The published checkpoint that `path` stands for: itself; of a published run's folder `final`, else the

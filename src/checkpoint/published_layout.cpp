@@ -35,7 +35,7 @@ PickleValue tensor_value(RawTensor tensor, PickleType type, bool requires_grad) 
   return {std::move(tensor), type, requires_grad};
 }
 
-/// Hands out tensors by name; each is there to be taken once.
+/// Hands out tensors by name, each once.
 class Supply {
  public:
   Supply(RawTensorDict tensors, const std::string& where) : tensors_(std::move(tensors)), where_(where) {}

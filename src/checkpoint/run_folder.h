@@ -42,7 +42,7 @@ SHINE_API std::optional<FinishedMark> read_finished_mark(const RunFolder& run);
 /// Before a finished run is trained further.
 SHINE_API void remove_finished_mark(const RunFolder& run);
 
-/// Held while a process works in the folder. Released by the system however the process ends.
+/// Held while a process works in the folder. The system releases it however the process ends.
 class SHINE_API RunLock {
  public:
   /// Throws IoError where another process holds it, or the folder cannot be written.

@@ -15,16 +15,16 @@ struct Scalar {
 };
 
 /// The curves that a metrics event adds to, sorted by tag: its numbers under kind, set (where there is one) and key,
-/// those of inner objects under one more part; true and false are 1 and 0. A number that is not finite, null in JSON,
-/// is NaN, which TensorBoard marks. `step`, `time`, strings and lists are no curves.
-/// Throws FormatError for an event without a kind.
+/// those of inner objects under one more part; true and false are 1 and 0. A non-finite number, null in JSON, is NaN,
+/// which TensorBoard marks. `step`, `time`, strings and lists are not curves. Throws FormatError for an event without a
+/// kind.
 std::vector<Scalar> scalars_of(const nlohmann::json& event);
 
 /// The metrics of a run as TensorBoard reads them: a TFRecord file of Event messages (tensorflow/core/util/event.proto)
 /// in `folder`, named events.out.tfevents.<seconds>.<host>.shine after the first event's time.
 ///
-/// The metrics file is what counts; this one holds the same events again, and its bytes depend on nothing else. It is
-/// rewritten in place when a run goes on, so that no step appears twice whatever an earlier process left behind.
+/// The metrics file is authoritative; this one repeats its events, and its bytes depend on nothing else. It is
+/// rewritten at a resume, so that no step appears twice, whatever an earlier process left behind.
 class TensorboardFile {
  public:
   /// Writes all events of `metrics`, a file of JSON lines that need not exist, and removes event files of this program

@@ -8,8 +8,8 @@
 
 namespace shine {
 
-/// Where a run stands, beside its tensors. Every random choice of the data is drawn from (seed, epoch, index), so the
-/// sampler's place is all the random state the data has.
+/// Where a run stands, besides its tensors. Every random choice of the data is drawn from (seed, epoch, index), so the
+/// sampler's position is all the random state of the data.
 struct TrainProgress {
   std::int64_t step = 0;             ///< optimizer steps done, skipped ones too
   std::int64_t total_steps = 0;      ///< of the whole schedule; 0: unknown
@@ -28,7 +28,7 @@ struct TrainProgress {
   bool operator==(const TrainProgress&) const = default;
 };
 
-/// What made a checkpoint: kept to explain differences between runs.
+/// What wrote a checkpoint: explains differences between runs.
 struct Provenance {
   std::string program;                           ///< release and git revision
   std::map<std::string, std::string> libraries;  ///< {"libtorch": "2.11.0"}

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Of a finished run the checkpoint that its mark names, else the newest complete one.
+/// The checkpoint named by a finished run's mark, else the newest complete one.
 WeightsSource of_run(const RunFolder& run, bool allow_unfinished) {
   const CheckpointStore store(run.root);
   const std::optional<FinishedMark> mark = read_finished_mark(run);

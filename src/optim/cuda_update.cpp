@@ -26,7 +26,7 @@ class CudaUpdate : public UpdateRule {
   }
 
  private:
-  /// With tables on the GPU, made at the first call.
+  /// With tables on the GPU, built at the first call.
   CudaOptimizer& kernels() {
     if (kernels_) return *kernels_;
     std::vector<cuda::FlatRange> ranges;

@@ -15,7 +15,7 @@ class FlatParameters {
   const at::Tensor& values() const { return values_; }        ///< (layout.numel())
   const at::Tensor& gradients() const { return gradients_; }  ///< (layout.numel())
 
-  /// Takes over gradients that somebody put in place of the views; a missing one becomes zero.
+  /// Copies gradients that have replaced the views into the buffer; a missing one becomes zero.
   void collect_gradients();
 
  private:

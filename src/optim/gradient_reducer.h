@@ -8,9 +8,9 @@
 
 namespace shine {
 
-/// Sums the gradients of all ranks, once a step: bucket after bucket in the layout's order, which is the same on every
-/// rank, each begun as soon as the last backward has filled it and those before it. Every rank gets all sums, or where
-/// the layout has a piece for each those of its piece of every bucket.
+/// Sums the gradients of all ranks, once a step: bucket by bucket in the layout's order, which is the same on every
+/// rank, each started as soon as the last backward has filled it and those before it. Every rank gets all sums or, with
+/// a sharded layout, those of its piece of every bucket.
 class GradientReducer {
  public:
   /// @param groups, layout, flat  of the optimizer; they must outlive this object
@@ -23,7 +23,7 @@ class GradientReducer {
   /// The next backward is the last of this step on this rank.
   void arm();
 
-  /// Begins what has not begun, a rank without a last backward everything, and waits for all.
+  /// Starts the remaining buckets (all of them on a rank without a last backward) and waits for all.
   void finish();
 
  private:

@@ -51,8 +51,8 @@ std::vector<std::pair<std::string, at::Tensor>> Moments::state() const {
   return named;
 }
 
-/// One moment of every tensor, flat, by place. Where a rank has pieces of it, every rank calls, and the first gets them
-/// in main memory; the others' tensors are undefined.
+/// One moment of every tensor, flat, by place. With sharding every rank calls; the first gets the tensors in main
+/// memory, the others undefined ones.
 std::vector<at::Tensor> Moments::whole(at::Tensor Part::*moment) const {
   std::vector<at::Tensor> tensors(layout_.places().size());
   if (layout_.pieces() == 1) {

@@ -12,11 +12,11 @@
 
 namespace shine {
 
-/// Both moments of the values that this rank updates: of all, or where the layout has a piece for each rank, of its
-/// piece of every bucket. They have the parameters' dtype and device.
+/// Both moments of the values that this rank updates: all values, or with a sharded layout its piece of every bucket.
+/// They have the parameters' dtype and device.
 class Moments {
  public:
-  /// Of one tensor, what this rank updates; all tensors are flat views.
+  /// What this rank updates of one tensor; all tensors are flat views.
   struct Part {
     std::size_t group = 0, place = 0;
     std::int64_t begin = 0;   ///< in the flat buffers

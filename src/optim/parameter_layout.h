@@ -9,8 +9,8 @@
 namespace shine {
 
 /// Where trained tensors lie in one flat buffer: group after group, in each the last tensor first, since its gradient
-/// is ready first. Whole tensors make up buckets, which are communicated one by one; a bucket has equal pieces, one for
-/// each rank where the optimizer is sharded. Between tensors and at the ends of buckets there is padding.
+/// is ready first. Buckets consist of whole tensors and are communicated one by one; a bucket has equal pieces, one for
+/// each rank if the optimizer is sharded. Tensors and buckets are padded.
 class ParameterLayout {
  public:
   struct Place {
@@ -41,7 +41,7 @@ class ParameterLayout {
   /// The values of one piece of a bucket.
   std::int64_t piece_numel(const Bucket& bucket) const { return (bucket.end - bucket.begin) / pieces_; }
 
-  /// What of the tensors lies in piece number `piece` of the buckets, in their order.
+  /// The parts of tensors in piece `piece` of each bucket, in order.
   std::vector<Slice> slices(int piece) const;
 
  private:

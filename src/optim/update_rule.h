@@ -18,21 +18,21 @@ struct StepRates {
   std::int64_t step = 1;  ///< the t of the bias correction
 };
 
-/// Clips gradients and updates what this rank updates, by AdamW.
+/// Clips gradients and updates this rank's values by AdamW.
 class UpdateRule {
  public:
   virtual ~UpdateRule() = default;
 
-  /// Sums of squares of gradient_scale * gradient, by place: (places), float64, on any device; 0 where this rank has
-  /// no part.
+  /// Sum of squares of gradient_scale * gradient of each tensor: (places), float64, on any device; 0 where this rank
+  /// has no part of it.
   virtual at::Tensor squares(double gradient_scale) = 0;
 
-  /// Does nothing where the squares, those of all ranks, are not finite.
+  /// Does nothing if the squares, summed over all ranks, are not finite.
   /// @return whether it may have changed values
   virtual bool update(const at::Tensor& squares, const StepRates& rates) = 0;
 };
 
-/// All references are to what the optimizer keeps.
+/// All references are to members of the optimizer.
 struct UpdateMemory {
   const std::vector<ParamGroup>& groups;
   const OptimizerConfig& config;
@@ -41,13 +41,13 @@ struct UpdateMemory {
   const Moments& moments;
 };
 
-/// By LibTorch's operations, on any device; scales and clips gradients in place.
+/// The reference, by LibTorch's operations, on any device; scales and clips gradients in place.
 std::unique_ptr<UpdateRule> make_torch_update(const UpdateMemory& memory);
 
-/// By the GPU's kernels: float32 alone; the host waits for nothing, and gradients stay as they are.
+/// By CUDA kernels: float32 only; the host does not wait, and gradients stay as they are.
 std::unique_ptr<UpdateRule> make_cuda_update(const UpdateMemory& memory);
 
-/// The norms of `squares`, those of all ranks.
+/// The norms of `squares`, summed over all ranks.
 StepNorms norms_of(const at::Tensor& squares, const std::vector<ParamGroup>& groups, const ParameterLayout& layout);
 
 }  // namespace shine

@@ -18,17 +18,17 @@ nlohmann::ordered_json diagnostics_event(std::int64_t step, const LoraDiagnostic
 /// One line for the log.
 std::string diagnostics_line(const LoraDiagnostics& diagnostics);
 
-/// Follows the diagnostics of a run, and warns where generated LoRAs have become one constant LoRA or as large as the
-/// weights that they change. It stops nothing: a cosine near 1 may be passing.
+/// Follows the diagnostics of a run and warns if the generated LoRAs collapse into one constant LoRA or grow as large
+/// as the weights that they change. It stops nothing: a cosine near 1 may be temporary.
 class LoraWatch {
  public:
   static constexpr double kCosineLimit = 0.99;       ///< of the mean cosine between changes
   static constexpr double kRelativeNormLimit = 1.0;  ///< of a projection's mean |A B| / |W|
 
-  /// @param warmup_steps  up to here nothing is warned of: the LoRAs of new weights are large, and soon alike
+  /// @param warmup_steps  no warnings before: the LoRAs of new weights are large, and soon alike
   explicit LoraWatch(std::int64_t warmup_steps) : warmup_steps_(warmup_steps) {}
 
-  /// What there is to warn of after `step` steps: each limit once when it is passed, and again only after a return.
+  /// The warnings after `step` steps: each limit once when it is passed, again only after a return below it.
   std::vector<std::string> warnings(std::int64_t step, const LoraDiagnostics& diagnostics);
 
  private:

@@ -8,7 +8,8 @@
 
 namespace shine {
 
-/// Shows where a long job is: one line rewritten in place on a terminal, plain lines elsewhere, on standard error.
+/// Shows the progress of a long job on standard error: one line rewritten in place on a terminal, plain lines
+/// elsewhere.
 class ProgressLine {
  public:
   /// automatic: a bar if standard error is a terminal, plain lines otherwise.

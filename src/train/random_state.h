@@ -7,12 +7,12 @@
 
 namespace shine {
 
-/// States of LibTorch's default generators, by device: "cpu", "cuda", those of later ranks "rank1.cpu" and so on.
-/// Nothing here draws from them; they are kept for code that does. Every rank calls; the first gets all.
+/// States of LibTorch's default generators, by device: "cpu", "cuda", those of later ranks "rank1.cpu" and so on. This
+/// project does not draw from them; they are saved for code that does. Every rank calls; the first gets all.
 NamedRawTensors random_states(ProcessGroup& ranks, at::Device device);
 
-/// Sets the states that are there; generators of devices and ranks that were absent keep theirs. Every rank calls; the
-/// first rank's `states` count.
+/// Restores the given states; generators of other devices and ranks stay as they are. Every rank calls; the first
+/// rank's `states` count.
 void restore_random_states(ProcessGroup& ranks, const RawTensorDict& states, at::Device device);
 
 }  // namespace shine

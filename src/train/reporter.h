@@ -13,7 +13,7 @@
 
 namespace shine {
 
-/// Tells how a run goes: in the log, and on the first rank by a progress line and in metrics.jsonl and TensorBoard.
+/// Reports a run: in the log and, on the first rank, by a progress line, metrics.jsonl and TensorBoard.
 class Reporter {
  public:
   /// @param stage, options, optimizer  must outlive this object
@@ -22,7 +22,7 @@ class Reporter {
   Reporter(const Stage& stage, const TrainerOptions& options, const AdamW& optimizer, std::int64_t last_step,
            const std::string& lines);
 
-  /// What is to be trained, from where, by how many ranks.
+  /// Says what is trained, from which step, on how many ranks.
   void start(const TrainProgress& progress);
 
   /// The step that `progress` counts last, every logging.every_steps and the last one.
@@ -31,7 +31,7 @@ class Reporter {
   void validation(std::int64_t step, const ValidationResult& result);
   void diagnostics(std::int64_t step, const LoraDiagnostics& diagnostics);
 
-  /// Clears the progress line, so that others can print.
+  /// Clears the progress line, so that something else can be printed.
   void interrupt() { line_.interrupt(); }
 
   /// All of metrics.jsonl; "" on other ranks than the first.

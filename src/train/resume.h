@@ -8,7 +8,7 @@
 
 namespace shine {
 
-/// All that a resume needs; between two steps the same on every rank, but for shards of the optimizer's moments.
+/// All that a resume needs; between steps equal on every rank, except for sharded moments.
 struct TrainState {
   TrainState(const Stage& stage, const OptimizerConfig& config, std::shared_ptr<ProcessGroup> ranks);
 
@@ -17,8 +17,8 @@ struct TrainState {
   TrainProgress progress;
 };
 
-/// Makes state, sampler and LibTorch's generators those of a new run, or those of the run's newest intact checkpoint;
-/// every rank calls and gets everything from the first. Throws as Trainer's constructor.
+/// Sets state, sampler and LibTorch's generators to those of a new run or of the run's newest intact checkpoint. Every
+/// rank calls and gets everything from the first. Throws as Trainer's constructor.
 /// @return the checkpoint's lines of metrics.jsonl, on the first rank; "" for a new run
 std::string resume(TrainState& state, Sampler& sampler, const Stage& stage, const TrainerOptions& options,
                    const CheckpointStore& store);

@@ -13,25 +13,25 @@
 
 namespace shine {
 
-/// What became of the data of one set: samples, what was dropped or cut, by name.
+/// Counts of one data set by name: samples, and what was dropped or cut.
 struct DataCounts {
   std::string set;
   std::vector<std::pair<std::string, std::int64_t>> counts;
 };
 
-/// What is trained on what: the trainer knows no stage by name.
+/// What is trained, and on what; the trainer knows no stage by name.
 struct Stage {
   std::string name;
   std::shared_ptr<const Dataset> train;
   std::vector<ValidationSet> validation;
   std::shared_ptr<const Objective> objective;
   PenaltyConfig penalty;
-  std::uint64_t frozen_fingerprint = 0;  ///< of weights that are read and not trained, by which a resume notices others
+  std::uint64_t frozen_fingerprint = 0;  ///< of the weights that are not trained: a resume must find the same
   std::vector<DataCounts> data_counts;   ///< written into the metrics once, at the beginning of the run
-  /// All weights a checkpoint keeps, frozen ones of the hypernetwork too.
+  /// All weights in a checkpoint, the hypernetwork's frozen ones included.
   std::function<std::vector<std::pair<std::string, at::Tensor>>()> weights;
-  /// Compares the LoRAs generated for held-out contexts, each rank some of them; nothing on any rank where `stop`,
-  /// asked between batches, says so. Absent where none are generated.
+  /// Compares the LoRAs generated for held-out contexts, shared out over the ranks; nothing, on every rank, if `stop`,
+  /// called between batches, is true. Absent where no LoRA is generated.
   std::function<std::optional<LoraDiagnostics>(ProcessGroup& ranks, const std::function<bool()>& stop)> diagnostics;
 };
 

@@ -27,7 +27,7 @@ struct TrainStep::MicroValue {
   at::Tensor total, loss_sum, penalty_sum;  ///< scalars; the last undefined without a penalty
 };
 
-/// All passes of a step, done once. Sums over micro-batches: first this rank's, then, after the exchange, those of all.
+/// One attempt at all passes of a step. Sums over micro-batches: first this rank's, after the exchange those of all.
 struct TrainStep::Attempt {
   Attempt(const std::vector<ModelBatch>& batches, std::vector<bool>& to_run) : micro_batches(batches), usable(to_run) {
     micro_losses.assign(batches.size(), std::numeric_limits<double>::quiet_NaN());
@@ -136,7 +136,7 @@ void TrainStep::run_or_drop(Attempt& attempt, const Indices& members, bool last)
   for (const std::size_t i : members) run_or_drop(attempt, {i}, last && i == members.back());
 }
 
-/// Forward and backward. False, and nothing has come of it, where the loss is looked at and is not finite.
+/// Forward and backward. False, without any effect, if the loss is read and is not finite.
 bool TrainStep::run_pass(Attempt& attempt, const Indices& members, bool last) {
   std::vector<ModelBatch> batches;
   std::vector<std::int64_t> labels, samples;

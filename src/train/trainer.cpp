@@ -66,7 +66,7 @@ TrainSummary Trainer::run() {
   reporter_->start(progress);
   std::string stopped_by;
   while (true) {
-    // Where a run was stopped between a step and its validation, the next part makes up for it.
+    // A run stopped between a step and its validation: the validation is done now.
     if (progress.validated_step < progress.step && validation_due()) run_validation();
     stopped_by = agree_on_stop();
     if (progress.step > saved_step_ && (due(options_.checkpoint.every_steps) || !stopped_by.empty())) save();
@@ -150,7 +150,7 @@ std::string Trainer::local_reason_to_stop(double step_seconds) const {
   if (options_.stop_reason) {
     if (std::string reason = options_.stop_reason(); !reason.empty()) return reason;
   }
-  // A part of a run that does no step would never end when it is started again and again.
+  // At least one step, or a run restarted again and again would never end.
   const double longest = std::max(longest_step_, step_seconds);
   if (options_.run.max_minutes <= 0 || longest == 0) return "";
   const double needed = longest + saver_.last_seconds();  // one more step, and the save
@@ -173,7 +173,7 @@ void Trainer::require_equal_ranks() const {
 
 void Trainer::save() {
   reporter_->interrupt();
-  // A run goes on from what is saved: ranks that have parted must not get that far.
+  // A run resumes from what is saved: diverged ranks must not be saved.
   if (options_.run.check_every > 0) require_equal_ranks();
   const auto snapshot = [this] {
     CheckpointContents contents = checkpoint_of(*state_, options_, saver_.background());

@@ -27,33 +27,33 @@ struct TrainerOptions {
   std::string config_yaml;  ///< the resolved configuration, saved beside the weights
   at::Device device = at::kCPU;
 
-  /// Asked after every step: a reason to save and stop ("SIGTERM"), or nothing. May be absent.
+  /// Called after every step: a reason to save and stop ("SIGTERM"), or nothing. May be absent.
   std::function<std::string()> stop_reason;
-  /// A resume may change options that shape the numbers: each change is a warning instead of an error.
+  /// A resume may change options that affect the numbers: each change is a warning instead of an error.
   bool allow_changes = false;
-  /// From when run.max_minutes counts.
+  /// When run.max_minutes starts to count.
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
-/// What a run has to show at its end.
+/// The outcome of a run.
 struct TrainSummary {
   TrainProgress progress;
   std::string checkpoint;  ///< folder of the last one; empty where nothing was trained
-  std::string stopped_by;  ///< what ended it before the end it was asked for; empty: it came to that end
+  std::string stopped_by;  ///< what ended it early; empty: it reached its end
 };
 
 class Reporter;
 struct TrainState;
 
-/// Runs a stage: micro-batches, optimizer steps, schedule, metrics, validation, checkpoints, resume. Over several ranks
-/// every one makes the same calls; the first alone reads and writes the run folder. A step, and with it every loss, is
-/// the same for any number of ranks up to rounding.
+/// Runs a stage: micro-batches, optimizer steps, schedule, metrics, validation, checkpoints, resume. All ranks make the
+/// same calls; only the first reads and writes the run folder. A step, and with it every loss, is the same for any
+/// number of ranks up to rounding.
 class SHINE_API Trainer {
  public:
-  /// Goes on from the newest intact checkpoint of run.dir, unless checkpoint.resume says never; the other ranks get
-  /// everything from the first. Throws ConfigError for one that does not fit (other data, another schedule or, with
-  /// run.deterministic, other threads or ranks), FormatError where all are damaged or the weights are others,
-  /// DivergenceError where the ranks differ in a tensor all the same.
+  /// Resumes from the newest intact checkpoint of run.dir, unless checkpoint.resume is never; the other ranks get
+  /// everything from the first. Throws ConfigError for a checkpoint that does not fit (other data, another schedule or,
+  /// with run.deterministic, other threads or ranks), FormatError if all are damaged or hold other weights,
+  /// DivergenceError if the ranks differ in a tensor nevertheless.
   Trainer(Stage stage, TrainerOptions options, std::shared_ptr<ProcessGroup> ranks = single_process());
   ~Trainer();
 

@@ -8,7 +8,7 @@ namespace shine {
 
 namespace {
 
-/// Scores one rank's batches: a row a batch, loss sum and labels. Nothing where it was asked to stop.
+/// Scores one rank's batches: a row for each batch, loss sum and labels. Nothing if asked to stop.
 bool score_share(const ValidationSet& set, const ValidationOptions& options, const ProcessGroup& group,
                  std::size_t total, at::TensorAccessor<double, 2> scores) {
   const at::NoGradGuard no_grad;

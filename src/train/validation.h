@@ -33,9 +33,9 @@ struct ValidationOptions {
   std::function<bool()> stop{};  ///< asked between batches; may be absent
 };
 
-/// The loss over the first `max_samples` samples of epoch 0; nothing is trained. Batch b is scored by rank b % size,
-/// and every rank gets the result, whose bits do not depend on the number of ranks. Nothing, on every rank, where any
-/// was asked to stop.
+/// The loss over the first `max_samples` samples of epoch 0; nothing is trained. Rank b % size scores batch b, and
+/// every rank gets the result, whose bits do not depend on the number of ranks. Nothing, on every rank, if any was
+/// asked to stop.
 std::optional<ValidationResult> validate(const ValidationSet& set, const ValidationOptions& options,
                                          ProcessGroup& group);
 

@@ -11,8 +11,9 @@
 
 namespace shine {
 
-/// How one layer's numbers are reshaped into A and B: r = viewed row-wise in its own shape, l = transposed (paper
-/// appendix). First letter: A; second letter: B.
+/// How a stretch of the generated vector becomes A (in, r) and B (r, out) (paper appendix): the first letter says
+/// whether the rank is the right (r) or left (l) axis of the row-wise view that A is made of, the second the same of B.
+/// The paper's rl: A = view(in, r), B = view(r, out).
 enum class LoraReshape { rl, rr, lr, ll };
 constexpr std::array<std::string_view, 4> config_names(LoraReshape) {
   return {"rl", "rr", "lr", "ll"};

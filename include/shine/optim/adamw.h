@@ -28,11 +28,11 @@ class Moments;
 class ParameterLayout;
 class UpdateRule;
 
-/// AdamW with decoupled weight decay over parameter groups (Loshchilov and Hutter), with gradient clipping, over the
-/// ranks of a process group. Moments have the parameters' dtype (trained leaves are float32) and device.
+/// AdamW (Loshchilov and Hutter) over parameter groups, with gradient clipping, over the ranks of a process group.
+/// Moments have the parameters' dtype (trained leaves are float32) and device.
 ///
-/// optimizer.shard is stage 1 of ZeRO (Rajbhandari et al. 2020): each rank keeps the moments of one piece of every
-/// bucket, gets the sums of that piece's gradients, updates it and sends it to the others.
+/// optimizer.shard is ZeRO stage 1 (Rajbhandari et al. 2020): each rank keeps the moments of one piece of every bucket,
+/// receives the summed gradients of that piece, updates it and sends it to the others.
 class SHINE_API AdamW {
  public:
   /// Moves the tensors into flat buffers (see FlatParameters). Every rank passes the same groups.
@@ -43,20 +43,20 @@ class SHINE_API AdamW {
 
   static constexpr std::int64_t kDefaultBucketValues = std::int64_t{6} << 20;  ///< 24 MiB
 
-  /// The next backward is the last one before reduce_gradients: what it completes may be sent at once.
-  void begin_last_backward();
+  /// The next backward is the last one before reduce_gradients: gradients may be reduced as they become complete.
+  void begin_last_backward() { reducer_.arm(); }
 
   /// Adds up the gradients of all ranks. Every rank calls it once a step, whatever happened to its micro-batches.
   void reduce_gradients();
 
-  /// Clips the summed gradients in place and updates the parameters on every rank.
-  /// `gradient_scale` multiplies the gradients first. A gradient that is not finite skips the step, on all ranks alike.
-  /// The GPU's kernel (CudaKernel::adamw) clips as it reads and leaves the gradients as they are; with
-  /// CudaKernel::gradient_norm the host waits once, for the norms, behind the update, else before it.
+  /// Clips the summed gradients in place and updates the parameters on every rank. `gradient_scale` multiplies the
+  /// gradients first. A non-finite gradient skips the step, on all ranks. The CUDA kernel (CudaKernel::adamw) clips as
+  /// it reads and leaves the gradients as they are; with CudaKernel::gradient_norm the host waits once, for the norms,
+  /// after the update, else before it.
   StepNorms step(double learning_rate, double gradient_scale = 1.0);
 
-  /// What the last `step` waited for the other ranks, which it does with sharding alone. On a GPU the host does not
-  /// wait for the parameters' parts, and these are not in it.
+  /// Seconds that the last `step` waited for other ranks, only with sharding. On a GPU the host does not wait for the
+  /// exchanged parameters, which are not counted.
   double waited_seconds() const { return waited_seconds_; }
 
   /// Sets all gradients to zero.
@@ -72,11 +72,11 @@ class SHINE_API AdamW {
   std::int64_t moment_bytes() const;
   std::int64_t whole_moment_bytes() const;
 
-  /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME". Not copies: later steps change them. Where they are
-  /// sharded every rank must call, and the first gets them all, copied to main memory; the others get nothing.
+  /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME". Not copies: later steps change them. With sharding every
+  /// rank must call; the first gets them all, copied to main memory, the others nothing.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
-  /// Restores what `state` and `steps` gave, for any number of ranks, sharded or not. Every rank calls; the first
+  /// Restores what `state` and `steps` returned, for any number of ranks, sharded or not. Every rank calls; the first
   /// rank's arguments count. Throws FormatError for missing, unexpected or mis-shaped moments; nothing is changed then.
   void load_state(const std::map<std::string, at::Tensor>& moments, std::int64_t steps);
 

@@ -21,7 +21,7 @@ struct SHINE_API ParamGroup {
   std::int64_t numel() const;
 };
 
-/// Sorts parameters into groups by what they were registered as; empty groups are left out. In this order: "m2p",
+/// Sorts parameters into groups by what they were registered as; without empty groups. In this order: "m2p",
 /// "m2p_no_decay", "meta_lora", "undecayed" (Decay::published_only of both, unless `optimizer.decay` is published),
 /// "backbone", "backbone_no_decay".
 SHINE_API std::vector<ParamGroup> make_param_groups(const std::vector<TrainedParameter>& parameters,

@@ -9,10 +9,10 @@
 
 namespace shine {
 
-/// One or several micro-batches as the model takes them: B rows each, packed, on its device.
+/// One or several micro-batches as the model takes them: B packed rows each, on its device.
 struct ModelBatch {
   TokenRows contexts;       ///< what the LoRAs are generated from
-  TokenRows conversations;  ///< what is answered with them
+  TokenRows conversations;  ///< what the backbone reads with them
   LabelledTokens labelled;  ///< positions in `conversations`
 
   std::int64_t samples() const { return conversations.layout.rows(); }
@@ -20,7 +20,7 @@ struct ModelBatch {
   std::int64_t tokens() const { return contexts.layout.tokens() + conversations.layout.tokens(); }
 };
 
-/// Labels from `softmax_size` on are left out: tokens that a model reads but cannot write.
+/// Labels from `softmax_size` on are left out: tokens that the model reads but cannot produce.
 SHINE_API ModelBatch make_model_batch(const std::vector<Sample>& samples, at::Device device,
                                       std::int64_t softmax_size = std::numeric_limits<std::int64_t>::max());
 

@@ -11,8 +11,7 @@
 
 namespace shine {
 
-/// What a batch contributes; nothing is added up, so that any average can be made of it, and of any part of its
-/// samples.
+/// What a batch contributes, not yet summed, so that any average over any part of its samples can be taken.
 struct ObjectiveValue {
   at::Tensor losses;     ///< (n), cross-entropy of each labelled token
   at::Tensor penalties;  ///< (B), L1 norm of each sample's generated vector; undefined: none asked
@@ -24,14 +23,14 @@ class SHINE_API Objective {
   virtual ~Objective() = default;
   virtual ObjectiveValue forward(const ModelBatch& batch) const = 0;
 
-  /// The leaves it trains, by checkpoint name.
+  /// The tensors it trains, by checkpoint name.
   virtual std::vector<TrainedParameter> trained() const = 0;
 
-  /// Ids from here on are no labels: tokens that the model reads but cannot write.
+  /// Ids from here on cannot be labels: tokens that the model reads but cannot produce.
   virtual std::int64_t softmax_size() const { return std::numeric_limits<std::int64_t>::max(); }
 };
 
-/// SHINE: the conversation's loss under the LoRA generated from the context (paper section 3).
+/// SHINE: the loss of the conversation under the LoRA generated from the context (paper section 3).
 class SHINE_API ShineObjective : public Objective {
  public:
   /// @param with_penalty  also give the L1 norm of the generated vectors
@@ -45,8 +44,8 @@ class SHINE_API ShineObjective : public Objective {
   bool with_penalty_;
 };
 
-/// Plain causal language modelling of the conversations with the decoder itself; contexts are not read. With a frozen
-/// decoder: what can be had without any LoRA.
+/// Causal language modelling of the conversations by the decoder itself; contexts are not read. With a frozen decoder:
+/// the score without any LoRA.
 class SHINE_API LanguageModelObjective : public Objective {
  public:
   explicit LanguageModelObjective(const Decoder& decoder) : decoder_(decoder) {}

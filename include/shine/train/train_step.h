@@ -11,9 +11,9 @@
 
 namespace shine {
 
-/// What happened in one optimizer step. All but micro_losses is of all ranks together, and the same on each.
+/// What happened in one optimizer step. All but micro_losses is over all ranks, and the same on each.
 struct StepResult {
-  double loss = 0.0;                 ///< the average that was minimised, without the penalty; NaN where nothing counted
+  double loss = 0.0;                 ///< the minimised average, without the penalty; NaN if nothing counted
   double penalty = 0.0;              ///< adapter_reg times the reduced L1 norm
   std::vector<double> micro_losses;  ///< mean over the labels of each micro-batch of this rank; NaN where dropped
   StepNorms norms;
@@ -37,23 +37,22 @@ struct PenaltyConfig {
 /// whatever rank computed them.
 ///
 /// Consecutive micro-batches of a rank share a pass, one forward and backward, while they have at most
-/// optimizer.pass_tokens tokens together; a larger one is a pass by itself. The step is the same up to rounding. Where
-/// the loss of such a pass is not finite, its micro-batches are run one by one, and only those at fault are dropped
-/// (unless `nonfinite: step`, which skips the step and counts the micro-batches that the pass has spoiled).
+/// optimizer.pass_tokens tokens together; a larger one is a pass by itself. The step is the same up to rounding. If the
+/// loss of a shared pass is not finite, its micro-batches are run one by one and only those at fault are dropped (but
+/// `nonfinite: step` skips the step and counts all micro-batches of the pass).
 ///
-/// A micro-batch that is dropped is dropped on its own rank; the ranks meet once, after their last backward. With a
-/// penalty they meet once more before the first, since loss and penalty have denominators of their own: how many
-/// labels and samples there are must be known before they are added up. Then a loss that is not finite makes all ranks
-/// do the step again without that micro-batch.
+/// A micro-batch is dropped on its own rank; the ranks communicate once, after their last backward. With a penalty they
+/// also do before the first, since loss and penalty have different denominators: the numbers of labels and samples must
+/// be known before the two are added. A non-finite loss then makes all ranks repeat the step without that micro-batch.
 ///
-/// With `nonfinite: step` losses stay on the device until the last backward, and one that is not finite makes all ranks
-/// skip the step, which they learn from the sums that they exchange anyway.
+/// With `nonfinite: step` losses stay on the device until the last backward; a non-finite one makes all ranks skip the
+/// step, as the sums that they exchange anyway tell them.
 class SHINE_API TrainStep {
  public:
   TrainStep(const Objective& objective, AdamW& optimizer, const OptimizerConfig& config, const PenaltyConfig& penalty);
 
   /// @param micro_batches  of this rank; there may be none
-  /// @param tallies        asked after the last backward: numbers to be summed over the ranks, as many on each
+  /// @param tallies        called after the last backward: numbers to sum over the ranks, equally many on each
   StepResult run(const std::vector<ModelBatch>& micro_batches, double learning_rate,
                  const std::function<std::vector<double>()>& tallies = {});
 
