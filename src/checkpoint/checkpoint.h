@@ -33,7 +33,7 @@ struct Checkpoint {
 /// temporary name, synced and renamed (see FolderWriter). Throws IoError.
 void save_checkpoint(const std::filesystem::path& folder, const CheckpointContents& contents);
 
-/// Serialized: what rank 0 sends to the others.
+/// The state as text, as rank 0 sends it to the others, and back.
 std::string progress_text(const TrainProgress& progress);
 TrainProgress parse_progress(const std::string& text);
 

@@ -8,8 +8,8 @@
 
 namespace shine {
 
-/// Samples by number. `sample` depends on nothing but the dataset, the epoch and the index, and may be called from
-/// several threads at once: a resume needs the epoch and the place in it, nothing else.
+/// Samples by index. `sample` depends only on the dataset, the epoch and the index, so a resume needs just the epoch
+/// and the position in it. It may be called from several threads at once.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -21,13 +21,13 @@ class Dataset {
   /// @param index  below size(); throws ConfigError otherwise
   virtual Sample sample(std::int64_t epoch, std::size_t index) const = 0;
 
-  /// About how many tokens sample `index` has, context and conversation together: by this, work is balanced over ranks
-  /// and samples of similar length are found. The same on every rank and in every epoch, at least 1, and quick: it is
-  /// asked for at every step. Default: all samples are alike.
+  /// Approximate number of tokens of sample `index`, context and conversation together: used to balance work over ranks
+  /// and to find samples of similar length. The same on every rank and in every epoch, at least 1, and cheap: it is
+  /// called at every step. Default: all samples are equal.
   /// @param index  below size()
   virtual std::int64_t tokens(std::size_t /*index*/) const { return 1; }
 
-  /// A hash of everything the samples are made of, by which a resume notices other data; 0: unknown.
+  /// A hash of everything the samples are made of; a resume compares it. 0: unknown.
   virtual std::uint64_t fingerprint() const { return 0; }
 };
 

@@ -12,7 +12,7 @@ void check_id(std::int64_t id) {
   if (id < 0) throw ConfigError(str("cannot decode the negative token id ", id));
 }
 
-/// The token's bytes, without the space that it loses where nothing has been decoded before it.
+/// The token's bytes, without the leading space that it loses at the start of a text.
 std::string_view next_bytes(const Tokenizer& tokenizer, std::int64_t id, bool& at_start) {
   std::string_view bytes = tokenizer.token_bytes(id);
   const LeadingSpace space = at_start ? tokenizer.leading_space(id) : LeadingSpace::keep;

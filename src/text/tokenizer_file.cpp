@@ -17,8 +17,7 @@ using nlohmann::json;
 
 constexpr std::int64_t kLargestId = std::numeric_limits<std::int32_t>::max() - 1;
 constexpr std::size_t kMostParts = 64;  // of a Sequence; each pattern is compiled
-// Added tokens are looked for at every place of a text, in a tree that takes some 60 bytes of memory for a byte of
-// theirs.
+// Added tokens are searched for at every place of a text, in a trie of some 60 bytes for each of their bytes.
 constexpr std::size_t kLongestAddedToken = 1024;
 constexpr std::size_t kMostAddedBytes = std::size_t{4} << 20;
 

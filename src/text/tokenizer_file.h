@@ -11,7 +11,7 @@
 
 namespace shine {
 
-/// What a tokenizer.json says.
+/// The content of a tokenizer.json.
 struct TokenizerFile {
   bool nfc = false;
   std::vector<PreTokenizerStep> pre_tokenizer;

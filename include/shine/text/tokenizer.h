@@ -92,7 +92,7 @@ class SHINE_API Tokenizer {
   virtual std::vector<std::int64_t> add_tokens(std::span<const AddedToken> tokens) = 0;
 };
 
-/// The files that make a folder's tokenizer: what to copy with a model.
+/// The files of a folder that make its tokenizer: to be copied with a model.
 inline constexpr std::array<std::string_view, 4> kTokenizerFiles = {"tokenizer.json", "tokenizer.model",
                                                                     "tokenizer_config.json", "added_tokens.json"};
 
@@ -101,7 +101,7 @@ SHINE_API bool has_tokenizer(const std::filesystem::path& folder);
 
 /// Opens the tokenizer of a Hugging Face model directory: tokenizer.json if it is there, else tokenizer.model; or a
 /// tokenizer.json or .model file itself. Throws IoError, FormatError, or UnsupportedError naming the part of the file
-/// that this project has not.
+/// that is not supported.
 SHINE_API std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 /// Decodes ids as they are generated. What is returned is always valid UTF-8: the bytes of an unfinished character are

@@ -10,7 +10,7 @@
 
 namespace shine {
 
-/// Cleans the items as the data set has them and hands out what is left.
+/// Cleans the items of a data set and passes on what is left.
 class QaCollector {
  public:
   QaCollector(std::string source, const TakeQaItem& take) : source_(std::move(source)), take_(take) {}

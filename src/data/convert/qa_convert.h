@@ -21,8 +21,8 @@ constexpr std::array<std::string_view, 7> config_names(QaFormat) {
   return {"ift", "msmarco_mqa", "squad", "hotpotqa", "2wiki", "musique", "mctest"};
 }
 
-/// What stands between the sentences of a paragraph of hotpotqa and 2wiki. automatic: nothing with hotpotqa, whose
-/// sentences bring their spaces; a space with 2wiki (the published training data; its test has none).
+/// Separator of the sentences of a paragraph of hotpotqa and 2wiki. automatic: nothing with hotpotqa, whose sentences
+/// have their spaces; a space with 2wiki (as in the published training data; its test has none).
 enum class SentenceSeparator { automatic, none, space };
 constexpr std::array<std::string_view, 3> config_names(SentenceSeparator) {
   return {"automatic", "none", "space"};
@@ -39,17 +39,17 @@ struct QaConvertReport {
   std::size_t items = 0;
   std::size_t questions = 0;         ///< of these items
   std::size_t unanswerable = 0;      ///< questions that the data set calls so
-  std::size_t without_answer = 0;    ///< questions of which one side is missing or empty
+  std::size_t without_answer = 0;    ///< questions with a missing or empty question or answer
   std::size_t empty_contexts = 0;    ///< items
-  std::size_t out_of_order = 0;      ///< items in which user and assistant do not speak in turn
+  std::size_t out_of_order = 0;      ///< items in which user and assistant do not alternate
   std::size_t without_question = 0;  ///< items of which no question is left
   std::size_t not_in_context = 0;    ///< questions, kept, with no answer that stands in the context (yes and no aside)
 };
 
-/// One line without line end: what was made, then what was left out, as far as there is any.
+/// One line, without a newline: what was made, then what was left out, if anything.
 std::string describe(const QaConvertReport& report);
 
-/// Called with an item and what it belongs to: an article's title, else its context.
+/// Called with an item and its group: an article's title, else its context.
 using TakeQaItem = std::function<void(QaItem&& item, std::string_view group)>;
 
 /// Reads the files one after another and hands out their items, ids made unique; texts lose the white space at their

@@ -18,10 +18,10 @@ struct DocumentOptions {
   std::size_t max_texts = 0;
 };
 
-/// Documents in the order of the files, with what was left out or mended on the way.
+/// Documents in the order of the files, and counts of what was left out or repaired.
 struct Documents {
   std::vector<std::string> texts;
-  /// Documents without anything but white space, which are not in `texts`.
+  /// Blank documents, which are not in `texts`.
   std::size_t empty = 0;
   /// Documents in which bytes that are no UTF-8 became U+FFFD; in .jsonl also escapes of single surrogates ("\ud800"),
   /// anywhere in the document's line.
@@ -45,9 +45,9 @@ struct DocumentSplit {
   std::size_t repaired = 0;
 };
 
-/// Sets about `share` of the documents apart, at least one where share > 0, the same ones for the same seed. Equal
-/// texts go to the same side, and at least one different text stays for training. Both sides keep the order of `texts`.
-/// Throws ConfigError when share is outside [0, 1) or there are fewer than two different texts to split.
+/// Holds out about `share` of the documents, at least one if share > 0, the same ones for the same seed. Equal texts go
+/// to the same side, and at least one different text stays for training. Both sides keep the order of `texts`. Throws
+/// ConfigError if share is outside [0, 1) or there are fewer than two different texts to split.
 DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed);
 
 /// The split by separate files: validation stays whole and training loses the texts that are also there.

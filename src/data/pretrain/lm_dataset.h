@@ -17,7 +17,7 @@ namespace shine {
 struct LmOptions {
   /// Tokens of a row.
   std::int64_t row_length = 0;
-  /// Share of the documents that become conversations which repeat them.
+  /// Share of the documents turned into conversations that repeat them.
   double repeat_share = 0;
   SpecialTokens special_tokens = SpecialTokens::parse;
   std::uint64_t seed = 0;
@@ -29,14 +29,14 @@ struct LmOptions {
 /// in an order drawn per epoch, make one stream that is cut into rows. The last row may be shorter; a single token left
 /// over, which has nothing to predict, is left out. context_ids is empty.
 ///
-/// A share of the documents, the same ones in every epoch, is written so that a small backbone learns the chat format
-/// and to copy, in two forms by turns:
+/// A share of the documents, the same ones in every epoch, is written in two alternating forms, so that a small
+/// backbone learns the chat format and copying:
 /// - user: the text; assistant: the text;
 /// - the text, <|endoftext|>, then user: <RECON>; assistant: the text (only where the tokenizer has <RECON>, else the
 ///   first form again).
 ///
-/// labels = conversation_ids everywhere: a backbone must model text as such, the user's side of a conversation is text
-/// like any other, and a row may begin in the middle of a document, where a mask by role would mean nothing.
+/// labels = conversation_ids everywhere: a backbone models all text, the user's side of a conversation included, and a
+/// row may begin in the middle of a document, where a mask by role would mean nothing.
 class LmDataset : public Dataset {
  public:
   /// Tokenises all texts. Throws ConfigError when there is no text, row_length < 2, repeat_share is outside [0, 1] or

@@ -20,7 +20,7 @@ struct PretrainOptions {
   std::size_t open_groups = 100;
   /// Probability that a text is completed rather than reconstructed.
   double completion_frequency = 0.5;
-  /// Bounds of the uniform share of words that completion takes from the end of the context.
+  /// Bounds of the share of words, drawn uniformly, that completion drops from the end of the context.
   double completion_drop_min = 0.1;
   double completion_drop_max = 0.3;
   /// Joins the kept words by single spaces (the published form) instead of keeping the spacing.
@@ -32,11 +32,11 @@ struct PretrainOptions {
   int threads = 0;
 };
 
-/// What packing and the maximum lengths do to the texts, to be logged.
+/// What packing and the maximum lengths do to the texts, for the log.
 struct PretrainReport : PackingReport {
-  /// Groups whose contexts, before completion takes words from them, exceed the maximum length.
+  /// Groups whose contexts exceed the maximum length before completion drops words.
   std::size_t contexts_over_long = 0;
-  /// What will be cut from these contexts, in tokens; less where completion has taken words.
+  /// Tokens that will be cut from these contexts; fewer where completion drops words.
   std::int64_t context_tokens_cut = 0;
 };
 
@@ -46,7 +46,7 @@ struct PretrainReport : PackingReport {
 /// cut at their maximum lengths. Tasks, cuts and orders are drawn anew for each (seed, epoch, index).
 class PretrainDataset : public Dataset {
  public:
-  /// Tokenises all texts to learn their lengths; the ids are made again when a sample is asked for.
+  /// Tokenises all texts for their lengths; the ids are made again for each sample.
   /// @param tokenizer  knows <|endoftext|>, <RECON> and <COMP>; throws ConfigError otherwise
   /// Throws ConfigError when there is no text, a length is too small or a probability is outside its range.
   PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,

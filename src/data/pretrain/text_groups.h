@@ -6,13 +6,13 @@
 
 namespace shine {
 
-/// What packing did, to be logged.
+/// What packing did, for the log.
 struct PackingReport {
   std::size_t texts = 0;
   std::size_t groups = 0;
-  /// Texts that do not fit a conversation, each a group by itself that will be cut at the end.
+  /// Texts too long for a conversation, each a group by itself that will be cut.
   std::size_t over_long = 0;
-  /// What will be cut from them, in tokens.
+  /// Tokens that will be cut from them.
   std::int64_t tokens_cut = 0;
   /// Used share of groups * max_cost, in 0 .. 1.
   double fill = 0;

@@ -6,11 +6,11 @@
 
 namespace shine {
 
-/// Number of words: runs of anything but white space, which is what Python's str.split() takes for it (Unicode).
+/// Number of words: runs of non-white-space characters, as Python's str.split() sees them (Unicode).
 std::size_t count_words(std::string_view text);
 
-/// How many of `words` words completion keeps when the share `drop` of them is to go: round-half-even(words * (1 -
-/// drop)), at least one kept and at least one dropped; all of them where there are fewer than two (paper section 4).
+/// How many of `words` words completion keeps if it drops the share `drop`: round-half-even(words * (1 - drop)), at
+/// least one kept and at least one dropped; all of them where there are fewer than two (paper section 4).
 std::size_t words_kept(std::size_t words, double drop);
 
 /// The first `keep` words of the text, up to the end of the last of them, with the spacing of the text, or joined by

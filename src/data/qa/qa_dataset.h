@@ -17,8 +17,7 @@
 
 namespace shine {
 
-/// lora: the context is what the LoRA is generated from; prompt: it stands in the conversation, as method in_context
-/// has it.
+/// lora: the LoRA is generated from the context; prompt: the context is in the conversation, as with method in_context.
 enum class ContextPlace { lora, prompt };
 
 /// Lengths in tokens.
@@ -37,8 +36,8 @@ struct QaOptions {
   int threads = 0;  ///< that tokenise at construction; 0: as many as cores
 };
 
-/// What the maximum lengths do to the samples, to be logged and written into the metrics. A sample is dropped where it
-/// is over long and OverLong::drop, or where nothing that is trained would be left of it.
+/// What the maximum lengths do to the samples, for the log and the metrics. A sample is dropped if it is over-long with
+/// OverLong::drop, or if cutting would leave no label.
 struct QaReport {
   std::size_t items = 0;
   std::size_t samples = 0;
@@ -53,20 +52,20 @@ struct QaReport {
 /// Labels: every assistant turn. multi_turn: each conversation of an item is a sample, or all its questions, in turn,
 /// with their first answers. one_question: each question of questions_of(item) with its first answer is a sample.
 ///
-/// A sample is drawn anew as a reconstruction for each (seed, epoch, index): the answer is the context (as far as the
-/// maximum length leaves it), cut at conversation_max_length.
+/// Whether a sample is a reconstruction is drawn for each (seed, epoch, index): the answer is then the context, as cut
+/// by its maximum length, cut at conversation_max_length.
 class QaDataset : public Dataset {
  public:
-  /// Tokenises all items to learn their lengths; the ids are made again when a sample is asked for. Throws ConfigError
-  /// when no sample is left, a length or share is out of range, a prompt lacks its marks (data/qa_prompts.h), or, with
-  /// place prompt, an empty think block is asked for, which training has not.
+  /// Tokenises all items for their lengths; the ids are made again for each sample. Throws ConfigError if no sample is
+  /// left, a length or share is out of range, a prompt lacks its placeholders (data/qa_prompts.h), or an empty think
+  /// block is configured with place prompt, which training does not support.
   QaDataset(std::vector<QaItem> items, std::shared_ptr<const Tokenizer> tokenizer, const QaOptions& options,
             const Progress& progress = {});
 
   std::size_t size() const override { return places_.size(); }
   Sample sample(std::int64_t epoch, std::size_t index) const override;
 
-  /// Of the sample where it is no reconstruction.
+  /// Of the sample when it is not a reconstruction.
   std::int64_t tokens(std::size_t index) const override { return places_.at(index).tokens; }
 
   /// Of the items, their ids and all options but `threads`.

@@ -10,7 +10,7 @@
 
 namespace shine {
 
-/// A question about a context with the answers that count as right; the first is the one that is trained.
+/// A question about a context and its accepted answers; the first one is trained.
 struct QaQuestion {
   std::string question;
   std::vector<std::string> answers;
@@ -18,11 +18,10 @@ struct QaQuestion {
   bool operator==(const QaQuestion&) const = default;
 };
 
-/// One line of the JSON-lines form that training and evaluation read:
-/// {"id", "source", "context", "conversations": [[{"role", "content"}, ..], ..] or "questions": [{"question",
-/// "answers": [..]}, ..], "sft_conversations": as conversations}. `id` and `source` are optional (an id is then made
-/// of the file's name and the line), so is `sft_conversations`; null stands for a key that is missing, other keys are
-/// ignored. No text is empty or white space alone, `source` excepted.
+/// One line of the JSON-lines form that training and evaluation read: {"id", "source", "context", "conversations":
+/// [[{"role", "content"}, ..], ..] or "questions": [{"question", "answers": [..]}, ..], "sft_conversations": as
+/// conversations}. `id` and `source` are optional (an id is then made of the file's name and the line), so is
+/// `sft_conversations`; null means that a key is missing, other keys are ignored. No text but `source` is blank.
 struct QaItem {
   std::string id = {};
   std::string source = {};
@@ -33,9 +32,9 @@ struct QaItem {
 };
 
 /// Reads a file of such lines. Bytes that are no UTF-8 become U+FFFD. Throws IoError (no file), FormatError naming
-/// file, line and key for a line that is broken, has neither conversations nor questions (or both), an empty context, a
-/// question without answers, turns out of order, a system message (the configuration gives it), or the id of another
-/// line, and for a file without a line.
+/// file, line and key for a line that is broken, has neither or both of conversations and questions, an empty context,
+/// a question without answers, turns out of order, a system message (the configuration sets it), or a duplicate id, and
+/// for a file without lines.
 std::vector<QaItem> read_qa_items(const std::filesystem::path& file);
 
 /// The item as one line of JSON, without the newline.
@@ -44,8 +43,8 @@ std::string qa_item_json(const QaItem& item);
 /// The questions of an item in either form: those of `questions`, or each user turn with the assistant's answer to it.
 std::vector<QaQuestion> questions_of(const QaItem& item);
 
-/// Questions with no answer that stands in the context, whatever the spacing and the case of ASCII letters; yes and no
-/// count as standing there. Such a question is no fault, but many of them may be one of the data.
+/// Questions without an answer that occurs in the context, up to spacing and the case of ASCII letters; yes and no
+/// count as occurring. One such question is no fault, but many of them hint at faulty data.
 std::size_t count_not_in_context(std::string_view context, const std::vector<QaQuestion>& questions);
 
 /// The same of an item in either form.

@@ -15,8 +15,7 @@ namespace shine {
 /// multi_turn: a sample is a conversation about a context; one_question: a sample is one question with its answer.
 enum class QaForm { multi_turn, one_question };
 
-/// The pattern with the context in place of {context} and the question in place of {question}. What is put in is not
-/// searched again.
+/// The pattern with {context} and {question} replaced. What is inserted is not searched again.
 std::string fill_prompt(std::string_view pattern, std::string_view context, std::string_view question);
 
 /// How a method presents a context and asks about it, the same in training and evaluation. Methods shine and shuffled:
@@ -38,8 +37,8 @@ class QaPrompts {
   std::vector<ChatMessage> messages(std::string_view context, std::span<const ChatMessage> history,
                                     std::string_view question) const;
 
-  /// The ids of messages() and of what the answer begins behind: "<|im_start|>assistant\n", then the empty think block
-  /// where the configuration asks for it (never with shine and shuffled).
+  /// The ids of messages() and of the generation prompt: "<|im_start|>assistant\n", then the empty think block if the
+  /// configuration asks for it (never with shine and shuffled).
   std::vector<std::int64_t> tokenize(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
                                      SpecialTokens contents = SpecialTokens::parse) const;
 

@@ -14,9 +14,9 @@ struct QaSplit {
   std::vector<QaItem> validation;
 };
 
-/// Sets about `share` of the contexts apart with all their items, at least one where share > 0, the same ones for the
-/// same seed. Equal contexts go to the same side; both sides keep their order. Throws ConfigError when share is outside
-/// [0, 1) or there are fewer than two different contexts to split.
+/// Holds out about `share` of the contexts with all their items, at least one if share > 0, the same ones for the same
+/// seed. Equal contexts go to the same side; both sides keep their order. Throws ConfigError when share is outside [0,
+/// 1) or there are fewer than two different contexts to split.
 QaSplit split_qa_items(std::vector<QaItem> items, double share, std::uint64_t seed);
 
 /// Reads the files of the configuration (max_texts limits the training items) and splits off validation: the validation

@@ -9,8 +9,8 @@
 
 namespace shine {
 
-/// Each sample with the context of the next one that has another (the first follows the last): the control that shows
-/// whether what is generated from a context is about that context. Where all samples have one context, it stays.
+/// Each sample with the context of the next sample that has a different one (cyclically): the control that shows
+/// whether the generated LoRA is about its context. If all samples have the same context, it stays.
 class ShiftedContexts : public Dataset {
  public:
   explicit ShiftedContexts(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}

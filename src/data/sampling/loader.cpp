@@ -53,7 +53,7 @@ StepBatches Loader::make(const StepPlan& plan) const {
   for (const std::size_t position : step.positions) {
     std::vector<Sample>& samples = step.micro_batches.emplace_back();
     for (const std::size_t index : plan.batches[position]) {
-      if (stopping_) return step;  // nobody will take it
+      if (stopping_) return step;  // nobody will use it
       samples.push_back(dataset_->sample(plan.epoch, index));
     }
   }

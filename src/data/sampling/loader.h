@@ -19,11 +19,11 @@ namespace shine {
 /// One rank's micro-batches of one optimizer step.
 struct StepBatches {
   std::int64_t epoch = 0;
-  /// In the order of their positions; none where the step has fewer micro-batches than there are ranks.
+  /// In the order of their positions; may be empty if the step has fewer micro-batches than ranks.
   std::vector<std::vector<Sample>> micro_batches;
   std::vector<std::size_t> positions;  ///< of each of them among the step's, ascending
   std::size_t planned = 0;             ///< micro-batches of the step, those of all ranks together
-  /// The place behind the step: saved when the step is done, it makes a resume go on with the one that follows, however
+  /// The position after the step: saved when the step is done, so that a resume continues with the next step, however
   /// many were prepared ahead.
   SamplerState resume;
 };
@@ -34,8 +34,8 @@ struct LoaderOptions {
   int ranks = 1;
 };
 
-/// Prepares steps on one other thread, in the sampler's order. The micro-batches of a step are shared out over the
-/// ranks by share_batches and Dataset::tokens, which every rank does alike by itself; only those of this rank are made.
+/// Prepares steps on a thread of its own, in the sampler's order. share_batches distributes the micro-batches of a step
+/// over the ranks by Dataset::tokens; every rank computes the same shares and makes only its own micro-batches.
 class Loader {
  public:
   /// Starts at the sampler's place. Throws ConfigError when `ahead` is 0, the rank is not below `ranks`, or dataset and
@@ -48,8 +48,8 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  /// The next step, waiting for it if needed. What the dataset throws is thrown here, in the place of the step it
-  /// broke, and again by every later call.
+  /// The next step, waiting for it if needed. What the dataset throws is thrown here, in place of the step it broke,
+  /// and again by every later call.
   StepBatches next();
 
  private:

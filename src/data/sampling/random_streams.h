@@ -6,8 +6,8 @@
 
 namespace shine {
 
-/// What a stream of random numbers is for: two purposes never share numbers, whatever the seed. The values are part of
-/// what a resume relies on.
+/// The purpose of a stream of random numbers: different purposes never share numbers, whatever the seed. A resume
+/// relies on the values.
 enum class RandomPurpose : std::uint64_t {
   sample_order = 1,
   validation_split = 2,
@@ -18,7 +18,7 @@ enum class RandomPurpose : std::uint64_t {
   question_split = 7,
 };
 
-/// The stream of `purpose` at a place (epoch, index), where it has one.
+/// The stream of `purpose`, at (epoch, index) if it has one.
 inline Random stream_of(std::uint64_t seed, RandomPurpose purpose, std::int64_t epoch = 0, std::size_t index = 0) {
   return Random::stream(seed, {static_cast<std::uint64_t>(purpose), static_cast<std::uint64_t>(epoch), index});
 }

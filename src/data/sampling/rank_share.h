@@ -6,10 +6,10 @@
 
 namespace shine {
 
-/// Which micro-batches of an optimizer step each rank takes: every one exactly once, so that the ranks have about as
-/// many tokens each. Longest first, each micro-batch goes to the rank that has the fewest tokens so far, the lowest of
-/// equals; the rank with the most then has at most 4/3 of what the best possible share would leave it. Micro-batches of
-/// equal length go round: j to rank j % ranks. Ranks beyond the number of micro-batches have none.
+/// Which micro-batches of an optimizer step each rank takes, balanced by tokens. Longest first, each micro-batch goes
+/// to the rank with the fewest tokens so far, the lowest of equals; the largest load is at most 4/3 of the best
+/// possible one. Micro-batches of equal length go round-robin: j to rank j % ranks. Ranks beyond the number of
+/// micro-batches have none.
 /// @param tokens  of each micro-batch; fewer than 1 counts as 1
 /// @return        for each rank its micro-batches, ascending
 /// Throws ConfigError unless there is a rank.

@@ -59,8 +59,8 @@ void Sampler::arrange_window(std::size_t begin, std::size_t end, Random& random)
                    [this](std::size_t a, std::size_t b) { return options_.tokens[a] < options_.tokens[b]; });
   const std::size_t size = options_.batch_size, per_step = options_.accumulation;
   const std::size_t whole = (end - begin) / size, rest = (end - begin) % size;
-  // What is left over goes to the end of the epoch: a smaller micro-batch, and micro-batches of a smaller step. They
-  // are of any length, not always the longest.
+  // The remainder goes to the end of the epoch: a smaller micro-batch, and the micro-batches of a smaller step. They
+  // have any length, not always the longest.
   const std::size_t smaller = rest == 0 ? whole : static_cast<std::size_t>(random.below(whole + 1));
   const std::size_t left = whole % per_step;
   const std::size_t first_left = left == 0 ? whole : static_cast<std::size_t>(random.below(whole - left + 1));

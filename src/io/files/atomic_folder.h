@@ -8,11 +8,11 @@
 
 namespace shine {
 
-/// Makes the folder, and its parents where absent; nothing to do where it is there. Throws IoError.
+/// Makes the folder and its parents if absent. Throws IoError.
 /// @param key, cure  what names the folder, and what else a user can do, for the message; may be empty
 SHINE_API void make_folder(const std::filesystem::path& folder, std::string_view key = {}, std::string_view cure = {});
 
-/// Whether a folder ends up with the mark DONE; a foreign layout has none.
+/// Whether a folder gets the mark DONE; foreign layouts have none.
 enum class FolderMark { done, none };
 
 /// Writes a folder so that it is either complete or absent under its name: made aside as "<name>.partial-<pid>",
@@ -51,12 +51,12 @@ bool is_complete(const std::filesystem::path& folder);
 void verify_file(const std::filesystem::path& folder, const std::string& name);
 void verify_folder(const std::filesystem::path& folder);
 
-/// Removes the folder, its mark first, so that a removal cut short leaves no complete folder. Nothing to do where it is
-/// absent. Throws IoError.
+/// Removes the folder if it exists, its mark first, so that an interrupted removal leaves no complete folder. Throws
+/// IoError.
 void remove_folder(const std::filesystem::path& folder);
 
-/// Removes the partial files and folders that killed writers left in `parent`, which may be absent. Nobody else may be
-/// writing there. Throws IoError.
+/// Removes the partial files and folders that killed writers left in `parent`, which may be absent. No other process
+/// may be writing there. Throws IoError.
 SHINE_API void remove_partial_entries(const std::filesystem::path& parent);
 
 }  // namespace shine

@@ -11,7 +11,7 @@
 
 namespace shine {
 
-/// Reads little-endian numbers and byte strings from a range of memory; whatever passes the end is a FormatError.
+/// Reads little-endian numbers and byte strings from a range of memory; reading past the end is a FormatError.
 class ByteReader {
  public:
   ByteReader(std::span<const std::byte> bytes, std::string where) : bytes_(bytes), where_(std::move(where)) {}

@@ -62,7 +62,7 @@ void compare(const fs::path& folder, const std::string& name, const nlohmann::js
   const std::string where = (folder / kFolderMarkName).string() + ": files: " + quote_text(name);
   const std::int64_t bytes = get_int(expected, "bytes", where);
   const std::string& checksum = get_string(expected, "checksum", where);
-  // A name that leads out of the folder is no reason to read what lies there.
+  // Names that lead out of the folder are refused.
   const fs::path relative(name);
   SHINE_CHECK(
       !name.empty() && relative.is_relative() && relative.lexically_normal() == relative && *relative.begin() != "..",

@@ -6,7 +6,7 @@
 
 namespace shine {
 
-/// Lines appended to a file, with the system as soon as they are written.
+/// Lines appended to a file, each flushed to the system when it is written.
 class LineFile {
  public:
   /// Starts with `so_far`, whole lines. Throws IoError.

@@ -34,7 +34,7 @@ void release_pages(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const std::uintptr_t into_page = reinterpret_cast<std::uintptr_t>(bytes.data()) % page;
-  // A hint: where the system refuses it, the pages merely stay.
+  // Only a hint: if the system refuses, the pages stay.
   ::madvise(const_cast<std::byte*>(bytes.data()) - into_page, bytes.size() + into_page, MADV_DONTNEED);
 }
 

@@ -14,7 +14,7 @@ class MappedFile {
   /// Throws IoError where the file is missing, unreadable or not a regular file.
   explicit MappedFile(const std::filesystem::path& path);
 
-  /// The content of a file that is in memory already; `name` stands for it in messages.
+  /// A file whose content is already in memory; messages call it `name`.
   MappedFile(std::filesystem::path name, std::vector<std::byte> content);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -35,8 +35,8 @@ class MappedFile {
   bool mapped_ = false;
 };
 
-/// Gives the memory of the pages that hold `bytes`, a part of a MappedFile that is_mapped(), back to the system. The
-/// bytes stay valid: touched again, they are read again. (Other memory would lose its content.)
+/// Returns the memory of the pages that hold `bytes` to the system. `bytes` must be a part of a MappedFile that
+/// is_mapped(): they stay valid and are read again when touched. (Other memory would lose its content.)
 void release_pages(std::span<const std::byte> bytes);
 
 }  // namespace shine

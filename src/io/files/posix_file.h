@@ -10,7 +10,7 @@ namespace shine {
 /// Throws IoError "path: cannot <action>: <the system's reason>" from errno.
 [[noreturn]] void throw_errno(std::string_view action, const std::filesystem::path& path);
 
-/// An open file, closed at the end of its life.
+/// An open file, closed by the destructor.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int number) : number_(number) {}

@@ -8,9 +8,8 @@
 
 namespace shine {
 
-/// A place in a parsed JSON value that knows how it was reached, for faults like
-/// "data.jsonl:7: questions[2].answers: expected an array, found null". It points at the cursor that it came from and
-/// at `where`: both must outlive it.
+/// A place in a parsed JSON value that knows its path, for messages like "data.jsonl:7: questions[2].answers: expected
+/// an array, found null". It points at the cursor that it came from and at `where`: both must outlive it.
 class JsonCursor {
  public:
   JsonCursor(const nlohmann::json& root, std::string_view where) : value_(&root), where_(where) {}

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 constexpr std::size_t kMaxDepth = 128;
 
-/// Walks the text and tells how far: nlohmann's SAX events carry no positions.
+/// An iterator that tells its position: nlohmann's SAX events carry none.
 class TrackedIterator {
  public:
   using iterator_category = std::input_iterator_tag;

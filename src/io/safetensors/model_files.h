@@ -25,8 +25,8 @@ class ModelFiles {
   /// Throws FormatError for an unknown name.
   RawTensor tensor(const std::string& name) const;
 
-  /// A hash of names, types, shapes and samples of every tensor's bytes: other weights have another one, in practice,
-  /// while a model of any size is hashed at once.
+  /// A hash of names, types, shapes and samples of every tensor's bytes: in practice other weights have another hash,
+  /// and the cost does not grow with the model.
   std::uint64_t fingerprint() const;
 
   /// The file that holds the tensor, for messages; the directory for an unknown name.

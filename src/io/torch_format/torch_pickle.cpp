@@ -65,7 +65,7 @@ class Flattener {
   std::vector<std::pair<std::string, RawTensor>> take() { return std::move(tensors_); }
 
  private:
-  /// One long key above many short ones stands for more text than the file holds.
+  /// One long key above many short ones expands to more text than the file holds.
   std::string below(const std::string& name, const std::string& key) {
     const std::size_t bytes = name.size() + 1 + key.size();
     if (bytes > name_budget_) {

@@ -19,7 +19,7 @@ using PickleKey = std::variant<std::int64_t, std::string>;
 using PickleList = std::vector<PickleValue>;  ///< a Python list or tuple
 using PickleDict = std::vector<PickleEntry>;  ///< a Python dict or OrderedDict, in its order; no key twice
 
-/// Which Python type a value has, where two share one form here.
+/// The Python type of a value, where two types share one form here.
 enum class PickleType {
   usual,         ///< list, dict, Tensor
   tuple,         ///< of a PickleList

@@ -8,7 +8,7 @@
 
 namespace shine {
 
-/// What becomes of the matches of a split pattern (the names of `tokenizers`).
+/// What happens to the matches of a split pattern (named as in `tokenizers`).
 enum class SplitBehavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
 /// One cut of every piece: by a pattern, with or without a space put before pieces that do not begin with one.
@@ -19,13 +19,14 @@ struct PreTokenizerStep {
   bool add_prefix_space = false;
 };
 
-/// A piece of a text that byte-pair merges do not leave; with `prefix_space` a space that is not in the text precedes.
+/// A piece of a text that byte-pair merges do not cross; with `prefix_space` a space that is not in the text precedes
+/// it.
 struct Piece {
   TextSpan span;
   bool prefix_space = false;
 };
 
-/// Cuts texts in pieces, step after step, each step within the pieces of the last.
+/// Cuts texts into pieces, step by step, each step within the pieces of the one before.
 class PreTokenizer {
  public:
   PreTokenizer() = default;

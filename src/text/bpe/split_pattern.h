@@ -22,7 +22,7 @@ class SplitPattern {
   /// All matches in valid UTF-8, from left to right, as Regex::find_all finds them.
   std::vector<TextSpan> find_all(std::string_view text) const;
 
-  /// The compiled pattern, which any form must agree with.
+  /// The compiled pattern: the reference for the hand-written code.
   const Regex& regex() const { return regex_; }
 
  private:

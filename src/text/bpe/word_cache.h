@@ -18,8 +18,8 @@ struct BpeToken {
   friend bool operator==(const BpeToken&, const BpeToken&) = default;
 };
 
-/// Remembers the tokens of short words in a table of 2 MiB, where a new word takes the place of an older one. Safe from
-/// several threads and without locks: who meets a writer finds nothing, or stores nothing.
+/// Caches the tokens of short words in a table of 2 MiB, where a new word replaces an older one. Thread-safe without
+/// locks: while a slot is being written, reads miss and writes are dropped.
 class WordCache {
  public:
   static constexpr std::size_t kWordBytes = 24;  // longer words are not remembered,

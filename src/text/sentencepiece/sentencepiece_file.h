@@ -27,7 +27,7 @@ struct SentencePieceRules {
 
 enum class SentencePieceKind { unigram = 1, bpe = 2 };
 
-/// What a sentencepiece model says. A piece's id is its place.
+/// The content of a sentencepiece model. A piece's id is its index.
 struct SentencePieceData {
   SentencePieceKind kind = SentencePieceKind::unigram;
   std::vector<SentencePiece> pieces;

@@ -124,7 +124,7 @@ class PatternTranslator {
   std::string result_;
 };
 
-// What one thread needs to match: kept, since its making costs more than a match.
+// What a thread needs to match; kept, since creating it costs more than a match.
 struct MatchWorkspace {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);

@@ -33,7 +33,7 @@ class OffsetMap {
   std::vector<Edit> edits_;
 };
 
-/// What stands at the start of some bytes.
+/// The unit at the start of some bytes.
 struct Utf8Unit {
   enum class Kind {
     character,
