@@ -59,7 +59,7 @@ StepNorms AdamW::step(double learning_rate, double gradient_scale) {
   }
   const bool updated = rule(CudaKernel::adamw).update(squares, {learning_rate, gradient_scale, steps_ + 1});
   if (updated && sharded()) gather_values();
-  StepNorms norms = norms_of(squares, groups_, layout_);  // after the update: on a GPU the host waits here
+  StepNorms norms = norms_of(squares, groups_, *layout_);  // after the update: on a GPU the host waits here
   if (norms.finite) ++steps_;
   return norms;
 }

@@ -44,7 +44,7 @@ class SHINE_API AdamW {
   static constexpr std::int64_t kDefaultBucketValues = std::int64_t{6} << 20;  ///< 24 MiB
 
   /// The next backward is the last one before reduce_gradients: gradients may be reduced as they become complete.
-  void begin_last_backward() { reducer_.arm(); }
+  void begin_last_backward();
 
   /// Adds up the gradients of all ranks. Every rank calls it once a step, whatever happened to its micro-batches.
   void reduce_gradients();
