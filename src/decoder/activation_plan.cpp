@@ -7,7 +7,7 @@
 namespace shine {
 
 RowsForm rows_form(const PackedRows& rows) {
-  if (rows.cu_seqlens.defined()) return RowsForm::end_to_end;
+  if (rows.cu_seqlens.defined()) return RowsForm::varlen;
   return rows.rows.rows() > 1 ? RowsForm::several : RowsForm::one;
 }
 
@@ -17,10 +17,10 @@ ActivationBytes activation_bytes_of(SublayerBackend backend, const DecoderConfig
   const std::int64_t wide = type == at::kDouble ? 8 : 4, kv = config.kv_heads * config.head_dim,
                      q = config.heads * config.head_dim, inputs = 2 * config.hidden_size * value;
   if (backend == SublayerBackend::torch) {
-    // q, k, v; what the attention reads, after norm and rotation: v as it lies, or k and v of all heads; its output.
-    const bool as_it_lies = rows == RowsForm::one && config.heads == config.kv_heads;
-    std::int64_t read = as_it_lies ? 2 * q : 3 * q;
-    if (rows == RowsForm::end_to_end) read = q + kv;
+    // q, k, v; what the attention reads, after norm and rotation: v in place, or k and v of all heads; its output.
+    const bool in_place = rows == RowsForm::one && config.heads == config.kv_heads;
+    std::int64_t read = in_place ? 2 * q : 3 * q;
+    if (rows == RowsForm::varlen) read = q + kv;
     const std::int64_t projected = q + 2 * kv, output = rows == RowsForm::several ? 2 * q : q;
     const std::int64_t norms = config.qk_norm ? 1 : 0;
     return {.inputs = inputs,
@@ -59,7 +59,7 @@ std::int64_t planned_bytes(const std::vector<LayerActivations>& plan, const Acti
   return of_token * tokens;
 }
 
-std::int64_t plain_kept_bytes(const DecoderConfig& config, at::ScalarType type) {
+std::int64_t layer_activation_bytes(const DecoderConfig& config, at::ScalarType type) {
   // Inputs of norms and projections (8 H), q, k, v before and after the rotation and as the kernel reads them, gate,
   // up, their product.
   const std::int64_t values = 8 * config.hidden_size + 3 * config.head_dim * (config.heads + 2 * config.kv_heads) +
@@ -67,10 +67,10 @@ std::int64_t plain_kept_bytes(const DecoderConfig& config, at::ScalarType type) 
   return values * static_cast<std::int64_t>(at::elementSize(type));
 }
 
-std::int64_t plan_plain_layers(const DecoderConfig& config, at::ScalarType type, std::int64_t tokens,
-                               std::int64_t budget) {
+std::int64_t layers_to_recompute(const DecoderConfig& config, at::ScalarType type, std::int64_t tokens,
+                                 std::int64_t budget) {
   if (budget == 0) return 0;
-  const std::int64_t whole = tokens * plain_kept_bytes(config, type);
+  const std::int64_t whole = tokens * layer_activation_bytes(config, type);
   const std::int64_t saved = whole - tokens * config.hidden_size * static_cast<std::int64_t>(at::elementSize(type));
   const std::int64_t excess = config.layers * whole - budget;
   if (excess <= 0 || saved <= 0) return 0;

@@ -18,7 +18,7 @@ namespace {
 /// Groups what Hugging Face files name `model.*`.
 class Group : public torch::nn::Module {};
 
-/// The layer with its intermediate values computed again in the backward.
+/// The layer with its activations recomputed in the backward.
 at::Tensor run_checkpointed(const DecoderLayer& layer, const at::Tensor& x, const LoraLayer* lora,
                             const LayerPass& pass) {
   std::vector<at::Tensor> inputs{x};
@@ -103,7 +103,7 @@ at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const L
       lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{}};
   const std::int64_t recomputed = options_.recompute
                                       ? config_.layers
-                                      : plan_plain_layers(config_, dtype(), rows.tokens(), options_.activation_bytes);
+                                      : layers_to_recompute(config_, dtype(), rows.tokens(), options_.activation_bytes);
   for (std::int64_t i = 0; i < config_.layers; ++i) {
     const auto index = static_cast<std::size_t>(i);
     const LoraLayer* adapted = lora ? &lora->layers[index] : nullptr;

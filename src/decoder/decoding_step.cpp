@@ -12,7 +12,7 @@
 
 namespace shine {
 
-/// Attention over the first `window` places of a cache, behind which each row's new token is put.
+/// Attention over the first `window` positions of a cache; each row's new token is written behind its last one.
 class DecodingStep::Window : public CachedAttention {
  public:
   /// @param places  (R), int64, of the new tokens

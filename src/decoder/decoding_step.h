@@ -13,10 +13,10 @@ namespace shine {
 
 class GraphedWork;
 
-/// One new token for each of R rows, with every tensor at a fixed place and every size fixed, so that a GPU can replay
-/// the step as one CUDA graph. It is DecoderLayer::forward; attention reads the first `window` places of every row,
-/// whatever its length: the window grows in steps of kWindowStep, and the step is captured anew then. Runs in inference
-/// mode.
+/// One new token for each of R rows, with every tensor at a fixed address and every size fixed, so that a GPU can
+/// replay the step as one CUDA graph. It calls DecoderLayer::forward; attention reads the first `window` positions of
+/// every row, whatever its length. The window grows in steps of kWindowStep, and the graph is captured again when it
+/// does. Runs in inference mode.
 class DecodingStep {
  public:
   static constexpr std::int64_t kWindowStep = 256;
@@ -30,9 +30,9 @@ class DecodingStep {
   DecodingStep(const DecodingStep&) = delete;
   DecodingStep& operator=(const DecodingStep&) = delete;
 
-  /// Appends ids[i] to every active row and returns the logits behind it, (R, softmax size); those of other rows mean
-  /// nothing. The next call overwrites them. Ids are of the embedding matrix, not of added rows. Throws ShapeError
-  /// unless there is one id a row and every row has a free place.
+  /// Appends ids[i] to every active row i and returns the next-token logits, (R, softmax size); those of inactive rows
+  /// are meaningless. The next call overwrites them. Ids must be in the embedding matrix, not added tokens. Throws
+  /// ShapeError unless there is one id per row and every row has a free place.
   at::Tensor run(const std::vector<std::int64_t>& ids, const std::vector<bool>& active);
 
  private:

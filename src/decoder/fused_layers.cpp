@@ -29,8 +29,8 @@ SublayerBackend best_backend(const Decoder& decoder) {
   // The bf16 products of the CPU backend take pairs of values along their inner dimension.
   const bool even = config.hidden_size % 2 == 0 && config.intermediate_size % 2 == 0;
   const at::ScalarType type = decoder.dtype();
-  return blocks_run(type, decoder.device()) && (even || type != at::kBFloat16) ? SublayerBackend::cpu
-                                                                               : SublayerBackend::torch;
+  return cpu_backend_runs(type, decoder.device()) && (even || type != at::kBFloat16) ? SublayerBackend::cpu
+                                                                                     : SublayerBackend::torch;
 }
 
 /// The same capabilities in small sizes.
@@ -137,7 +137,7 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
   const auto batch = make_sublayer_batch(
       backend, rows, {type, device, options.attention, config.head_dim, config.rope_theta, adapters, masked});
   const auto chosen = positions.defined() ? choose_tokens(*batch, positions) : nullptr;
-  const std::vector<LayerActivations> keep =
+  const std::vector<LayerActivations> saved =
       options.recompute
           ? std::vector<LayerActivations>(layers.size(), {SavedActivations::input_only, SavedActivations::input_only})
           : plan_activations(layers.size(), activation_bytes_of(backend, config, type, masked ? adapters * rank : rank),
@@ -151,9 +151,9 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
       mlp_lora = lora_of<3>(lora->layers[i], Projection::gate);
     }
     hidden = attention_sublayer(layers[i].attention, hidden, lora ? &attention_lora : nullptr, batch, last,
-                                keep[i].attention);
+                                saved[i].attention);
     hidden = mlp_sublayer(layers[i].mlp, hidden, lora ? &mlp_lora : nullptr, last ? last->adapters : batch->adapters,
-                          keep[i].mlp);
+                          saved[i].mlp);
     if (visitor) visitor(static_cast<std::int64_t>(i), hidden);
   }
   return hidden;

@@ -11,8 +11,8 @@
 namespace shine {
 
 /// Whether the fused form computes layers of this config: true only where every capability that it does not read is at
-/// its default. So a capability that is added to DecoderConfig and DecoderLayer::forward runs in the readable form, in
-/// training too, until it is added here.
+/// its default. A capability added to DecoderConfig and DecoderLayer::forward therefore runs in the readable form,
+/// in training too, until it is added here.
 bool fused_layers_know(const DecoderConfig& config);
 
 /// A decoder's frozen layers as fused sub-layers, attention and MLP, with hand-written gradients: the fast form of
@@ -20,15 +20,15 @@ bool fused_layers_know(const DecoderConfig& config);
 class FusedLayers {
  public:
   /// The backend that runs the layers; nothing where DecoderLayer::forward does: weights that are trained,
-  /// `ops.fused: off`, a config that fused_layers_know not, or a form that does not give what the readable one gives
-  /// (compared once, on a small decoder of the same capabilities).
+  /// `ops.fused: off`, a config for which fused_layers_know is false, or a fused form that disagrees with the readable
+  /// one (compared once, on a small decoder with the same capabilities).
   std::optional<SublayerBackend> backend_for(const Decoder& decoder);
 
   /// Decoder::run_layers.
   at::Tensor run(const Decoder& decoder, SublayerBackend backend, at::Tensor hidden, const RowLayout& rows,
                  const LoraTree* lora, const at::Tensor& positions, const Decoder::LayerVisitor& visitor);
 
-  /// Makes what `run` reads of the weights: for the CPU backend a copy of the layers, two for bfloat16.
+  /// Prepares the weights that `run` reads: for the CPU backend a copy of the layers, two for bfloat16.
   void prepare(const Decoder& decoder, SublayerBackend backend) { prepared(decoder, backend); }
 
   /// Forgets it.
@@ -41,12 +41,13 @@ class FusedLayers {
   };
   using Layers = std::shared_ptr<const std::vector<Layer>>;
 
-  /// Made at the first call and again when a weight has changed since.
+  /// Prepared at the first call, and again once a weight has changed.
   Layers prepared(const Decoder& decoder, SublayerBackend backend);
   static Layer prepare_layer(const DecoderLayer& layer, const DecoderConfig& config, SublayerBackend backend);
   bool is_current() const;
 
-  /// A weight that was read, and what it was then; `values` keeps the memory, so that its address stays its own.
+  /// A weight as it was when it was prepared; `values` holds on to the memory, so that no other tensor gets its
+  /// address.
   struct Stamp {
     at::Tensor weight, values;
     std::uint32_t version = 0;

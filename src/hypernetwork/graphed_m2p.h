@@ -7,13 +7,13 @@
 
 namespace shine {
 
-/// A network whose training passes are captured, by number of contexts; a GPU replays them as CUDA graphs.
+/// An M2P whose training passes run as CUDA graphs on a GPU, captured once per number of contexts.
 class GraphedM2p {
  public:
   using Make = std::function<std::shared_ptr<MemoryToParams>()>;
 
   /// @param network       holds the parameters
-  /// @param make_another  makes one like it, without values: it computes a capture, on the memory of the parameters
+  /// @param make_another  makes a copy without values, which computes a capture on the parameters' memory
   GraphedM2p(std::shared_ptr<MemoryToParams> network, Make make_another,
              GraphedFunction::Capturer capturer = GraphedFunction::capture_on_gpu);
 

@@ -23,7 +23,7 @@ at::ScalarType compute_type(WeightDtype dtype, at::ScalarType backbone) {
   return backbone == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
-/// On a CPU the graphed form gains nothing: it is there to be tested.
+/// On a CPU the graphed form gains nothing: it exists for the tests.
 bool graphs_m2p(CudaGraph key, const at::Device& device) {
   return (device.is_cuda() || key == CudaGraph::on) && use_cuda_graph(key, CudaKernel::m2p_graph);
 }
@@ -87,7 +87,7 @@ void Hypernetwork::load(RawTensorDict tensors, const std::string& where) {
   }
   load_parameters(*this, tensors, at::TensorOptions().dtype(at::kFloat).device(decoder_.device()), where);
   memory_to_params_->to(decoder_.device());
-  // Trained leaves are written to: they must not lie in a mapped file.
+  // Trained leaves are written to: they must not share memory with a mapped file.
   for (const at::Tensor& parameter : parameters()) set_values(parameter, parameter.detach().clone());
 }
 
@@ -110,7 +110,7 @@ at::Tensor Hypernetwork::extract_memory(const TokenRows& contexts) const {
       extra_meta_lora_.is_empty() ? meta_lora_->tree() : concat_ranks(meta_lora_->tree(), extra_meta_lora_->tree());
   std::vector<at::Tensor> states;
   decoder_.run_layers(at::cat(parts, 0), layout, &meta_lora, index, [&](std::int64_t layer, const at::Tensor& hidden) {
-    const bool last = layer + 1 == shape_.spec.layers;  // gives the memory tokens alone
+    const bool last = layer + 1 == shape_.spec.layers;  // which returns only the memory tokens
     states.push_back((last ? hidden : hidden.index_select(0, index)).view({rows, memory, shape_.hidden_size}));
   });
   return at::stack(states, 1).to(at::kFloat);  // (B, L, M * pool, H)

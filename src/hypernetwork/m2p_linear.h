@@ -7,8 +7,8 @@
 
 namespace shine {
 
-/// The ablation baselines: Linear + GELU at every position alone; gated: the last layer is 2 H wide, and
-/// sigmoid(first half) * second half is the output.
+/// The ablation baselines: Linear + GELU, position by position. `lineargate`: the last layer is 2 H wide, and the
+/// output is sigmoid(first half) * second half.
 class M2pLinear : public MemoryToParams {
  public:
   /// `config` is resolved.

@@ -9,16 +9,16 @@ namespace shine {
 
 at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width) {
   const std::int64_t tokens = shape.memory_tokens * shape.hidden_size / width;
-  at::Tensor hidden = at::ones({tokens, tokens}, at::TensorOptions().dtype(at::kBool));
+  at::Tensor mask = at::ones({tokens, tokens}, at::TensorOptions().dtype(at::kBool));
   std::int64_t start = 0;
   for (const Projection p : kProjections) {
     const std::int64_t a = shape.spec[p].in * shape.rank / width, b = shape.rank * shape.spec[p].out / width;
-    hidden.narrow(0, start, a).narrow(1, start + a, b).fill_(false);
-    hidden.narrow(0, start + a, b).narrow(1, start, a).fill_(false);
+    mask.narrow(0, start, a).narrow(1, start + a, b).fill_(false);
+    mask.narrow(0, start + a, b).narrow(1, start, a).fill_(false);
     start += a + b;
   }
-  hidden.narrow(0, start, tokens - start).narrow(1, start, tokens - start).fill_(false);
-  return hidden;
+  mask.narrow(0, start, tokens - start).narrow(1, start, tokens - start).fill_(false);
+  return mask;
 }
 
 M2pTransformer::M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute, at::ScalarType compute)

@@ -7,8 +7,8 @@
 
 namespace shine {
 
-/// Encoder layers that attend in turn across layers (sequences of L) and across memory tokens (sequences of M), then
-/// optional couple layers inside each layer's vector.
+/// Encoder layers that alternate between attention across layers (sequences of L) and across memory tokens (sequences
+/// of M), then optional couple layers within each layer's vector (paper section 3.3).
 class M2pTransformer : public MemoryToParams {
  public:
   /// `config` is resolved.
@@ -20,11 +20,11 @@ class M2pTransformer : public MemoryToParams {
   M2pConfig config_;
   bool recompute_;
   std::vector<EncoderLayer> layers_, couple_layers_;
-  at::Tensor couple_mask_;  ///< (T, T) bool, true where hidden, T = M * H / couple_width
+  at::Tensor couple_mask_;  ///< (T, T) bool, true where masked; T = M * H / couple_width
 };
 
-/// Which couple tokens must not see each other: an A-token sees the B-tokens of its projection and the reverse; tokens
-/// beyond the LoRA's values see each other.
+/// The couple layers' attn_mask: A-tokens attend to the B-tokens of their projection and vice versa; tokens beyond the
+/// LoRA's values attend to each other.
 at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width);
 
 }  // namespace shine

@@ -16,10 +16,10 @@ namespace shine {
 struct TokenAdapters {
   std::int64_t count = 0;           ///< B_l; 0: no LoRA
   std::vector<std::int64_t> spans;  ///< (B_l + 1) offsets of each adapter's tokens; empty: the mask alone knows
-  at::Tensor mask;                  ///< (N, B_l), of the activations' type, 1 where the adapter serves the token: the
-                                    ///< small products of all adapters are one, and what is another's is multiplied by
-                                    ///< 0 (so that one adapter that is not finite spoils all rows). Few launches, but
-                                    ///< B_l times the work; undefined: one product a span
+  at::Tensor mask;                  ///< (N, B_l), of the activations' type, 1 where the adapter serves the token: all
+                                    ///< adapters' small products are one, masked by 0 (so one adapter that is not
+                                    ///< finite spoils all rows). Few launches, but B_l times the work; undefined: one
+                                    ///< product per span
 
   /// Consecutive rows share an adapter. Throws ShapeError unless `count` divides their number.
   static TokenAdapters of(const RowLayout& rows, std::int64_t count);
@@ -28,7 +28,7 @@ struct TokenAdapters {
   static TokenAdapters masked(const RowLayout& rows, std::int64_t count, at::Device device, at::ScalarType type);
 };
 
-/// What all sub-layers of a pass share; of the members in pairs, each backend reads its own.
+/// What all sub-layers of a pass share; members marked cpu or torch are read by that backend only.
 struct SublayerBatch {
   RowLayout rows;  ///< R rows, N tokens
   TokenAdapters adapters;
@@ -37,7 +37,7 @@ struct SublayerBatch {
   PackedRows attention;  ///< torch
 };
 
-/// A choice of tokens, rising.
+/// Some of a batch's tokens, in increasing order.
 struct TokenChoice {
   RowLayout rows;                  ///< cpu: the same R rows, Nq tokens
   std::vector<std::int64_t> flat;  ///< cpu: (Nq) index among all N tokens
@@ -60,9 +60,8 @@ struct PassShape {
 std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerBackend backend, const RowLayout& rows,
                                                          const PassShape& shape);
 
-/// @param positions  (Nq), int64, rising; read by the host on a CPU only, where others throw ShapeError. On a GPU
-/// several
-///                   adapters get a mask: the host does not know their spans.
+/// @param positions  (Nq), int64, increasing: on a CPU ShapeError otherwise. A GPU's are not read by the host, so
+///                   several adapters get a mask there in place of spans
 std::shared_ptr<const TokenChoice> choose_tokens(const SublayerBatch& batch, const at::Tensor& positions);
 
 }  // namespace shine

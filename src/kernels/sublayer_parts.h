@@ -12,7 +12,7 @@
 
 namespace shine {
 
-/// A frozen linear map y = x W^T + bias as an backend's products read it.
+/// A frozen linear map y = x W^T + bias as a backend's products read it.
 struct PreparedLinear {
   at::Tensor forward;   ///< cpu: right operand of x W^T, made of W^T (in, out); torch: W (out, in)
   at::Tensor backward;  ///< cpu: right operand of dy W, made of W; W itself for float32, float64 and torch
@@ -45,13 +45,12 @@ struct MlpWeights {
   double eps = 1e-6;
 };
 
-/// Of a sub-layer, or a group of adapted maps: which gradients are asked for.
+/// Which gradients of a sub-layer, or of a group of adapted maps, are wanted.
 struct WantedGradients {
   bool x = true;
   bool lora = true;  ///< of any LoRA
 };
 
-/// What was asked for.
 struct SublayerGradients {
   at::Tensor x;                   ///< undefined where it was not wanted
   std::vector<LoraWeights> lora;  ///< of each projection, of A's type, C undefined where it has none; empty without a

@@ -14,8 +14,8 @@ struct LoraLayout {
 };
 
 /// Slices `vector` (B, L * block) into a tree of B adapters. Each layer uses the first `numel_per_layer(rank)` values
-/// of its block and ignores the rest. All layers' slices of one kind are made together, and the vector is split once,
-/// so that its gradient is joined once: autograd would fill a whole vector with zeros for each tensor sliced from it.
+/// of its block and ignores the rest. The vector is split once and all layers' slices of one kind are made together, so
+/// that its gradient is concatenated once: slicing tensor by tensor, autograd would zero a whole vector for each.
 /// Throws ShapeError if L does not divide the width or a block is too short.
 LoraTree lora_from_vector(const at::Tensor& vector, const LoraLayout& layout);
 

@@ -21,8 +21,8 @@ struct LoraSlice {
   std::int64_t numel() const { return rows * columns; }
 };
 
-/// The slices of one layer, end to end from 0 on: q, k, v, o, gate, up, down, each as A, B and, where the projection
-/// has a bias, C. The reshape of the generated vector (paper section 3.3 and appendix E) is decoded here alone; it
+/// The slices of one layer, contiguous from 0 on: q, k, v, o, gate, up, down, each as A, B and, where the projection
+/// has a bias, C. The reshape of the generated vector (paper section 3.3 and appendix E) is decoded only here; it
 /// never changes how many values a slice has.
 /// @param scale  A and B are multiplied by sqrt(scale), C by scale
 std::vector<LoraSlice> lora_slices(const LoraSpec& spec, std::int64_t rank, LoraReshape reshape, double scale);

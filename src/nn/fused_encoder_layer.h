@@ -8,7 +8,7 @@ namespace shine {
 /// its default.
 bool fused_encoder_layer_knows(const EncoderLayerOptions& options);
 
-/// EncoderLayer::forward as two fused operations, for x (S, T, I, d) on a CPU for which encoder_sublayers_run.
+/// EncoderLayer::forward as two fused sub-layers, for x (S, T, I, d) for which encoder_sublayers_run.
 at::Tensor fused_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask);
 
 }  // namespace shine

@@ -11,10 +11,10 @@ namespace shine {
 using FormInputs = std::vector<at::Tensor>;
 using Form = std::function<at::Tensor(const FormInputs&)>;
 
-/// Whether a faster form gives what the readable one gives, so that whoever changes the readable form changes what
-/// runs: values with gradients, values in inference mode, and the gradients of all inputs, within `tolerance` of their
-/// norm. Meant to be asked once, on inputs so small that it costs nothing. Where they part, or the faster form throws,
-/// the log says once that the readable one runs.
+/// Whether a faster form agrees with the readable one, so that a change of the readable form takes effect: values with
+/// gradients, values in inference mode, and the gradients of all inputs, within `tolerance` relative to their norm.
+/// Call it once per process, on inputs so small that it costs nothing. Where they differ, or the faster form throws,
+/// the log warns that the readable form runs.
 /// @param readable  runs with the reference of every operation (ReferenceForms)
 /// @param inputs    float32 or float64 on the CPU
 bool forms_agree(std::string_view name, const Form& readable, const Form& fused, const FormInputs& inputs,

@@ -15,7 +15,7 @@ namespace shine {
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
                      double scale);
 
-/// The formula by autograd: every attention of a decoder, in training, evaluation and decoding, is this one.
+/// The formula by autograd, behind every attention of a decoder: training, evaluation and decoding.
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
                                double scale);
 

@@ -60,13 +60,13 @@ void check(std::span<const PreparedLinear> linear, std::span<const LoraWeights> 
               "sub-layer: offsets ", join(spans, ", "), " for ", adapters, " LoRAs and ", tokens, " tokens");
 }
 
-/// The node of one sub-layer's call. A `Call` makes its sub-layer of LoRAs, and has forward, keep (the same without y),
-/// backward and infer over it.
+/// The autograd node of one sub-layer's call. A `Call` makes its sub-layer from LoRAs, and has forward, recompute (the
+/// same without y), backward and infer over it.
 template <class Call>
 class SublayerNode : public torch::autograd::Node {
  public:
-  SublayerNode(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations keep)
-      : call_(std::move(call)), keep_(keep) {
+  SublayerNode(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations save)
+      : call_(std::move(call)), save_(save) {
     for (const at::Tensor& each : differentiable(x, lora)) saved_.emplace_back(each, /*is_output=*/false);
   }
 
@@ -74,7 +74,7 @@ class SublayerNode : public torch::autograd::Node {
     make(lora);
     activations_.emplace();
     const at::Tensor y = call_.forward(*sublayer_, x, *activations_);
-    if (keep_ == SavedActivations::input_only) drop();
+    if (save_ == SavedActivations::input_only) drop();
     return y;
   }
 
@@ -90,12 +90,12 @@ class SublayerNode : public torch::autograd::Node {
     if (!activations_) {
       make(detached(lora));
       activations_.emplace();
-      call_.keep(*sublayer_, x, *activations_);
+      call_.recompute(*sublayer_, x, *activations_);
     }
     WantedGradients wanted{should_compute_output(0), false};
     for (std::size_t i = 1; i < inputs.size(); ++i) wanted.lora |= inputs[i].defined() && should_compute_output(i);
     auto found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *activations_, wanted);
-    if (keep_ == SavedActivations::input_only) drop();
+    if (save_ == SavedActivations::input_only) drop();
     result[0] = found.x;
     for (std::size_t p = 0; p < found.lora.size(); ++p) {
       const std::array<at::Tensor, 3> each{found.lora[p].a, found.lora[p].b, found.lora[p].c};
@@ -125,7 +125,7 @@ class SublayerNode : public torch::autograd::Node {
   }
 
   Call call_;
-  SavedActivations keep_;
+  SavedActivations save_;
   std::vector<torch::autograd::SavedVariable> saved_;  ///< x, then a, b, c of each projection
   std::unique_ptr<Sublayer> sublayer_;                 ///< holds copies of the LoRAs
   std::optional<typename Sublayer::Saved> activations_;
@@ -149,7 +149,7 @@ struct MlpCall {
     return s.forward(x, adapters, saved);
   }
   at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, adapters); }
-  void keep(const Sublayer& s, const at::Tensor& x, Saved& saved) const { s.keep(x, adapters, saved); }
+  void recompute(const Sublayer& s, const at::Tensor& x, Saved& saved) const { s.recompute(x, adapters, saved); }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
                 WantedGradients wanted) const {
     return s.backward(dy, x, saved, adapters, wanted);
@@ -178,7 +178,9 @@ struct AttentionCall {
     return s.forward(x, *batch, chosen.get(), saved);
   }
   at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }
-  void keep(const Sublayer& s, const at::Tensor& x, Saved& saved) const { s.keep(x, *batch, chosen.get(), saved); }
+  void recompute(const Sublayer& s, const at::Tensor& x, Saved& saved) const {
+    s.recompute(x, *batch, chosen.get(), saved);
+  }
   auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
                 WantedGradients wanted) const {
     return s.backward(dy, x, saved, *batch, chosen.get(), wanted);
@@ -191,7 +193,7 @@ struct AttentionCall {
 };
 
 template <class Call>
-at::Tensor run_call(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations keep) {
+at::Tensor run_call(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations save) {
   const variable_list inputs = differentiable(x, lora);
   const std::vector<LoraWeights> frozen = detached(lora);
   if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) {
@@ -199,7 +201,7 @@ at::Tensor run_call(Call call, const at::Tensor& x, std::span<const LoraWeights>
     return call.infer(sublayer, x);
   }
   using Node = SublayerNode<Call>;
-  const auto node = std::shared_ptr<Node>(new Node(std::move(call), x, lora, keep), torch::autograd::deleteNode);
+  const auto node = std::shared_ptr<Node>(new Node(std::move(call), x, lora, save), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   at::Tensor y;
   {
@@ -230,41 +232,41 @@ at::Tensor prepare_norm(SublayerBackend backend, const at::Tensor& weight) {
   return backend == SublayerBackend::torch ? frozen : frozen.to(cpu::wide_type(frozen.scalar_type())).contiguous();
 }
 
-bool blocks_run(at::ScalarType type, at::Device device) {
+bool cpu_backend_runs(at::ScalarType type, at::Device device) {
   return device.is_cpu() && use_fused_forms() && cpu::kernels_run(type);
 }
 
 at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& weights, const at::Tensor& x,
                               const std::array<LoraWeights, 4>* lora, const std::shared_ptr<const SublayerBatch>& batch,
-                              const std::shared_ptr<const TokenChoice>& chosen, SavedActivations keep) {
+                              const std::shared_ptr<const TokenChoice>& chosen, SavedActivations save) {
   const auto given = lora == nullptr ? std::span<const LoraWeights>() : std::span<const LoraWeights>(*lora);
   check(weights->linear, given, x, batch->adapters, batch->rows.tokens());
-  const bool blocks = weights->backend == SublayerBackend::cpu;
-  SHINE_CHECK(x.size(0) == batch->rows.tokens() && batch->cos.defined() == blocks, ShapeError, "sub-layer: x ",
+  const bool on_cpu_backend = weights->backend == SublayerBackend::cpu;
+  SHINE_CHECK(x.size(0) == batch->rows.tokens() && batch->cos.defined() == on_cpu_backend, ShapeError, "sub-layer: x ",
               x.sizes(), " for a batch of ", batch->rows.tokens(), " tokens",
-              batch->cos.defined() == blocks ? "" : ", made for another backend");
+              batch->cos.defined() == on_cpu_backend ? "" : ", made for another backend");
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
-  if (!blocks)
-    return run_call(AttentionCall<torch_kernels::AttentionSublayer>{weights, type, batch, chosen}, rows, given, keep);
+  if (!on_cpu_backend)
+    return run_call(AttentionCall<torch_kernels::AttentionSublayer>{weights, type, batch, chosen}, rows, given, save);
   return cpu::with_kernel_type(type, [&](auto kind) {
     return run_call(AttentionCall<cpu::AttentionSublayer<decltype(kind)>>{weights, type, batch, chosen}, rows, given,
-                    keep);
+                    save);
   });
 }
 
 at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const at::Tensor& x,
-                        const std::array<LoraWeights, 3>* lora, const TokenAdapters& adapters, SavedActivations keep) {
+                        const std::array<LoraWeights, 3>* lora, const TokenAdapters& adapters, SavedActivations save) {
   const auto given = lora == nullptr ? std::span<const LoraWeights>() : std::span<const LoraWeights>(*lora);
   check(weights->linear, given, x, adapters, x.size(0));
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
   const TokenAdapters used = given.empty() ? TokenAdapters{} : adapters;
   if (weights->backend == SublayerBackend::torch) {
-    return run_call(MlpCall<torch_kernels::MlpSublayer>{weights, type, used}, rows, given, keep);
+    return run_call(MlpCall<torch_kernels::MlpSublayer>{weights, type, used}, rows, given, save);
   }
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, given, keep);
+    return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, given, save);
   });
 }
 

@@ -157,11 +157,11 @@ at::Tensor encoder_attention_sublayer(const EncoderAttentionInput& in) {
   SHINE_CHECK(
       !masked || (in.attn_mask.sizes() == at::IntArrayRef({length, length}) && in.attn_mask.scalar_type() == at::kBool),
       ShapeError, "encoder layer: a mask that is not bool of shape (", length, ", ", length, ")");
-  const cpu::EncoderAttentionForm form{{in.x.size(0), length, in.x.size(2)},
-                                       in.heads,
-                                       in.eps,
-                                       masked ? in.attn_mask.contiguous() : at::Tensor(),
-                                       operand_type(in.x, in.compute)};
+  const cpu::EncoderAttentionForm form{.sequences = {in.x.size(0), length, in.x.size(2)},
+                                       .heads = in.heads,
+                                       .eps = in.eps,
+                                       .attn_mask = masked ? in.attn_mask.contiguous() : at::Tensor(),
+                                       .type = operand_type(in.x, in.compute)};
   return run(AttentionCall{form, {}}, in.x,
              {in.in_proj_weight, in.in_proj_bias, in.out_proj_weight, in.out_proj_bias, in.norm_weight, in.norm_bias});
 }

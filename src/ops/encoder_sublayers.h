@@ -4,9 +4,9 @@
 
 namespace shine {
 
-/// The two sub-layers of a post-norm encoder layer as one operation each, with a backward written by hand. They keep
-/// x, what the products take and give, and the sum before the norm; attention weights and gelu are made again. Sums,
-/// residual stream, softmax and norms are float32 (float64 for float64).
+/// The two sub-layers of a post-norm encoder layer as one operation each, with a backward written by hand. They save
+/// x, the operands and results of the products, and the sum before the norm; attention weights and gelu are recomputed.
+/// Sums, residual stream, softmax and norms are float32 (float64 for float64).
 ///
 /// x is (S, T, I, d): S * I sequences of T rows, row t of sequence (s, i) at x[s, t, i]. It is float32 or float64 and
 /// on the CPU, as are the weights, which have the names of EncoderLayer. The output has the shape and dtype of x.

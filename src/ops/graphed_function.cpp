@@ -77,7 +77,7 @@ class GraphedFunction::Capture {
     return all;
   }
 
-  /// Behind the backward: what is not captured is made anew, and need not be kept.
+  /// After the backward: without a capture the values are recomputed, so they need not stay.
   void drop_values() {
     if (work_->captures()) return;
     output_.reset();
@@ -91,7 +91,7 @@ class GraphedFunction::Capture {
     return all;
   }
 
-  /// Keeps the graph, and with it the values that the backward reads.
+  /// Retains the autograd graph, and with it the saved activations.
   void compute_output() {
     const at::AutoGradMode with_gradient(true);
     output_.reset();  // and its graph: two need not be there at once

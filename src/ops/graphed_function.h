@@ -10,15 +10,15 @@
 
 namespace shine {
 
-/// A function of one tensor, and of parameters that stay where they are, whose forward and backward are two
-/// GraphedWorks: on a GPU two CUDA graphs, launched once each instead of once for each of their operations. Input,
-/// output and the output's gradient are copied to and from fixed places; the parameters are read where they lie.
+/// A function of one tensor, and of parameters with fixed addresses, whose forward and backward are the two parts of a
+/// GraphedWork: on a GPU two CUDA graphs, one launch each instead of one per operation. Input, output and the output's
+/// gradient are copied to and from fixed addresses; the parameters are read in place.
 ///
-/// A capture serves inputs of one shape and dtype. It keeps what the backward needs in its own memory, and so is
-/// taken from a forward to its backward, or until the forward's graph is dropped (a retained graph keeps it): a forward
-/// of the same sizes meanwhile calls the function, as do forwards without gradients and of sizes beyond the first
-/// `kMostCaptures`, which stay (passes whose number of contexts varies, as with optimizer.pass_tokens, gain little).
-/// Parameters at other addresses (replaced, moved) are captured anew.
+/// A capture serves inputs of one shape and dtype. Its memory holds the saved activations, so it is in use from a
+/// forward until its backward, or until the autograd graph is dropped (a retained graph holds it). Meanwhile a forward
+/// of the same shape calls the function, as do forwards without gradients and those of any shape beyond the first
+/// `kMostCaptures` (passes whose number of contexts varies, as with optimizer.pass_tokens, gain little). Parameters at
+/// other addresses (replaced, moved) are captured again.
 ///
 /// For one thread at a time; the backward may run in another, as autograd's does.
 class GraphedFunction {
@@ -36,7 +36,7 @@ class GraphedFunction {
   using Capturer =
       std::function<std::unique_ptr<GraphedWork>(std::vector<GraphedWork::Part> parts, c10::Device device)>;
 
-  /// Each keeps a forward's intermediate values and the parameters' gradients for good. Training has one size, or two:
+  /// Each holds a forward's saved activations and the parameters' gradients for good. Training has one shape, or two:
   /// the last batch is smaller.
   static constexpr std::size_t kMostCaptures = 2;
 

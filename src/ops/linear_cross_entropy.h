@@ -4,12 +4,12 @@
 
 namespace shine {
 
-/// Logits made at a time at most: 16 Mi values, 64 MiB in float32.
-inline constexpr std::int64_t kCrossEntropyChunkValues = std::int64_t{1} << 24;
+/// Most logits in memory at a time: 16 Mi values, 64 MiB in float32.
+inline constexpr std::int64_t cross_entropy_chunk_values = std::int64_t{1} << 24;
 
-/// Cross-entropy of logits = hidden weight^T against targets, in float32, without keeping the logits: they are made
-/// in chunks of rows (by the CPU backend for some tokens of the vocabulary at a time), and only the gradient of
-/// `hidden` is kept. The head is frozen.
+/// Cross-entropy of logits = hidden weight^T against targets, in float32, without saving the logits: they are
+/// computed in chunks of rows (on the CPU backend in strips of the vocabulary), and only the gradient of `hidden` is
+/// saved. The head is frozen.
 /// @param hidden   (n, H), labelled positions only
 /// @param weight   (V, H)
 /// @param targets  (n), int64, each in [0, V): c10::Error on a CPU, a device assertion on a GPU, for others

@@ -111,7 +111,7 @@ ExperimentConfig small_experiment(WeightDtype dtype, std::int64_t batch, bool re
 }
 
 /// The peak of a forward and backward at the maximum lengths.
-/// @param backend  operations: all else too by LibTorch's operations, as on a GPU
+/// @param backend  torch: all other operations by LibTorch too, as on a GPU
 double peak_of_pass(const ExperimentConfig& config, SublayerBackend backend) {
   DecoderOptions options;
   options.dtype = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
@@ -175,7 +175,7 @@ TEST_P(PassMemory, IsEstimatedForOperations) {
 
 TEST_P(PassMemory, IsEstimatedForBlocks) {
   const at::ScalarType type = GetParam() == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
-  if (!blocks_run(type, at::kCPU)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu_backend_runs(type, at::kCPU)) GTEST_SKIP() << "no AVX-512";
   for (const std::int64_t batch : {1, 3}) {
     EXPECT_LT(error_of_pass(GetParam(), batch, /*recompute=*/false, SublayerBackend::cpu), 0.2);
     EXPECT_LT(error_of_pass(GetParam(), batch, /*recompute=*/true, SublayerBackend::cpu), 0.3);

@@ -23,7 +23,7 @@ std::int64_t again(const std::vector<LayerActivations>& plan, SavedActivations L
   return std::ranges::count(plan, SavedActivations::input_only, part);
 }
 
-/// What a plan keeps of one pass.
+/// What a plan saves of one pass.
 std::int64_t bytes(const std::vector<LayerActivations>& plan, std::int64_t tokens) {
   const ActivationBytes each =
       activation_bytes_of(SublayerBackend::cpu, tiny_config(), at::kFloat, kRank, RowsForm::one);
@@ -81,8 +81,8 @@ std::shared_ptr<const SublayerBatch> one_row(SublayerBackend backend, const Deco
                              {at::kFloat, at::kCPU, AttentionLayout::per_row, config.head_dim, config.rope_theta, 1});
 }
 
-TEST(ActivationPlan, CountsWhatTheSubLayersKeep) {
-  if (!blocks_run(at::kFloat, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
+TEST(ActivationPlan, CountsWhatTheCpuBackendSaves) {
+  if (!cpu_backend_runs(at::kFloat, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
   constexpr auto backend = SublayerBackend::cpu;
   const DecoderConfig config = tiny_config();
   const ActivationBytes each = activation_bytes_of(backend, config, at::kFloat, kRank, RowsForm::one);
@@ -90,17 +90,17 @@ TEST(ActivationPlan, CountsWhatTheSubLayersKeep) {
 
   const MlpWeights mlp = zero_mlp(backend, config);
   const auto mlp_lora = zero_lora(mlp.linear);
-  cpu::MlpSublayer<float>::Saved mlp_kept;
-  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, one_row(backend, config)->adapters, mlp_kept);
-  EXPECT_EQ(size_of({mlp_kept.inverse, mlp_kept.gate_up, mlp_kept.down_in, mlp_kept.down_out}), kTokens * each.mlp);
+  cpu::MlpSublayer<float>::Saved mlp_saved;
+  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, one_row(backend, config)->adapters, mlp_saved);
+  EXPECT_EQ(size_of({mlp_saved.inverse, mlp_saved.gate_up, mlp_saved.down_in, mlp_saved.down_out}), kTokens * each.mlp);
 
   const AttentionWeights attention = zero_attention(backend, config);
   const auto attention_lora = zero_lora(attention.linear);
-  cpu::AttentionSublayer<float>::Saved kept;
+  cpu::AttentionSublayer<float>::Saved saved;
   cpu::AttentionSublayer<float>(attention, attention_lora, at::kFloat)
-      .forward(x, *one_row(backend, config), nullptr, kept);
-  EXPECT_EQ(size_of({kept.inverse, kept.q_raw, kept.k_raw, kept.v, kept.attention.out, kept.attention.log_sums,
-                     kept.down_in, kept.down_out}),
+      .forward(x, *one_row(backend, config), nullptr, saved);
+  EXPECT_EQ(size_of({saved.inverse, saved.q_raw, saved.k_raw, saved.v, saved.attention.out, saved.attention.log_sums,
+                     saved.down_in, saved.down_out}),
             kTokens * each.attention);
 }
 
@@ -115,7 +115,7 @@ class LiveBytes : public c10::MemoryReportingInfoBase {
 
 /// What `run` leaves behind beside its result.
 template <class F>
-double kept_by(const F& run) {
+double saved_by(const F& run) {
   const auto live = std::make_shared<LiveBytes>();
   const c10::DebugInfoGuard counted(c10::DebugInfoKind::PROFILER_STATE, live);
   const at::Tensor result = run();
@@ -123,7 +123,7 @@ double kept_by(const F& run) {
 }
 
 /// The formula against what the sub-layers leave behind of `count` rows with an adapter each.
-void expect_operations_counted(const DecoderConfig& config, std::int64_t count, std::int64_t length, bool masked) {
+void expect_torch_backend_counted(const DecoderConfig& config, std::int64_t count, std::int64_t length, bool masked) {
   constexpr auto backend = SublayerBackend::torch;
   const std::int64_t tokens = count * length;
   RowLayout rows;
@@ -142,19 +142,19 @@ void expect_operations_counted(const DecoderConfig& config, std::int64_t count, 
                                  masked, ", padded ", layout == AttentionLayout::padded);
     const ActivationBytes each =
         activation_bytes_of(backend, config, at::kFloat, masked ? count * kRank : kRank, rows_form(batch->attention));
-    torch_kernels::MlpSublayer::Saved mlp_kept;
-    EXPECT_EQ(kept_by([&] { return mlp_sublayer.forward(x, batch->adapters, mlp_kept); }), tokens * each.mlp) << what;
-    torch_kernels::AttentionSublayer::Saved kept;
-    const double share = kept_by([&] { return attention_sublayer.forward(x, *batch, nullptr, kept); }) /
+    torch_kernels::MlpSublayer::Saved mlp_saved;
+    EXPECT_EQ(saved_by([&] { return mlp_sublayer.forward(x, batch->adapters, mlp_saved); }), tokens * each.mlp) << what;
+    torch_kernels::AttentionSublayer::Saved saved;
+    const double share = saved_by([&] { return attention_sublayer.forward(x, *batch, nullptr, saved); }) /
                          static_cast<double>(tokens * each.attention);
     EXPECT_LE(share, 1.02) << what;
-    // Of several rows, v is read where it lies if no heads are repeated and no rows padded.
-    const bool v_as_it_lies = count > 1 && config.kv_heads == config.heads && layout == AttentionLayout::per_row;
-    EXPECT_GE(share, v_as_it_lies ? 0.85 : 0.97) << what;
+    // Of several rows, v is read in place if no heads are repeated and no rows padded.
+    const bool v_in_place = count > 1 && config.kv_heads == config.heads && layout == AttentionLayout::per_row;
+    EXPECT_GE(share, v_in_place ? 0.85 : 0.97) << what;
   }
 }
 
-TEST(ActivationPlan, CountsWhatOperationsKeep) {
+TEST(ActivationPlan, CountsWhatTheTorchBackendSaves) {
   for (const bool qk_norm : {true, false}) {
     for (const std::int64_t kv_heads : {2, 4}) {
       DecoderConfig config = tiny_config();
@@ -164,13 +164,13 @@ TEST(ActivationPlan, CountsWhatOperationsKeep) {
       config.kv_heads = kv_heads;
       config.head_dim = 32;
       config.qk_norm = qk_norm;
-      for (const bool masked : {false, true}) expect_operations_counted(config, /*count=*/4, /*length=*/50, masked);
-      expect_operations_counted(config, /*count=*/1, /*length=*/200, /*masked=*/false);
+      for (const bool masked : {false, true}) expect_torch_backend_counted(config, /*count=*/4, /*length=*/50, masked);
+      expect_torch_backend_counted(config, /*count=*/1, /*length=*/200, /*masked=*/false);
     }
   }
 }
 
-TEST(ActivationPlan, KeepsWhatTheBudgetAllows) {
+TEST(ActivationPlan, SavesWhatTheBudgetAllows) {
   constexpr std::int64_t tokens = 10;
   const std::int64_t layers = tiny_config().layers;
   const std::vector<LayerActivations> all(static_cast<std::size_t>(layers)),
@@ -196,14 +196,14 @@ TEST(ActivationPlan, KeepsWhatTheBudgetAllows) {
   EXPECT_EQ(plan[0].mlp, SavedActivations::input_only) << "the first layer is the first to be computed again";
 }
 
-TEST(ActivationPlan, PlainLayersAreComputedAgainAsAWhole) {
+TEST(ActivationPlan, ReadableLayersAreCheckpointedAsAWhole) {
   const std::int64_t layers = tiny_config().layers;
-  EXPECT_EQ(plan_plain_layers(tiny_config(), at::kFloat, 10, 0), 0);
-  EXPECT_EQ(plan_plain_layers(tiny_config(), at::kFloat, 10, 1), layers);
-  EXPECT_EQ(plan_plain_layers(tiny_config(), at::kFloat, 10, std::int64_t{1} << 40), 0);
+  EXPECT_EQ(layers_to_recompute(tiny_config(), at::kFloat, 10, 0), 0);
+  EXPECT_EQ(layers_to_recompute(tiny_config(), at::kFloat, 10, 1), layers);
+  EXPECT_EQ(layers_to_recompute(tiny_config(), at::kFloat, 10, std::int64_t{1} << 40), 0);
   std::int64_t before = layers;
   for (std::int64_t budget = 1; budget < 100000; budget += 500) {
-    const std::int64_t now = plan_plain_layers(tiny_config(), at::kFloat, 10, budget);
+    const std::int64_t now = layers_to_recompute(tiny_config(), at::kFloat, 10, budget);
     EXPECT_LE(now, before);
     before = now;
   }

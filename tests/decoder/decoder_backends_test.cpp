@@ -16,7 +16,8 @@ using Tested = std::tuple<bool, SublayerBackend>;
 class DecoderBackends : public testing::TestWithParam<Tested> {
  protected:
   void SetUp() override {
-    if (backend() == SublayerBackend::cpu && !blocks_run(at::kFloat, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
+    if (backend() == SublayerBackend::cpu && !cpu_backend_runs(at::kFloat, at::kCPU))
+      SHINE_SKIP("avx512", "no AVX-512");
   }
   SublayerBackend backend() const { return std::get<1>(GetParam()); }
   DecoderConfig config() const { return std::get<0>(GetParam()) ? tiny_biased_config() : tiny_config(); }

@@ -111,7 +111,7 @@ TEST_P(ReadableForm, IsWhatDecodes) {
 
 TEST_P(ReadableForm, FusedLayersRunUnlessTheyAreOffOrTrained) {
   FusedLayers fused;
-  const auto expected = blocks_run(at::kFloat, at::kCPU) ? SublayerBackend::cpu : SublayerBackend::torch;
+  const auto expected = cpu_backend_runs(at::kFloat, at::kCPU) ? SublayerBackend::cpu : SublayerBackend::torch;
   EXPECT_EQ(fused.backend_for(*decoder_), std::optional(expected));
   for (const SublayerBackend backend : {SublayerBackend::cpu, SublayerBackend::torch}) {
     if (backend == SublayerBackend::cpu && expected != backend) continue;

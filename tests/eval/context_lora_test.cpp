@@ -25,7 +25,7 @@ RenderedConversation conversation(std::size_t length, std::uint64_t seed) {
 }
 
 /// Sum and count of -log softmax(logits)[next] over labelled positions, in float64.
-double plain_loss(const Decoder& decoder, const LoraTree* lora, const std::vector<RenderedConversation>& all) {
+double reference_loss(const Decoder& decoder, const LoraTree* lora, const std::vector<RenderedConversation>& all) {
   const at::NoGradGuard no_grad;
   double sum = 0.0;
   int count = 0;
@@ -54,18 +54,18 @@ LoraTree initial_tree(const Decoder& decoder, const SftConfig& sft, std::uint64_
   return make_meta_lora(decoder.config().lora_spec(), sft.rank, sft.init_scale, generator);
 }
 
-TEST(ContextLora, LossesArePlainCrossEntropy) {
+TEST(ContextLora, LossesAreCrossEntropy) {
   const auto decoder = tiny_decoder();
   const std::vector<RenderedConversation> some{conversation(20, 1), conversation(13, 2)};
-  EXPECT_NEAR(mean_loss(*decoder, nullptr, some), plain_loss(*decoder, nullptr, some), 1e-5);
+  EXPECT_NEAR(mean_loss(*decoder, nullptr, some), reference_loss(*decoder, nullptr, some), 1e-5);
   LoraTree tree = initial_tree(*decoder, config(), 4);
   std::uint64_t seed = 50;
   for_each_tensor(tree, [&](const std::string&, at::Tensor& tensor) {
     tensor = random_tensor(tensor.sizes().vec(), ++seed) * 0.3;
   });
-  const double adapted = plain_loss(*decoder, &tree, some);
+  const double adapted = reference_loss(*decoder, &tree, some);
   EXPECT_NEAR(mean_loss(*decoder, &tree, some), adapted, 1e-5);
-  EXPECT_GT(std::abs(adapted - plain_loss(*decoder, nullptr, some)), 1e-3);
+  EXPECT_GT(std::abs(adapted - reference_loss(*decoder, nullptr, some)), 1e-3);
 }
 
 TEST(ContextLora, NothingLabelledIsNaN) {
@@ -83,7 +83,7 @@ TEST(ContextLora, TheFirstStepIsAdamWFromTheUntouchedModel) {
   const auto trained = train_context_lora(*decoder, {one}, sft, 9);
   ASSERT_TRUE(trained);
   ASSERT_EQ(trained->losses.size(), 1U);
-  EXPECT_NEAR(trained->losses[0], plain_loss(*decoder, nullptr, {one}), 1e-5);
+  EXPECT_NEAR(trained->losses[0], reference_loss(*decoder, nullptr, {one}), 1e-5);
   // B starts at zero: A has no gradient yet and only decays; B and C move by the rate against the gradient's sign.
   LoraTree tree = trained->tree;
   const LoraTree start = initial_tree(*decoder, sft, 9);
@@ -102,7 +102,7 @@ TEST(ContextLora, TheFirstStepIsAdamWFromTheUntouchedModel) {
     for (std::size_t layer = 0; layer < moved.layers.size(); ++layer) {
       for (const Projection p : kProjections) moved.layers[layer][p].b = tree.layers[layer][p].b * sign;
     }
-    (plain_loss(*decoder, &moved, {one}) > trained->losses[0] ? raised : lowered) += 1;
+    (reference_loss(*decoder, &moved, {one}) > trained->losses[0] ? raised : lowered) += 1;
   }
   EXPECT_EQ(raised, 1U);
   EXPECT_EQ(lowered, 1U);

@@ -1,4 +1,4 @@
-// The evaluator against a plain greedy loop that computes everything anew.
+// The evaluator against a greedy loop that recomputes everything at every token.
 #include "eval/qa/qa_evaluator.h"
 
 #include <ATen/ATen.h>
@@ -64,7 +64,7 @@ class QaEvaluatorTest : public testing::Test {
   }
 
   /// Greedy, one row, everything computed anew for each token.
-  std::string plain_answer(const std::vector<ChatMessage>& messages, const LoraTree* lora) const {
+  std::string reference_answer(const std::vector<ChatMessage>& messages, const LoraTree* lora) const {
     const at::NoGradGuard no_grad;
     std::vector<std::int64_t> ids = tokenize_prompt(tokenizer_, messages), written;
     while (written.size() < 6) {
@@ -78,13 +78,13 @@ class QaEvaluatorTest : public testing::Test {
   }
 
   /// The method's answers to all dialogues of a context, with its own cleaned answers in the history.
-  std::vector<std::string> plain_answers(Method method, const QaContext& context, const LoraTree* lora) const {
+  std::vector<std::string> reference_answers(Method method, const QaContext& context, const LoraTree* lora) const {
     const QaPrompts prompts(method, options_.form, options_.evaluation.prompts);
     std::vector<std::string> answers;
     for (const auto& dialogue : context.dialogues) {
       std::vector<ChatMessage> history;
       for (const QaQuestion& turn : dialogue) {
-        answers.push_back(plain_answer(prompts.messages(context.joined(), history, turn.question), lora));
+        answers.push_back(reference_answer(prompts.messages(context.joined(), history, turn.question), lora));
         history.push_back({"user", turn.question});
         history.push_back({"assistant", clean_answer(answers.back())});
       }
@@ -112,14 +112,14 @@ class QaEvaluatorTest : public testing::Test {
   QaEvaluationOptions options_;
 };
 
-TEST_F(QaEvaluatorTest, AnswersAreThoseOfAPlainLoop) {
+TEST_F(QaEvaluatorTest, AnswersAreThoseOfTheReferenceLoop) {
   const auto contexts = three_contexts();
   const auto results = run_all(evaluator({Method::naive, Method::in_context, Method::shine}));
   for (const QaContext& one : contexts) {
     const LoraTree lora = lora_of(one);
-    EXPECT_EQ(raw_of(results, Method::naive, one.id), plain_answers(Method::naive, one, nullptr));
-    EXPECT_EQ(raw_of(results, Method::in_context, one.id), plain_answers(Method::in_context, one, nullptr));
-    EXPECT_EQ(raw_of(results, Method::shine, one.id), plain_answers(Method::shine, one, &lora));
+    EXPECT_EQ(raw_of(results, Method::naive, one.id), reference_answers(Method::naive, one, nullptr));
+    EXPECT_EQ(raw_of(results, Method::in_context, one.id), reference_answers(Method::in_context, one, nullptr));
+    EXPECT_EQ(raw_of(results, Method::shine, one.id), reference_answers(Method::shine, one, &lora));
   }
   EXPECT_NE(raw_of(results, Method::naive, "x"), raw_of(results, Method::in_context, "x"));
   EXPECT_NE(raw_of(results, Method::naive, "x"), raw_of(results, Method::shine, "x"));
@@ -140,8 +140,8 @@ TEST_F(QaEvaluatorTest, OneQuestionEachIsAskedAlone) {
   const auto results = run_all(made);
   for (const QaContext& one : contexts) {
     const LoraTree lora = lora_of(one);
-    EXPECT_EQ(raw_of(results, Method::in_context, one.id), plain_answers(Method::in_context, one, nullptr));
-    EXPECT_EQ(raw_of(results, Method::shine, one.id), plain_answers(Method::shine, one, &lora));
+    EXPECT_EQ(raw_of(results, Method::in_context, one.id), reference_answers(Method::in_context, one, nullptr));
+    EXPECT_EQ(raw_of(results, Method::shine, one.id), reference_answers(Method::shine, one, &lora));
   }
 }
 
@@ -151,7 +151,8 @@ TEST_F(QaEvaluatorTest, ShuffledHasTheLoraOfAnotherContext) {
   const auto results = run_all(evaluator({Method::shuffled}));
   for (std::size_t i = 0; i < contexts.size(); ++i) {
     const LoraTree lora = lora_of(contexts[others[i]]);
-    EXPECT_EQ(raw_of(results, Method::shuffled, contexts[i].id), plain_answers(Method::shuffled, contexts[i], &lora));
+    EXPECT_EQ(raw_of(results, Method::shuffled, contexts[i].id),
+              reference_answers(Method::shuffled, contexts[i], &lora));
   }
 }
 

@@ -54,12 +54,12 @@ class GpuTest : public testing::Test {
     };
   }
 
-  testing::AssertionResult agree_on_gpu(const TensorFunction& fused, const TensorFunction& plain,
+  testing::AssertionResult agree_on_gpu(const TensorFunction& fused, const TensorFunction& reference,
                                         const std::vector<at::Tensor>& inputs, double tolerance) {
-    note_difference(on_gpu(fused)(inputs), on_gpu(plain)(inputs));
-    const auto found = gradients_of(on_gpu(fused), inputs), expected = gradients_of(on_gpu(plain), inputs);
+    note_difference(on_gpu(fused)(inputs), on_gpu(reference)(inputs));
+    const auto found = gradients_of(on_gpu(fused), inputs), expected = gradients_of(on_gpu(reference), inputs);
     for (std::size_t i = 0; i < inputs.size(); ++i) note_difference(found[i], expected[i]);
-    return forms_agree(on_gpu(fused), on_gpu(plain), inputs, tolerance);
+    return forms_agree(on_gpu(fused), on_gpu(reference), inputs, tolerance);
   }
 
  private:

@@ -88,15 +88,15 @@ TEST_P(GpuKernels, Rope) {
 
 TEST_P(GpuKernels, NormRope) {
   for (const Sizes& sizes : head_sizes()) {
-    for (const bool trained : {false, true}) {  // a trained weight goes the plain way
+    for (const bool trained : {false, true}) {  // a trained weight takes the reference
       const at::Tensor leaf_weight = random({sizes[2]}, 2), weight = trained ? leaf_weight : leaf_weight.detach();
-      const auto plain = [&](const Tensors& in) {
+      const auto reference = [&](const Tensors& in) {
         return apply_rope_reference(rms_norm_reference(in[0], in[1], kEps), table_of(sizes[0], sizes[2], in[0]));
       };
       const auto fused = [&](const Tensors& in) {
         return torch_kernels::norm_rope(in[0], in[1], table_of(sizes[0], sizes[2], in[0]), kEps);
       };
-      EXPECT_TRUE(agree_on_gpu(fused, plain, {random(sizes, 1), weight}, tolerance())) << at::IntArrayRef(sizes);
+      EXPECT_TRUE(agree_on_gpu(fused, reference, {random(sizes, 1), weight}, tolerance())) << at::IntArrayRef(sizes);
     }
   }
 }

@@ -54,18 +54,18 @@ INSTANTIATE_TEST_SUITE_P(Clips, GpuAdamW, testing::Values(ClipKind::global, Clip
                          [](const auto& tested) { return std::string(enum_name(tested.param)); });
 
 TEST_P(GpuAdamW, EqualsLibTorchsOperations) {
-  Training fused(GetParam()), plain(GetParam());
+  Training fused(GetParam()), reference(GetParam());
   for (std::uint64_t step = 1; step <= 5; ++step) {
     const StepNorms norms = fused.step(step);
     const FusedOpsGuard off(FusedOps::off);
-    const StepNorms expected = plain.step(step);
+    const StepNorms expected = reference.step(step);
     EXPECT_NEAR(norms.global_norm, expected.global_norm, 1e-5 * expected.global_norm);
     for (std::size_t i = 0; i < 2; ++i) {
       EXPECT_NEAR(norms.group_norms[i], expected.group_norms[i], 1e-5 * expected.group_norms[i]);
     }
     EXPECT_TRUE(norms.finite);
-    EXPECT_TRUE(tensors_match(fused.all(), plain.all(), 1e-5)) << step;
-    note_difference(fused.all(), plain.all());
+    EXPECT_TRUE(tensors_match(fused.all(), reference.all(), 1e-5)) << step;
+    note_difference(fused.all(), reference.all());
   }
   EXPECT_EQ(fused.optimizer->steps(), 5);
 }
@@ -83,14 +83,14 @@ TEST_P(GpuAdamW, AGradientThatIsNotFiniteChangesNothing) {
 }
 
 TEST_P(GpuAdamW, StepsBetweenTheFormsGoOn) {
-  Training attn_out(GetParam()), plain(GetParam());
+  Training mixed(GetParam()), reference(GetParam());
   for (std::uint64_t step = 1; step <= 4; ++step) {
     const FusedOpsGuard mode(step % 2 == 0 ? FusedOps::off : FusedOps::on);
-    attn_out.step(step);
+    mixed.step(step);
     const FusedOpsGuard off(FusedOps::off);
-    plain.step(step);
+    reference.step(step);
   }
-  EXPECT_TRUE(tensors_match(attn_out.all(), plain.all(), 1e-5));
+  EXPECT_TRUE(tensors_match(mixed.all(), reference.all(), 1e-5));
 }
 
 TEST_P(GpuAdamW, HasTheSameBitsEveryTime) {

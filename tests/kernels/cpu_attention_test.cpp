@@ -73,8 +73,8 @@ TensorFunction backend(const Case& of) {
   return [&of](const std::vector<at::Tensor>& in) { return Backend::apply(in[0], in[1], in[2], &of); };
 }
 
-/// The plain form, for tokens that do not ask too.
-TensorFunction plain(const Case& of) {
+/// The reference, for tokens that are not queries too.
+TensorFunction reference(const Case& of) {
   return [&of](const std::vector<at::Tensor>& in) {
     const RowLayout keys = of.rows().keys;
     const at::Tensor asking = of.asking();
@@ -106,7 +106,7 @@ class ThreadsGuard {
   int before_;
 };
 
-class AttentionEngine : public testing::TestWithParam<at::ScalarType> {
+class AttentionBackend : public testing::TestWithParam<at::ScalarType> {
  protected:
   void SetUp() override {
     if (!cpu::kernels_run(GetParam())) SHINE_SKIP("avx512", "the CPU backend does not run here");
@@ -118,32 +118,32 @@ double tolerance(at::ScalarType type) {
   return type == at::kDouble ? 1e-11 : (type == at::kFloat ? 1e-5 : 6e-2);
 }
 
-TEST_P(AttentionEngine, AgreesWithThePlainForm) {
+TEST_P(AttentionBackend, AgreesWithTheReference) {
   for (const Case& of : kCases) {
     // Gradients in bfloat16 differ by less than 1e-2 of their norm, single ones by 9e-2.
     const double relative = std::min(tolerance(GetParam()), 2.5e-2);
-    EXPECT_TRUE(forms_agree(backend(of), plain(of), of.inputs(GetParam()), tolerance(GetParam()), relative))
+    EXPECT_TRUE(forms_agree(backend(of), reference(of), of.inputs(GetParam()), tolerance(GetParam()), relative))
         << of.text();
   }
 }
 
-TEST_P(AttentionEngine, IsAsNearToFloat64AsItsTypeAllows) {
+TEST_P(AttentionBackend, IsAsNearToFloat64AsItsTypeAllows) {
   const double bound = GetParam() == at::kBFloat16 ? 2e-2 : tolerance(GetParam());
   for (const Case& of : kCases) {
     const auto in = of.inputs(GetParam());
     std::vector<at::Tensor> exact;
     for (const at::Tensor& x : in) exact.push_back(leaf(x.to(at::kDouble)));
-    EXPECT_TRUE(tensors_match(backend(of)(in), plain(of)(exact), bound)) << of.text();
+    EXPECT_TRUE(tensors_match(backend(of)(in), reference(of)(exact), bound)) << of.text();
     const at::Tensor upstream = upstream_of(backend(of)(in));
     const auto gradients = torch::autograd::grad({backend(of)(in)}, in, {upstream});
-    const auto expected = torch::autograd::grad({plain(of)(exact)}, exact, {upstream.to(at::kDouble)});
+    const auto expected = torch::autograd::grad({reference(of)(exact)}, exact, {upstream.to(at::kDouble)});
     for (std::size_t i = 0; i < in.size(); ++i) {
       EXPECT_TRUE(gradients_match(gradients[i], expected[i], bound)) << "input " << i << ", " << of.text();
     }
   }
 }
 
-TEST_P(AttentionEngine, KeepsTheLogOfTheSums) {
+TEST_P(AttentionBackend, KeepsTheLogOfTheSums) {
   const Case of{{5, 70}, 2, 1, 16};
   const auto in = of.inputs(GetParam());
   const at::Tensor log_sums = cpu::attention_forward(in[0], in[1], in[2], of.rows(), of.attention_heads()).log_sums;
@@ -156,20 +156,20 @@ TEST_P(AttentionEngine, KeepsTheLogOfTheSums) {
   }
 }
 
-TEST_P(AttentionEngine, StaysFiniteForLargeScores) {
+TEST_P(AttentionBackend, StaysFiniteForLargeScores) {
   const Case of{{200}, 2, 1, 64};
   auto in = of.inputs(GetParam());
   in[0] = leaf(in[0] * 300.0);
   const auto gradients = gradients_of(backend(of), in);
   // Scores of some hundreds: their rounding shows in the weights. In bfloat16 it is all that shows.
   if (GetParam() != at::kBFloat16) {
-    EXPECT_TRUE(tensors_match(backend(of)(in), plain(of)(in), 2e-4));
+    EXPECT_TRUE(tensors_match(backend(of)(in), reference(of)(in), 2e-4));
   }
   EXPECT_TRUE(backend(of)(in).isfinite().all().item<bool>());
   for (const at::Tensor& gradient : gradients) EXPECT_TRUE(gradient.isfinite().all().item<bool>());
 }
 
-TEST_P(AttentionEngine, PassesOnWhatIsNotANumber) {
+TEST_P(AttentionBackend, PassesOnWhatIsNotANumber) {
   const Case of{{70, 70}, 1, 1, 16};
   auto in = of.inputs(GetParam());
   const at::NoGradGuard no_grad;
@@ -180,7 +180,7 @@ TEST_P(AttentionEngine, PassesOnWhatIsNotANumber) {
   EXPECT_EQ(found.sum().item<std::int64_t>(), 1);
 }
 
-TEST_P(AttentionEngine, GivesTheSameOnAnyNumberOfThreads) {
+TEST_P(AttentionBackend, GivesTheSameOnAnyNumberOfThreads) {
   for (const Case& of : {Case{{300}, 4, 1, 32}, Case{{200, 65, 1, 128, 3}, 6, 2, 16}, Case{{400}, 2, 2, 16, 5}}) {
     const auto run = [&](int threads) {
       const ThreadsGuard guard(threads);
@@ -200,10 +200,10 @@ TEST_P(AttentionEngine, GivesTheSameOnAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, AttentionEngine, testing::Values(at::kFloat, at::kBFloat16, at::kDouble),
+INSTANTIATE_TEST_SUITE_P(Types, AttentionBackend, testing::Values(at::kFloat, at::kBFloat16, at::kDouble),
                          [](const auto& type) { return std::string(c10::toString(type.param)); });
 
-TEST(AttentionEngineGradient, MatchesDifferences) {
+TEST(AttentionBackendGradient, MatchesDifferences) {
   if (!cpu::kernels_run(at::kDouble)) SHINE_SKIP("avx512", "the CPU backend does not run here");
   for (const Case& of : {Case{{3, 1, 4}, 4, 2, 6}, Case{{7, 5}, 2, 1, 4, 2}}) {
     EXPECT_TRUE(gradients_match_differences(backend(of), of.inputs(at::kDouble))) << of.text();

@@ -48,7 +48,7 @@ TEST(FusedOps, TheCpusFormIsOnUnlessOff) {
   EXPECT_EQ(fused_ops(), FusedOps::automatic);
 }
 
-/// The entry says when, on which GPU and how near to the plain forms its kernel was checked.
+/// The entry says when, on which GPU and how near to the references its kernel was checked.
 bool is_whole(const CheckedKernel& checked) {
   static const std::regex date(R"(20\d\d-\d\d-\d\d)"), gpu(R"(\w.*, CUDA \d+\.\d+)"), figures(R"(\d\.\d+e-\d\d.*)");
   return std::regex_match(std::string(checked.date), date) && std::regex_match(std::string(checked.gpu), gpu) &&

@@ -170,12 +170,12 @@ TEST(LoraLayout, RefusesVectorsThatDoNotFit) {
 TEST(LoraLayout, TensorsAreContiguousInInferenceToo) {
   const LoraLayout layout = layout_of(LoraReshape::lr, true);
   const at::Tensor vector = vector_of(layout, 5);
-  const at::Tensor recorded = flat(lora_from_vector(vector, layout));
+  const at::Tensor expected = flat(lora_from_vector(vector, layout));
   const c10::InferenceMode inference;
   LoraTree tree = lora_from_vector(vector, layout);
   for_each_tensor(tree,
                   [](const std::string& name, at::Tensor& tensor) { EXPECT_TRUE(tensor.is_contiguous()) << name; });
-  EXPECT_TRUE(at::equal(flat(tree), recorded));
+  EXPECT_TRUE(at::equal(flat(tree), expected));
 }
 
 }  // namespace

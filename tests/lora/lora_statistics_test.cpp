@@ -37,7 +37,7 @@ at::Tensor flat_deltas(const LoraTree& tree) {
 }
 
 /// Cosine over pairs and share of the mean, as they are defined.
-Agreement plain_agreement(const at::Tensor& rows) {
+Agreement agreement_by_definition(const at::Tensor& rows) {
   double cosines = 0.0;
   int pairs = 0;
   for (std::int64_t i = 0; i < rows.size(0); ++i) {
@@ -95,12 +95,12 @@ TEST(EffectiveRank, CountsEqualSingularValues) {
   EXPECT_NEAR(effective_rank(at::tensor({3.0, 1.0}, at::kDouble)), std::exp(entropy), 1e-12);
 }
 
-TEST(DiagnoseLoras, EqualsThePlainDefinitions) {
+TEST(DiagnoseLoras, EqualsTheDefinitions) {
   const LoraTree tree = random_tree(5, 2, 10);
   const at::Tensor vectors = random_tensor({5, 30}, at::kDouble, 3);
   const at::Tensor weight_norms = random_tensor({2, 7}, at::kDouble, 4).abs() + 0.5;
   const LoraDiagnostics found = diagnose_loras(tree, vectors, weight_norms);
-  const Agreement delta = plain_agreement(flat_deltas(tree)), vector = plain_agreement(vectors);
+  const Agreement delta = agreement_by_definition(flat_deltas(tree)), vector = agreement_by_definition(vectors);
   EXPECT_EQ(found.contexts, 5);
   EXPECT_NEAR(found.delta.mean_cosine, delta.mean_cosine, 1e-12);
   EXPECT_NEAR(found.delta.mean_share, delta.mean_share, 1e-12);

@@ -133,10 +133,10 @@ TEST(FusedEncoder, InBfloat16ItIsNearTheReadableLayers) {
         distances(fused, narrow, layer_function(tested, FusedOps::off), inputs_of(tested, at::kDouble));
     EXPECT_LT(value, 0.006) << tested.name;
     EXPECT_LT(gradient, 0.02) << tested.name;
-    const auto [plain_value, plain_gradient] =
+    const auto [reference_value, reference_gradient] =
         distances(fused, narrow, layer_function(tested, FusedOps::off, at::kBFloat16), narrow);
-    EXPECT_LT(plain_value, 0.01) << tested.name;
-    EXPECT_LT(plain_gradient, 0.03) << tested.name;
+    EXPECT_LT(reference_value, 0.01) << tested.name;
+    EXPECT_LT(reference_gradient, 0.03) << tested.name;
     EXPECT_GT(value, 1e-4) << tested.name << ": not in bfloat16";
   }
 }

@@ -111,7 +111,7 @@ at::Tensor index_of(const Case& c) {
 /// How the sub-layers are computed.
 struct How {
   SublayerBackend backend = SublayerBackend::cpu;
-  SavedActivations keep = SavedActivations::all;
+  SavedActivations save = SavedActivations::all;
   bool masked = false;  ///< adapters, as on a GPU
   AttentionLayout attention = AttentionLayout::per_row;
 };
@@ -138,9 +138,9 @@ TensorFunction attention_form(const Case& c, const How& how) {
     const auto batch = make_sublayer_batch(how.backend, c.rows(),
                                            {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
     const auto chosen = c.chosen.empty() ? nullptr : choose_tokens(*batch, index_of(c));
-    if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.keep);
+    if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.save);
     const auto lora = lora_of<4>(in);
-    return attention_sublayer(weights, in[0], &lora, batch, chosen, how.keep);
+    return attention_sublayer(weights, in[0], &lora, batch, chosen, how.save);
   };
 }
 
@@ -180,11 +180,11 @@ TensorFunction mlp_form(const Case& c, const How& how) {
       weights->linear[p] =
           prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
-    if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, how.keep);
+    if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, how.save);
     const auto lora = lora_of<3>(in);
     const TokenAdapters adapters = how.masked ? TokenAdapters::masked(c.rows(), c.adapters, at::kCPU, type)
                                               : TokenAdapters::of(c.rows(), c.adapters);
-    return mlp_sublayer(weights, in[0], &lora, adapters, how.keep);
+    return mlp_sublayer(weights, in[0], &lora, adapters, how.save);
   };
 }
 
@@ -213,33 +213,36 @@ std::vector<at::Tensor> widened(const std::vector<at::Tensor>& in) {
   return result;
 }
 
-/// In bfloat16 neither form is exact: the fused one must be as near to float64 as the plain one is, which rounds after
-/// every operation.
-void expect_as_exact_as_reference(const TensorFunction& fused, const TensorFunction& plain,
+/// In bfloat16 neither form is exact: the fused one must be as near to float64 as the readable one is, which rounds
+/// after every operation.
+void expect_as_exact_as_reference(const TensorFunction& fused, const TensorFunction& readable,
                                   const std::vector<at::Tensor>& in, const char* name) {
   const auto reference = widened(in);
-  EXPECT_LE(error_of(fused(in), plain(reference)), 1.5 * error_of(plain(in), plain(reference)) + 4e-3) << name;
-  const auto exact = gradients_of(plain, reference), by_plain = gradients_of(plain, in),
+  EXPECT_LE(error_of(fused(in), readable(reference)), 1.5 * error_of(readable(in), readable(reference)) + 4e-3) << name;
+  const auto exact = gradients_of(readable, reference), by_readable = gradients_of(readable, in),
              found = gradients_of(fused, in);
   for (std::size_t i = 0; i < in.size(); ++i) {
     if (!exact[i].defined()) continue;
     EXPECT_EQ(found[i].scalar_type(), in[i].scalar_type()) << name;
-    EXPECT_LE(error_of(found[i], exact[i]), 1.5 * error_of(by_plain[i], exact[i]) + 1.2e-2) << name << ", input " << i;
+    EXPECT_LE(error_of(found[i], exact[i]), 1.5 * error_of(by_readable[i], exact[i]) + 1.2e-2)
+        << name << ", input " << i;
   }
 }
 
 /// By each backend.
 class DecoderSublayers : public testing::TestWithParam<SublayerBackend> {
  protected:
-  bool runs(at::ScalarType type) const { return GetParam() == SublayerBackend::torch || blocks_run(type, at::kCPU); }
+  bool runs(at::ScalarType type) const {
+    return GetParam() == SublayerBackend::torch || cpu_backend_runs(type, at::kCPU);
+  }
 
   /// With this backend, in all that it can do otherwise.
   std::vector<How> ways() const {
     std::vector<How> all;
-    for (const SavedActivations keep : {SavedActivations::all, SavedActivations::input_only}) {
-      all.push_back({GetParam(), keep});
+    for (const SavedActivations save : {SavedActivations::all, SavedActivations::input_only}) {
+      all.push_back({GetParam(), save});
       if (GetParam() == SublayerBackend::cpu) continue;
-      all.push_back({GetParam(), keep, /*masked=*/true, AttentionLayout::padded});
+      all.push_back({GetParam(), save, /*masked=*/true, AttentionLayout::padded});
     }
     return all;
   }

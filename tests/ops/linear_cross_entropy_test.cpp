@@ -24,7 +24,7 @@ TensorFunction fused(const Head& head) {
   return [head](const std::vector<at::Tensor>& in) { return linear_cross_entropy(in[0], head.weight, head.targets); };
 }
 
-TensorFunction plain(const Head& head) {
+TensorFunction reference(const Head& head) {
   return [head](const std::vector<at::Tensor>& in) {
     return linear_cross_entropy_reference(in[0], head.weight, head.targets);
   };
@@ -54,11 +54,11 @@ TEST_P(LinearCrossEntropy, FormsAgree) {
     const auto head = [&, rows = n, columns = width, v = vocabulary](at::ScalarType type) {
       return make_head(rows, columns, v, type);
     };
-    EXPECT_TRUE(forms_agree(fused(head(at::kDouble)), plain(head(at::kDouble)), {hidden(at::kDouble)}, 1e-12)) << n;
-    EXPECT_TRUE(forms_agree(fused(head(at::kFloat)), plain(head(at::kFloat)), {hidden(at::kFloat)}, 1e-5)) << n;
+    EXPECT_TRUE(forms_agree(fused(head(at::kDouble)), reference(head(at::kDouble)), {hidden(at::kDouble)}, 1e-12)) << n;
+    EXPECT_TRUE(forms_agree(fused(head(at::kFloat)), reference(head(at::kFloat)), {hidden(at::kFloat)}, 1e-5)) << n;
     // The logits are rounded to bfloat16 in both forms, the gradient by the logits in one step more.
     EXPECT_TRUE(
-        forms_agree(fused(head(at::kBFloat16)), plain(head(at::kBFloat16)), {hidden(at::kBFloat16)}, 2e-2, 1.2e-2))
+        forms_agree(fused(head(at::kBFloat16)), reference(head(at::kBFloat16)), {hidden(at::kBFloat16)}, 2e-2, 1.2e-2))
         << n;
   }
 }

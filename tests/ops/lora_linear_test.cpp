@@ -87,8 +87,8 @@ TEST(LoraLinear, AcceptsStridedOperands) {
     input.a = input.a.transpose(1, 2).contiguous().transpose(1, 2);
     return lora_linear(input).t();
   };
-  const TensorFunction plain = [&](const auto& in) { return lora_linear_reference(operands(c, in)).t(); };
-  EXPECT_TRUE(forms_agree(strided, plain, trained(c, at::kDouble, at::kDouble), 1e-12));
+  const TensorFunction reference = [&](const auto& in) { return lora_linear_reference(operands(c, in)).t(); };
+  EXPECT_TRUE(forms_agree(strided, reference, trained(c, at::kDouble, at::kDouble), 1e-12));
 }
 
 TEST(LoraLinear, RefusesOperandsThatDoNotFit) {

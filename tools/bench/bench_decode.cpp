@@ -168,7 +168,7 @@ class Subject {
   std::optional<PeakMemory> memory_;
 };
 
-/// One session, so that a CUDA graph is recorded before the clock runs; always prompts that it has not seen.
+/// One session, so that a CUDA graph is captured before the clock starts; always with prompts that it has not seen.
 Json measure(const Options& options, Subject& subject, std::int64_t rows) {
   GenerationSession session = subject.make_session(rows, options.lora_rank);
   std::uint64_t number = 0;

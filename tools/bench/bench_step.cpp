@@ -125,9 +125,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   add_cuda_graph_option(app, "--m2p-graph", options.m2p_graph,
                         "the M2P's two passes as CUDA graphs, as hypernetwork.cuda_graph");
-  app.add_flag("--recompute", options.recompute, "keep only layer inputs for the backward");
+  app.add_flag("--recompute", options.recompute, "save only layer inputs for the backward");
   app.add_option("--activation-memory", options.activation_mebibytes,
-                 "MiB that the layers may keep for the backward, as model.activation_memory; 0 = no limit")
+                 "MiB that the layers may save for the backward, as model.activation_memory; 0 = no limit")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str();
   app.add_option("--pass-tokens", options.pass_tokens,

@@ -21,9 +21,9 @@ struct DecoderOptions {
   at::ScalarType dtype = at::kFloat;  ///< of the weights, as load_decoder and initialise_decoder make them
   at::Device device = at::kCPU;       ///< the same
   AttentionLayout attention = AttentionLayout::per_row;
-  bool recompute = false;             ///< keep only the layers' inputs for the backward
-  std::int64_t activation_bytes = 0;  ///< that the layers of one pass may keep for the backward, 0: no limit; what
-                                      ///< does not fit is computed again there
+  bool recompute = false;             ///< save only the layers' inputs for the backward
+  std::int64_t activation_bytes = 0;  ///< saved by the layers of one pass for the backward, at most; the rest is
+                                      ///< recomputed. 0: no limit
   std::optional<SublayerBackend> backend = {};  ///< of the fused layers; none: cpu where it runs, else torch
 };
 
@@ -53,8 +53,8 @@ class SHINE_API Decoder : public torch::nn::Module {
   void set_trained();
   bool is_trained() const { return embed_tokens_->weight.requires_grad(); }
 
-  /// Rows that added tokens have where the embedding matrix has none: ids vocab_size, vocab_size + 1, .. An input
-  /// only: they are not in the softmax.
+  /// Embedding rows of added tokens, ids vocab_size, vocab_size + 1, .., which the embedding matrix lacks. Input only:
+  /// they are not in the softmax.
   /// @param rows  (K, H); undefined: none
   void set_new_token_rows(at::Tensor rows) { new_token_rows_ = std::move(rows); }
   const at::Tensor& new_token_rows() const { return new_token_rows_; }
@@ -80,8 +80,8 @@ class SHINE_API Decoder : public torch::nn::Module {
   /// embed + run_layers + final norm: (N, H), or (n, H) at `positions`, ready for the head.
   at::Tensor forward(const TokenRows& rows, const LoraTree* lora, const at::Tensor& positions = {}) const;
 
-  /// The same for tokens that continue the cache's rows, one row of `added` each (it may be empty); they see what
-  /// their row holds and are kept too. Runs in inference mode. What is thrown leaves the cache as it was.
+  /// The same for tokens that continue the cache's rows: row i of `added`, which may be empty, is appended to row i of
+  /// the cache and attends to all of it. Runs in inference mode. If it throws, the cache is unchanged.
   at::Tensor forward(const TokenRows& added, const LoraTree* lora, KvCache& cache) const;
 
   /// (n, H) normed hidden states -> (n, softmax size) logits.
@@ -96,7 +96,7 @@ class SHINE_API Decoder : public torch::nn::Module {
   /// The same of the labelled positions of `hidden` (N, H).
   at::Tensor losses(const at::Tensor& hidden, const LabelledTokens& labelled) const;
 
-  /// Makes what the fused layers read of the weights, so that no later pass has to. Does nothing where they do not run.
+  /// Packs the weights for the fused layers now rather than in the first pass. Does nothing where they do not run.
   void prepare() const;
 
  private:

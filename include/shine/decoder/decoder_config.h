@@ -12,6 +12,7 @@
 namespace shine {
 
 /// A dense decoder's sizes and capabilities, read from a Hugging Face config.json.
+/// A capability added here must default to off: the fused layers then stand aside for it (fused_layers_know).
 struct SHINE_API DecoderConfig {
   std::string model_type;  ///< "qwen3" or "llama"; its DecoderFamily is written out in the capabilities below
   std::int64_t vocab_size = 0;
@@ -38,7 +39,7 @@ struct SHINE_API DecoderConfig {
 /// Which key of config.json switches sliding windows on, which no family here implements.
 enum class WindowSwitch { never, use_sliding_window, sliding_window };
 
-/// What model_type stands for beside the sizes: all that tells one family of pre-norm decoders with rotary
+/// What model_type implies beside the sizes: all that distinguishes one family of pre-norm decoders with rotary
 /// grouped-query attention and SwiGLU from another.
 struct DecoderFamily {
   std::string_view model_type;

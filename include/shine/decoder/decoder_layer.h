@@ -7,7 +7,7 @@
 namespace shine {
 
 /// One pre-norm layer: h = x + self_attn(norm(x)); h + mlp(norm(h)). This is the layer in training, evaluation and
-/// decoding; where the fused form (fused_layers.h) runs instead, it gives the same values.
+/// decoding; where the fused form (fused_layers.h) runs instead, it computes the same values.
 class SHINE_API DecoderLayerImpl : public Module<DecoderLayerImpl> {
  public:
   /// @param place  among the decoder's layers

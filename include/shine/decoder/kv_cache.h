@@ -12,8 +12,8 @@
 
 namespace shine {
 
-/// Keys (rotated) and values of the tokens that R rows have been through, for every layer. They are what one decoder
-/// made with one adapter: a row must not go on with another one. Without gradients.
+/// Keys (rotated) and values of the tokens of R rows so far, for every layer. They belong to one decoder and one
+/// adapter: a row must not continue with another. Without gradients.
 class SHINE_API KvCache {
  public:
   /// Holds nothing at first and allocates nothing.
@@ -29,15 +29,15 @@ class SHINE_API KvCache {
   /// Forgets what row `row` holds behind its first `length` tokens. Throws ShapeError if it holds fewer.
   void truncate(std::int64_t row, std::int64_t length);
 
-  /// Makes room for so many tokens in every row at least: until a row needs more, nothing is allocated or moved.
+  /// Makes room for at least `places` tokens in every row: until a row needs more, nothing is allocated or moved.
   void reserve(std::int64_t places);
 
-  /// Row `row` has one token more, whose keys and values were written to the place behind its last one, in all layers.
-  /// Throws ShapeError where no such place is.
+  /// Counts one more token in row `row`, whose keys and values have been written behind its last one in all layers.
+  /// Throws ShapeError if the row is full.
   void count_appended(std::int64_t row);
 
-  /// Makes room for `added.length(i)` new tokens behind row i. They count from end_append on: what is thrown between
-  /// leaves the cache as it was. Throws ShapeError unless `added` has R rows.
+  /// Makes room for `added.length(i)` new tokens behind row i. They count from end_append on: an
+  /// exception in between leaves the cache unchanged. Throws ShapeError unless `added` has R rows.
   void begin_append(const RowLayout& added);
 
   /// The new tokens of one layer: both (N, kv_heads, d), packed as `added`.

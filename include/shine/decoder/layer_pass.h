@@ -15,7 +15,7 @@ class SHINE_API CachedAttention {
  public:
   virtual ~CachedAttention() = default;
 
-  /// Keeps the keys and values of one layer and returns softmax(q k^T * scale) v, (N, heads, d). Without gradients.
+  /// Appends k and v to one layer's cache and returns softmax(q k^T * scale) v, (N, heads, d). Without gradients.
   /// @param q     (N, heads, d), rotated
   /// @param k, v  (N, kv_heads, d), k rotated
   virtual at::Tensor attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

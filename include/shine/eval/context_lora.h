@@ -21,7 +21,7 @@ struct TrainedLora {
 
 /// Per-context fine-tuning: a fresh LoRA (A normal, B zero), AdamW over all its tensors, a rate that falls linearly to
 /// zero, no warm-up, no clipping, one step for each conversation with labels, in order, `epochs` times. The decoder
-/// stays as it is. Nothing where `stop` became true.
+/// is not changed. Returns nothing once `stop` gives true.
 /// @param conversations  in tokens; at least one must have labels (ConfigError)
 /// @param seed           of A
 SHINE_API std::optional<TrainedLora> train_context_lora(const Decoder& decoder,

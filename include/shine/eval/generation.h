@@ -26,8 +26,9 @@ struct GeneratedText {
   bool stopped = false;           ///< by a stop token; else by max_new_tokens or the model's positions
 };
 
-/// Decoding of a batch of rows, with keys and values kept between calls: a prompt that begins with what its row has
-/// seen costs only what is new. Knows no trainer and no tokenizer. Only ids inside the decoder's softmax are written.
+/// Decoding of a batch of rows, with the KV cache reused between calls: of a prompt that begins with what its row has
+/// seen, only the new tokens are computed. Knows no trainer and no tokenizer. Only ids in the decoder's softmax are
+/// generated.
 class SHINE_API GenerationSession {
  public:
   using Rows = std::vector<std::vector<std::int64_t>>;
@@ -38,11 +39,11 @@ class SHINE_API GenerationSession {
   GenerationSession(const Decoder& decoder, const LoraTree* lora, std::int64_t rows);
   ~GenerationSession();
 
-  /// Continues every prompt. Row i's keys and values are kept for the longest prefix that prompts[i] shares with what
-  /// the row has seen before. An empty prompt leaves its row out (an empty answer), and with decoding.cache off what
-  /// was kept stays as it is. Rows that have ended cost nothing more, but for
-  /// decoding.cuda_graph, whose steps are always of all rows. Throws ConfigError for a prompt that leaves no
-  /// position for an answer, ShapeError unless there is one prompt a row, Error for logits that are not finite.
+  /// Continues every prompt. Row i's cache is reused for the longest prefix that prompts[i] shares with what the row
+  /// has seen. An empty prompt skips its row (an empty answer); with decoding.cache off the cache is left alone. Rows
+  /// that have ended cost nothing more, except with decoding.cuda_graph, whose steps always run all rows. Throws
+  /// ConfigError for a prompt that leaves no position for an answer, ShapeError unless there is one prompt per row,
+  /// Error for logits that are not finite.
   std::vector<GeneratedText> generate(const Rows& prompts, const GenerationOptions& options);
 
  private:

@@ -43,15 +43,14 @@ class SHINE_API Hypernetwork : public torch::nn::Module, public DeclaresParamete
   Hypernetwork(const Hypernetwork&) = delete;
   Hypernetwork& operator=(const Hypernetwork&) = delete;
 
-  /// Text to LoRA: the contexts go through the decoder with the Meta-LoRA and the memory embeddings, the states of the
-  /// memory tokens through the M2P, and its output is the LoRA once reshaped.
+  /// Text to LoRA: extract_memory, generate_vector, slice.
   GeneratedLora generate(const TokenRows& contexts) const;
 
   /// The memory states alone, (B, L, M * pool, H), float32 (paper section 3.2).
   at::Tensor extract_memory(const TokenRows& contexts) const;
 
-  /// The M2P alone: memory states to the generated vector, (B, L * M * H) (paper section 3.3). With gradients it may be
-  /// graphed (`hypernetwork.cuda_graph`, as it is when this object gets its values).
+  /// The M2P alone: memory states to the generated vector, (B, L * M * H) (paper section 3.3). With gradients it may
+  /// run as CUDA graphs (`hypernetwork.cuda_graph`, read when this object gets its values).
   at::Tensor generate_vector(const at::Tensor& memory_states) const;
 
   /// The vector to the LoRA tree.
@@ -69,7 +68,7 @@ class SHINE_API Hypernetwork : public torch::nn::Module, public DeclaresParamete
   /// Every parameter, frozen ones too, in the order in which checkpoints hold them.
   std::vector<NamedTensor> tensors() const;
 
-  /// The parameters that are trained, with what was said where each was registered.
+  /// The parameters that are trained, each with its group and Decay.
   std::vector<TrainedParameter> trained() const;
 
   const Decoder& decoder() const { return decoder_; }

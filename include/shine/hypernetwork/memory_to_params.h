@@ -53,7 +53,7 @@ class SHINE_API MemoryToParams : public torch::nn::Module, public DeclaresParame
 SHINE_API M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape);
 
 /// The network of `config.kind`, without values: allocate_parameters and initialise, or load_parameters.
-/// @param recompute  keep only each encoder layer's input for the backward
+/// @param recompute  save only each encoder layer's input for the backward
 /// @param compute    operands of matrix products: float32 or bfloat16
 SHINE_API std::shared_ptr<MemoryToParams> make_memory_to_params(const M2pConfig& config, const M2pShape& shape,
                                                                 bool recompute, at::ScalarType compute = at::kFloat);

@@ -38,15 +38,14 @@ SHINE_API void for_each_tensor(LoraTree& tree, const std::function<void(const st
 /// Appends A, B and C of every projection, in order; C may be undefined.
 SHINE_API void append_tensors(const LoraLayer& layer, std::vector<at::Tensor>& tensors);
 
-/// The layer that append_tensors gave these tensors of. Throws ShapeError unless there are three a projection.
+/// The inverse of append_tensors. Throws ShapeError unless there are three tensors per projection.
 SHINE_API LoraLayer lora_layer_of(std::span<const at::Tensor> tensors);
 
-/// Joins two trees along the rank: A along r, B along r, C summed, so that the sum of both deltas results.
-/// One side may be shared (B_l = 1) while the other is not: it is expanded. Throws ShapeError unless the layers and
-/// every `in` and `out` are equal.
+/// Concatenates A and B along the rank and sums C: the result's delta is the sum of both. A tree with B_l = 1 is
+/// expanded to the other's B_l. Throws ShapeError unless the layers and every `in` and `out` are equal.
 SHINE_API LoraTree concat_ranks(const LoraTree& first, const LoraTree& second);
 
-/// A new Meta-LoRA: A ~ Normal with mean 0 and variance `scale`, B = 0, C = 0, B_l = 1, float32 on the CPU.
+/// A new Meta-LoRA: A ~ Normal with mean 0 and variance `scale`, B = 0, C = 0, B_l = 1; float32 on the CPU.
 SHINE_API LoraTree make_meta_lora(const LoraSpec& spec, std::int64_t rank, double scale, at::Generator& generator);
 
 }  // namespace shine

@@ -6,8 +6,8 @@
 
 namespace shine {
 
-/// All that an encoder layer is made of. A form of the layer that is faster than EncoderLayer::forward knows exactly
-/// the options it reads (fused_encoder_layer.h): where a further one is not at its default, forward runs.
+/// The sizes and options of an encoder layer. The fused form (fused_encoder_layer.h) knows exactly the options it
+/// reads: where any other is not at its default, EncoderLayer::forward runs.
 struct EncoderLayerOptions {
   std::int64_t width = 0;        ///< d
   std::int64_t heads = 1;        ///< divides d
@@ -64,9 +64,9 @@ class SHINE_API EncoderLayerImpl : public Module<EncoderLayerImpl> {
 };
 TORCH_MODULE(EncoderLayer);
 
-/// EncoderLayer::forward, or on a CPU with the needed instructions its fused form.
+/// EncoderLayer::forward, or its fused form where the CPU backend runs.
 /// @param x          (B, T, d): B sequences; or (S, T, I, d): S * I sequences along the second dimension
-/// @param recompute  keep only x for the backward
+/// @param recompute  save only x for the backward
 /// @return           the shape of x
 SHINE_API at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask,
                                        bool recompute);

@@ -12,7 +12,7 @@
 
 namespace shine {
 
-/// One zero seen under `shape`: a parameter that has no values yet.
+/// A single zero expanded to `shape`: a parameter that has no values yet.
 SHINE_API at::Tensor unset_values(at::IntArrayRef shape);
 
 /// A LibTorch module whose parameters are declared first and get their values later, by load_parameters or
@@ -22,7 +22,7 @@ class SHINE_API DeclaresParameters {
  public:
   virtual ~DeclaresParameters() = default;
 
-  /// What was said where the module's own parameter `name` was declared.
+  /// As given when the module's own parameter `name` was declared.
   Decay decay_of(const std::string& name) const { return decay_.at(name); }
 
  protected:
@@ -63,12 +63,12 @@ SHINE_API void set_values(at::Tensor parameter, const at::Tensor& values);
 
 /// Fills every parameter from `source` by its registered name. The values become tensors of `options`' dtype and
 /// device; where they already are, the file's mapped bytes are used in place. Throws ShapeError that counts all
-/// missing, unexpected and mis-shaped tensors at once and names the first of each, and FormatError for a tensor that
-/// does not hold floating-point values; `where` names the source in both. After the first nothing is changed.
+/// missing, unexpected and mis-shaped tensors and names the first of each (nothing is changed then), and FormatError
+/// for a tensor that does not hold floating-point values; `where` names the source in both.
 SHINE_API void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
                                const std::string& where);
 
-/// The parameters of `module` that take a gradient, with what was said where each was registered.
+/// The parameters of `module` that take a gradient, each with its Decay.
 /// @param prefix  of their names
 SHINE_API std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module, ParameterGroup group,
                                                            const std::string& prefix = {});

@@ -56,7 +56,7 @@ std::string mebibytes(double bytes) {
 
 void warn_about_slow_bfloat16(const Decoder& decoder, at::Device device) {
   const at::ScalarType dtype = decoder.dtype();
-  if (!device.is_cpu() || dtype != at::kBFloat16 || blocks_run(dtype, device)) return;
+  if (!device.is_cpu() || dtype != at::kBFloat16 || cpu_backend_runs(dtype, device)) return;
   log_warning(
       "bfloat16 without this processor's bf16 instructions (or with ops.fused=off) is slow: model.dtype=float32 is "
       "faster");

@@ -8,8 +8,8 @@
 
 namespace shine {
 
-/// The stages that train a hypernetwork around a frozen backbone, which is read from model.path. What they differ in is
-/// the data, and with it `build`.
+/// The stages that train a hypernetwork around the frozen backbone of model.path. They differ in the data, and so in
+/// `build`.
 class HypernetworkStage : public StageBuilder {
  public:
   using StageBuilder::StageBuilder;
@@ -23,11 +23,11 @@ class HypernetworkStage : public StageBuilder {
   TrainedParts describe(Decoder& decoder) const override;
 
  protected:
-  /// Objective, penalty, and what a checkpoint keeps; without data.
+  /// Objective, penalty, and what a checkpoint holds; without data.
   Stage stage_of(const Experiment& experiment) const;
 };
 
-/// Adds two controls: the LoRA of another context, which must not help, and no LoRA at all, which is what the backbone
+/// Adds two controls: the LoRA of another context, which must not help, and no LoRA, which shows what the backbone
 /// knows by itself.
 void add_controls(const Experiment& experiment, const std::shared_ptr<const Dataset>& dataset, const char* shifted_name,
                   Stage& stage);

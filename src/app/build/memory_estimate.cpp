@@ -13,12 +13,12 @@ namespace {
 
 constexpr double kFloatBytes = 4;
 
-/// What a part of a pass keeps for its backward, and works with beside it.
+/// Bytes that a part of a pass saves for its backward, and its working memory beside them.
 struct Held {
-  double kept = 0, work = 0;
+  double saved = 0, work = 0;
 };
 
-/// The gradient of what is done as a whole, about as much as that keeps, and what it computes again.
+/// The gradients of what is done at once, about as much as it saves, and what it recomputes.
 double work_of(double whole, bool recomputed) {
   return recomputed ? 2 * whole : whole;
 }
@@ -30,8 +30,8 @@ struct Plan {
   M2pShape shape = {};
   M2pConfig m2p = {};
   at::ScalarType type = at::kFloat, m2p_type = at::kFloat;  ///< of products' operands
-  std::optional<SublayerBackend> backend = {};              ///< of the decoder; none: layers as a whole
-  bool m2p_blocks = false;
+  std::optional<SublayerBackend> backend = {};              ///< of the decoder; none: DecoderLayer::forward
+  bool m2p_on_cpu_backend = false;
   bool packed = false;       ///< attention over packed rows
   bool hypernetwork = true;  ///< else the backbone is trained
   std::int64_t samples = 1;  ///< of one pass
@@ -46,8 +46,8 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
   if (plan.hypernetwork && config.ops.fused != FusedOps::off) {
     const bool even = model.hidden_size % 2 == 0 && model.intermediate_size % 2 == 0;
-    const bool blocks = blocks_run(plan.type, device) && (even || plan.type != at::kBFloat16);
-    plan.backend = blocks ? SublayerBackend::cpu : SublayerBackend::torch;
+    const bool on_cpu_backend = cpu_backend_runs(plan.type, device) && (even || plan.type != at::kBFloat16);
+    plan.backend = on_cpu_backend ? SublayerBackend::cpu : SublayerBackend::torch;
   }
   std::int64_t sample = config.text.conversation_max_length;
   if (plan.hypernetwork) {
@@ -58,7 +58,7 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
     const bool narrow =
         network.dtype == WeightDtype::automatic ? plan.type == at::kBFloat16 : network.dtype == WeightDtype::bfloat16;
     plan.m2p_type = narrow ? at::kBFloat16 : at::kFloat;
-    plan.m2p_blocks = blocks_run(plan.m2p_type, device);
+    plan.m2p_on_cpu_backend = cpu_backend_runs(plan.m2p_type, device);
     plan.memory = plan.shape.memory_tokens * plan.m2p.mean_pool_size;
     sample += config.text.context_max_length;
   }
@@ -70,44 +70,44 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
 }
 
 /// The decoder over `samples` rows of `length` tokens.
-/// @param rank      of each of `adapters` LoRAs
+/// @param rank  of each of `adapters` LoRAs
 Held decoder_pass(const Plan& plan, std::int64_t length, std::int64_t adapters, std::int64_t rank) {
   const std::int64_t tokens = plan.samples * length, layers = plan.model.layers;
   const std::int64_t budget =
       plan.config.model.activation_memory * (std::int64_t{1} << 20) / (plan.hypernetwork ? 2 : 1);
   if (!plan.backend) {
-    const std::int64_t whole = tokens * plain_kept_bytes(plan.model, plan.type);
+    const std::int64_t whole = tokens * layer_activation_bytes(plan.model, plan.type);
     const std::int64_t input = tokens * plan.model.hidden_size * static_cast<std::int64_t>(at::elementSize(plan.type));
     const std::int64_t again =
-        plan.config.model.recompute ? layers : plan_plain_layers(plan.model, plan.type, tokens, budget);
+        plan.config.model.recompute ? layers : layers_to_recompute(plan.model, plan.type, tokens, budget);
     return {static_cast<double>((layers - again) * whole + again * input),
             work_of(static_cast<double>(whole), again > 0)};
   }
   const RowsForm several = plan.samples > 1 ? RowsForm::several : RowsForm::one;
   const ActivationBytes each =
-      activation_bytes_of(*plan.backend, plan.model, plan.type, rank, plan.packed ? RowsForm::end_to_end : several);
+      activation_bytes_of(*plan.backend, plan.model, plan.type, rank, plan.packed ? RowsForm::varlen : several);
   const auto count = static_cast<std::size_t>(layers);
-  const std::vector<LayerActivations> keep =
+  const std::vector<LayerActivations> plan_of_layers =
       plan.config.model.recompute
           ? std::vector<LayerActivations>(count, {SavedActivations::input_only, SavedActivations::input_only})
           : plan_activations(count, each, tokens, budget);
-  const bool recomputed = keep.front().mlp == SavedActivations::input_only;
-  // Where a sub-layer is not computed again, its LoRAs are kept as products read them.
-  const auto kept_lora = std::ranges::count(keep, SavedActivations::all, &LayerActivations::attention);
-  const double lora = static_cast<double>(kept_lora * adapters * plan.shape.spec.numel_per_layer(rank)) *
+  const bool recomputed = plan_of_layers.front().mlp == SavedActivations::input_only;
+  // Where a sub-layer is not recomputed, its LoRAs are saved as the products read them.
+  const auto saved_loras = std::ranges::count(plan_of_layers, SavedActivations::all, &LayerActivations::attention);
+  const double lora = static_cast<double>(saved_loras * adapters * plan.shape.spec.numel_per_layer(rank)) *
                       static_cast<double>(at::elementSize(plan.type));
-  return {static_cast<double>(planned_bytes(keep, each, tokens)) + lora,
+  return {static_cast<double>(planned_bytes(plan_of_layers, each, tokens)) + lora,
           work_of(static_cast<double>(tokens * (each.inputs + std::max(each.attention, each.mlp))), recomputed)};
 }
 
-/// Bytes that an encoder layer keeps of one token.
+/// Bytes that an encoder layer saves per token.
 /// @param length  of the sequences it attends over
 double encoder_bytes(const Plan& plan, std::int64_t width, std::int64_t feedforward, std::int64_t heads,
                      std::int64_t length) {
   const auto d = static_cast<double>(width), ff = static_cast<double>(feedforward);
   const auto operand = static_cast<double>(at::elementSize(plan.m2p_type));
   // x, the sum before each norm and what is between them; q, k, v, the heads' output, the inner values.
-  if (plan.m2p_blocks) return 4 * d * kFloatBytes + (4 * d + ff) * operand;
+  if (plan.m2p_on_cpu_backend) return 4 * d * kFloatBytes + (4 * d + ff) * operand;
   const auto scores = static_cast<double>(heads) * kFloatBytes;
   // The norms' and the gelu's inputs; the operands of all products.
   if (plan.m2p_type == at::kBFloat16) return (2 * d + ff) * kFloatBytes + (7 * d + ff) * operand + scores;
@@ -120,10 +120,11 @@ Held encoder_layers(const Plan& plan) {
   Held held;
   const auto add = [&](std::int64_t tokens, std::int64_t d, std::int64_t ff, std::int64_t heads, std::int64_t length) {
     const double whole = static_cast<double>(tokens) * encoder_bytes(plan, d, ff, heads, length);
-    // Products of narrower operands keep the weights that they round.
-    const double rounded =
-        plan.m2p_type == at::kBFloat16 && !plan.m2p_blocks ? static_cast<double>(4 * d * d + 2 * d * ff) * 2.0 : 0.0;
-    held.kept += plan.config.model.recompute ? static_cast<double>(tokens * d) * kFloatBytes : whole + rounded;
+    // Products of narrower operands save the weights that they round.
+    const double rounded = plan.m2p_type == at::kBFloat16 && !plan.m2p_on_cpu_backend
+                               ? static_cast<double>(4 * d * d + 2 * d * ff) * 2.0
+                               : 0.0;
+    held.saved += plan.config.model.recompute ? static_cast<double>(tokens * d) * kFloatBytes : whole + rounded;
     held.work = std::max(held.work, work_of(whole, plan.config.model.recompute) + rounded);
   };
   for (std::int64_t i = 0; i < m2p.num_layers; ++i) {
@@ -145,7 +146,7 @@ Held memory_to_params(const Plan& plan) {
   Held held;
   for (std::int64_t i = 0; i < m2p.num_layers; ++i) {  // the product's operand and the gelu's input
     const double in = i == 0 ? width : inner, out = i + 1 == m2p.num_layers ? 2 * width : inner;
-    held.kept += tokens * (in * static_cast<double>(at::elementSize(plan.m2p_type)) + out * kFloatBytes);
+    held.saved += tokens * (in * static_cast<double>(at::elementSize(plan.m2p_type)) + out * kFloatBytes);
   }
   held.work = tokens * 2 * std::max(width, inner) * kFloatBytes;
   return held;
@@ -157,8 +158,8 @@ double loss_bytes(const Plan& plan) {
                         static_cast<double>(plan.model.vocab_size);
   const double of_logit = 2 * kFloatBytes + (plan.type == at::kBFloat16 ? 2 : 0);
   if (!plan.hypernetwork) return values * (of_logit + kFloatBytes);  // with a head that is trained, all at once
-  if (plan.backend == SublayerBackend::cpu) return 0;                // some ids at a time
-  return std::min(values, static_cast<double>(kCrossEntropyChunkValues)) * of_logit;
+  if (plan.backend == SublayerBackend::cpu) return 0;                // strips of the vocabulary
+  return std::min(values, static_cast<double>(cross_entropy_chunk_values)) * of_logit;
 }
 
 double activation_bytes(const Plan& plan) {
@@ -166,7 +167,7 @@ double activation_bytes(const Plan& plan) {
   const double loss = loss_bytes(plan);
   if (!plan.hypernetwork) {
     const Held pass = decoder_pass(plan, text.conversation_max_length, /*adapters=*/0, /*rank=*/0);
-    return pass.kept + std::max(loss, pass.work);
+    return pass.saved + std::max(loss, pass.work);
   }
   const HypernetworkConfig& network = plan.config.hypernetwork;
   const std::int64_t meta_rank =
@@ -179,9 +180,9 @@ double activation_bytes(const Plan& plan) {
   const double generated = kFloatBytes * static_cast<double>(plan.samples * layers) *
                            static_cast<double>((plan.memory + plan.shape.memory_tokens) * width +
                                                2 * plan.shape.spec.numel_per_layer(network.lora_rank));
-  // From the end of the forward on, each part's backward frees what it kept.
-  return context.kept + std::max({m2p.kept + generated + conversation.kept + std::max(loss, conversation.work),
-                                  m2p.kept + generated + m2p.work, context.work});
+  // From the end of the forward on, each part's backward frees what was saved for it.
+  return context.saved + std::max({m2p.saved + generated + conversation.saved + std::max(loss, conversation.work),
+                                   m2p.saved + generated + m2p.work, context.work});
 }
 
 }  // namespace

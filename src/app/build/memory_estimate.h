@@ -10,7 +10,7 @@ namespace shine {
 /// Bytes that a training run needs, estimated from sizes alone.
 struct MemoryEstimate {
   double frozen = 0;       ///< frozen weights
-  double copies = 0;       ///< of their layers, prepared for the CPU's blocks
+  double copies = 0;       ///< of their layers, packed for the CPU backend
   double trained = 0;      ///< trained weights, gradients, moments
   double activations = 0;  ///< the most that one pass holds, at the maximum lengths
   double snapshot = 0;     ///< main memory, while a checkpoint is written in the background

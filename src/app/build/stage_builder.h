@@ -20,8 +20,9 @@ struct TrainedParts {
   std::int64_t memory_tokens = 0;  ///< behind a context
 };
 
-/// What a stage makes of a configuration: its models, what is trained of them, and on which data. All in which stages
-/// differ is behind this interface: a stage is a class in a file of its own, and a case in make_stage_builder.
+/// What a stage builds from a configuration: its models, which parts are trained, and on which data. Everything in
+/// which stages differ is behind this interface: a stage is a class in a file of its own and a case in
+/// make_stage_builder.
 class StageBuilder {
  public:
   /// @param config  must outlive this object
@@ -31,7 +32,7 @@ class StageBuilder {
   /// The backbone's config.json.
   virtual std::filesystem::path decoder_config() const = 0;
 
-  /// Passes over a micro-batch whose activations are kept at the same time.
+  /// Passes over a micro-batch whose saved activations are in memory at the same time.
   virtual std::int64_t passes() const = 0;
 
   /// Whether it trains a model that generates LoRAs.
@@ -43,7 +44,8 @@ class StageBuilder {
   /// The decoder's first weights.
   virtual void fill(Decoder& decoder) const = 0;
 
-  /// What stands beside tokenizer and decoder, which are built. Throws ConfigError where they do not go together.
+  /// Builds what the stage needs beside the tokenizer and decoder, which exist. Throws ConfigError where they do not
+  /// fit.
   /// @param weights  as build_model
   virtual void complete(Experiment& experiment, const std::optional<WeightsSource>& weights) const = 0;
 

@@ -20,7 +20,7 @@ void reset_unused(ExperimentConfig& config) {
   }
 }
 
-/// A configuration as programs keep it in the folder of a run, a checkpoint or results.
+/// A configuration as programs save it in the folder of a run, a checkpoint or results.
 bool is_saved(const std::filesystem::path& file) {
   if (file.filename() != "config.yaml") return false;
   const auto beside = {"checkpoints", "log.txt", "metrics.jsonl", "state.json", "test.json"};

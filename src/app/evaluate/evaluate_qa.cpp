@@ -145,7 +145,7 @@ std::size_t keep_whole_units(const QaEvaluator& evaluator, EvaluationResults& ea
   return units;
 }
 
-/// The lines of prompts.jsonl from before that belong to answers that were kept. Throws ConfigError where an answer has
+/// The lines of prompts.jsonl from before that belong to the answers that stay. Throws ConfigError where an answer has
 /// none.
 std::string kept_prompts(const ResultsFolder& folder, std::size_t answers) {
   const std::filesystem::path file = folder.file(kPromptsFile);

@@ -11,7 +11,7 @@
 
 namespace shine {
 
-/// An evaluation as units that any rank can do by itself, and what rank 0 makes of their results.
+/// An evaluation as units that any rank can do on its own; rank 0 gathers the results.
 class UnitWork {
  public:
   virtual ~UnitWork() = default;
@@ -19,16 +19,16 @@ class UnitWork {
   /// The same number on every rank.
   virtual std::size_t units() const = 0;
 
-  /// The results of a unit as texts, whatever was done before. Nothing where it was asked to stop.
+  /// The results of a unit as texts, independent of what was done before. Nothing where it was asked to stop.
   virtual std::optional<std::vector<std::string>> run(std::size_t unit) = 0;
 
-  /// On rank 0, in the order of the units: keeps the results. Returns what the progress line says of them.
+  /// On rank 0, in the order of the units: stores the results. Returns a note for the progress line.
   virtual std::string keep(std::size_t unit, const std::vector<std::string>& results) = 0;
 };
 
 /// How far an evaluation came.
 struct UnitsDone {
-  std::size_t units = 0;   ///< kept by rank 0, without a gap from the first on
+  std::size_t units = 0;   ///< stored by rank 0, without a gap from the first on
   std::string stopped_by;  ///< the first rank's reason that had one; empty: all were done
 };
 

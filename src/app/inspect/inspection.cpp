@@ -29,7 +29,7 @@ double root_mean_square(const PartStatistics& part) {
 
 using Cells = std::vector<std::string>;
 
-/// Markdown that is aligned as plain text too: the first row is the head, numbers stand to the right.
+/// A Markdown table that is aligned in source too: the first row is the head, numbers are right-aligned.
 std::string table(const std::vector<Cells>& rows) {
   std::vector<std::size_t> widths(rows.front().size(), 3);
   for (const Cells& row : rows) {

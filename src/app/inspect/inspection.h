@@ -45,7 +45,7 @@ struct Inspection {
   std::optional<LoraDiagnostics> diagnostics;  ///< with two contexts or more
 };
 
-/// All of it as Markdown tables, which are aligned as plain text, with a heat map.
+/// All of it as Markdown tables, aligned in source, with a heat map.
 SHINE_API std::string inspection_markdown(const Inspection& inspection);
 
 /// A row a projection, a column a layer: |A B| / |W|, mean over the contexts, as blocks of eight heights over the

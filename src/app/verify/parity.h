@@ -23,7 +23,7 @@ struct ParityOptions {
 /// One compared quantity.
 struct ParityRow {
   std::string name;
-  double error = 0.0;      ///< |found - expected| / |expected| (norms); the plain norm where expected is all zero
+  double error = 0.0;      ///< |found - expected| / |expected| (norms); |found| where expected is all zero
   double tolerance = 0.0;  ///< 0: must be equal
   bool passed() const { return error <= tolerance; }  // false for NaN too
 };

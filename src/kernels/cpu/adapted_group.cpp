@@ -35,7 +35,7 @@ constexpr std::int64_t right_offset(std::int64_t column) {
   return std::is_same_v<T, Bf16> ? 2 * column : column;
 }
 
-/// The right operand (rows, columns) made of plain rows.
+/// The right operand (rows, columns) made of rows.
 template <class T>
 at::Tensor right_operand(std::int64_t rows, std::int64_t columns, const T* from, at::ScalarType type) {
   const at::Tensor to = at::empty({padded_inner(rows, type), columns}, type);
@@ -47,7 +47,7 @@ at::Tensor right_operand(std::int64_t rows, std::int64_t columns, const T* from,
   return to;
 }
 
-/// The right operand (columns, rows) made of the transpose of plain rows.
+/// The right operand (columns, rows) made of the transpose of rows.
 template <class T>
 at::Tensor transposed_operand(std::int64_t rows, std::int64_t columns, const T* from, at::ScalarType type) {
   const at::Tensor to = at::empty({padded_inner(columns, type), rows}, type);

@@ -14,11 +14,11 @@ struct AttentionHeads {
   double scale = 1.0;
 };
 
-/// Which tokens ask. Every token of a row is a key of that row.
+/// Which tokens are queries. Every token of a row is a key of that row.
 struct AttentionRows {
   RowLayout keys;                       ///< R rows, N tokens
   RowLayout queries;                    ///< R rows, Nq tokens: `keys`, or fewer
-  std::vector<std::int64_t> positions;  ///< (Nq) place of each query in its row, rising in a row; empty: all tokens
+  std::vector<std::int64_t> positions;  ///< (Nq) position of each query in its row, increasing; empty: all tokens
 };
 
 /// What the backward needs beside the inputs.
@@ -31,9 +31,9 @@ struct AttentionGradients {
   at::Tensor q, k, v;  ///< shapes and dtype of the inputs
 };
 
-/// Causal grouped-query attention: softmax(q k^T * scale) v; a query at place p sees the keys 0 .. p of its row; head h
-/// reads kv head h / (heads / kv_heads). Works on blocks of queries, in parallel over rows and heads; scores of a block
-/// are kept in scratch only. Call only where kernels_run(q's dtype). No checks: the sub-layer has made them.
+/// Causal grouped-query attention: softmax(q k^T * scale) v; a query at position p sees the keys 0 .. p of its row;
+/// head h reads kv head h / (heads / kv_heads). Works on blocks of queries, in parallel over rows and heads; scores of
+/// a block live in scratch only. Call only where kernels_run(q's dtype). No checks: the sub-layer has made them.
 /// @param q     (Nq, heads * d), contiguous
 /// @param k, v  (N, kv_heads * d), contiguous
 AttentionResult attention_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the forward and the backward of the attention backend share.
+// Shared by the forward and the backward of the attention.
 
 #include <ATen/ATen.h>
 

@@ -139,7 +139,7 @@ double unevenness(const GradientPlan& plan, std::int64_t threads) {
   return static_cast<double>(std::ranges::max(busy) * threads) / static_cast<double>(std::max<std::int64_t>(1, total));
 }
 
-/// As few parts as keep every thread busy: the sums of each part are added up at the end.
+/// As few parts as will occupy every thread: each part's sums are added up at the end.
 GradientPlan plan_gradient(const AttentionRows& rows, const AttentionHeads& heads) {
   GradientPlan plan;
   for (std::int64_t row = 0; row < rows.queries.rows(); ++row) plan.blocks.push_back(query_blocks(rows, row));

@@ -71,8 +71,9 @@ void AttentionSublayer<T>::project(const at::Tensor& x, const SublayerBatch& bat
 }
 
 template <class T>
-typename AttentionSublayer<T>::Rotated AttentionSublayer<T>::turn(const SublayerBatch& batch, const TokenChoice* chosen,
-                                                                  const Saved& saved) const {
+typename AttentionSublayer<T>::Rotated AttentionSublayer<T>::rotate(const SublayerBatch& batch,
+                                                                    const TokenChoice* chosen,
+                                                                    const Saved& saved) const {
   using W = Wide<T>;
   const std::int64_t d = heads_.d, q_width = heads_.heads * d, kv_width = heads_.kv_heads * d;
   Rotated rotated{at::empty_like(saved.q_raw), at::empty_like(saved.k_raw)};
@@ -90,8 +91,8 @@ typename AttentionSublayer<T>::Rotated AttentionSublayer<T>::turn(const Sublayer
 
 /// @param y  undefined: not wanted, and `residual` is not read
 template <class T>
-void AttentionSublayer<T>::mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved,
-                               const at::Tensor& y) const {
+void AttentionSublayer<T>::project_out(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved,
+                                       const at::Tensor& y) const {
   using W = Wide<T>;
   const at::Tensor& attn_out = saved.attention.out;
   const std::int64_t tokens = attn_out.size(0), hidden = out_.out();
@@ -112,7 +113,7 @@ template <class T>
 void AttentionSublayer<T>::attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
                                   Saved& saved) const {
   project(x, batch, saved);
-  const Rotated rotated = turn(batch, chosen, saved);
+  const Rotated rotated = rotate(batch, chosen, saved);
   saved.attention = attention_forward(rotated.q, rotated.k, saved.v, rows_of(batch, chosen), heads_);
 }
 
@@ -122,7 +123,7 @@ at::Tensor AttentionSublayer<T>::forward(const at::Tensor& x, const SublayerBatc
   attend(x, batch, chosen, saved);
   const at::Tensor residual = chosen == nullptr ? x : x.index_select(0, index_of(*chosen));
   at::Tensor y = at::empty_like(residual);
-  mix(residual, spans_of(batch, chosen), saved, y);
+  project_out(residual, spans_of(batch, chosen), saved, y);
   return y;
 }
 
@@ -134,10 +135,10 @@ at::Tensor AttentionSublayer<T>::infer(const at::Tensor& x, const SublayerBatch&
 }
 
 template <class T>
-void AttentionSublayer<T>::keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                Saved& saved) const {
+void AttentionSublayer<T>::recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                     Saved& saved) const {
   attend(x, batch, chosen, saved);
-  mix({}, spans_of(batch, chosen), saved, {});
+  project_out({}, spans_of(batch, chosen), saved, {});
 }
 
 template <class T>
@@ -147,23 +148,23 @@ SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at:
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
-  const std::int64_t hidden = x.size(1), d = heads_.d, attn_out = out_.in();
+  const std::int64_t hidden = x.size(1), d = heads_.d, attn_width = out_.in();
   const std::int64_t q_width = heads_.heads * d, kv_width = heads_.kv_heads * d, all = in_.out();
-  const at::Tensor d_attn_out = at::empty({dy.size(0), attn_out}, type_);
+  const at::Tensor d_attn_out = at::empty({dy.size(0), attn_width}, type_);
   const TokenPlan out_plan(dy.size(0), spans_of(batch, chosen));
   std::vector<GroupGradients> out_sums, in_sums;
   if (wanted.lora) out_sums = out_.make_gradients(out_plan);
   out_plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
-    W* wide = scratch.take<W>(padded_rows(m) * attn_out);
+    W* wide = scratch.take<W>(padded_rows(m) * attn_width);
     out_.backward(out_plan.segments()[segment].adapter, m, data<T>(dy) + first * hidden,
-                  data<T>(saved.attention.out) + first * attn_out, data<T>(saved.down_out) + first * out_.rank(), wide,
-                  out_sums.empty() ? nullptr : &out_sums[segment]);
-    round_rows<T>(m, attn_out, wide, attn_out, mutable_data<T>(d_attn_out) + first * attn_out, attn_out);
+                  data<T>(saved.attention.out) + first * attn_width, data<T>(saved.down_out) + first * out_.rank(),
+                  wide, out_sums.empty() ? nullptr : &out_sums[segment]);
+    round_rows<T>(m, attn_width, wide, attn_width, mutable_data<T>(d_attn_out) + first * attn_width, attn_width);
   });
   AttentionGradients to;
   {
-    const Rotated rotated = turn(batch, chosen, saved);
+    const Rotated rotated = rotate(batch, chosen, saved);
     to = attention_backward(d_attn_out, rotated.q, rotated.k, saved.v, saved.attention, rows_of(batch, chosen), heads_);
   }
   at::Tensor residual = dy;
@@ -191,7 +192,7 @@ SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at:
                             values_or_null<W>(weights_.k_norm), weights_.eps, cos, sin,
                             data<T>(to.k) + first * kv_width, dprojected + q_width);
     copy_rows(m, kv_width, data<T>(to.v) + first * kv_width, kv_width, dprojected + q_width + kv_width, all);
-    rms_norm_again(m, hidden, x_rows, data<W>(weights_.norm), inverse, normed);
+    recompute_rms_norm(m, hidden, x_rows, data<W>(weights_.norm), inverse, normed);
     in_.backward(plan.segments()[segment].adapter, m, dprojected, normed, data<T>(saved.down_in) + first * in_.rank(),
                  wanted.x ? dnormed : nullptr, in_sums.empty() ? nullptr : &in_sums[segment]);
     if (wanted.x) {

@@ -6,7 +6,7 @@
 
 namespace shine::cpu {
 
-/// x + o(attention(q, k, v of norm(x))); forward and gradient of one call.
+/// x + o(attention(q, k, v of norm(x))); forward and backward of one call.
 template <class T>
 class AttentionSublayer {
  public:
@@ -26,8 +26,8 @@ class AttentionSublayer {
   /// The same where nothing is saved.
   at::Tensor infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const;
 
-  /// What `forward` keeps, computed again without y.
-  void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  /// What `forward` saves, recomputed without y.
+  void recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
 
   /// Once for each call of forward.
   SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, const SublayerBatch& batch,
@@ -40,9 +40,10 @@ class AttentionSublayer {
   };
 
   void project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const;
-  Rotated turn(const SublayerBatch& batch, const TokenChoice* chosen, const Saved& saved) const;
+  Rotated rotate(const SublayerBatch& batch, const TokenChoice* chosen, const Saved& saved) const;
   void attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
-  void mix(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved, const at::Tensor& y) const;
+  void project_out(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved,
+                   const at::Tensor& y) const;
 
   const AttentionWeights& weights_;
   at::ScalarType type_;

@@ -16,7 +16,7 @@ namespace {
 
 /// Tokens of the vocabulary worked on at a time.
 constexpr std::int64_t kStrip = 128;
-/// Blocks of kColumns rows that share each strip: their sums, a float for each of their values, are kept meanwhile.
+/// Blocks of kColumns rows that share each strip; their sums, one float per value, live that long.
 constexpr std::int64_t kBlocks = 4;
 /// Values of each row that one task merges.
 constexpr std::int64_t kSlice = 128;

@@ -22,7 +22,7 @@ class HeadAttention {
         d_(width / form.heads),
         width_(width),
         scale_(1.0 / std::sqrt(static_cast<double>(d_))),
-        hidden_(form.hidden.defined() ? data<bool>(form.hidden) : nullptr),
+        attn_mask_(form.attn_mask.defined() ? data<bool>(form.attn_mask) : nullptr),
         transposed_(d_ * length_),
         operand_(padded_ * d_),
         weights_(length_ * length_),
@@ -43,15 +43,15 @@ class HeadAttention {
   /// dqkv (N, 3 width) from d_attn_out (N, width).
   void backward(std::int64_t sequence, std::int64_t head, const T* qkv, const T* d_attn_out, T* dqkv) {
     const std::int64_t row = sequences_.first_row(sequence), ld = 3 * width_ * sequences_.inner;
-    const std::int64_t ld_mixed = width_ * sequences_.inner;
+    const std::int64_t ld_out = width_ * sequences_.inner;
     const T* q = qkv + row * 3 * width_ + head * d_;
     const T *k = q + width_, *v = k + width_, *dout = d_attn_out + row * width_ + head * d_;
     T* dq = dqkv + row * 3 * width_ + head * d_;
     weigh(q, k, ld);
     transpose_right<T>(length_, d_, v, ld, transposed_.data(), length_);
-    product({.m = length_, .n = length_, .k = d_, .lda = ld_mixed, .ldb = length_, .ldc = length_}, dout,
+    product({.m = length_, .n = length_, .k = d_, .lda = ld_out, .ldb = length_, .ldc = length_}, dout,
             transposed_.data(), dweights_.data());
-    multiply(transpose_of(weights_.data()), right(dout, ld_mixed), dq + 2 * width_, ld);  // dv
+    multiply(transpose_of(weights_.data()), right(dout, ld_out), dq + 2 * width_, ld);  // dv
     softmax_gradient<W>(length_, length_, weights_.data(), dweights_.data(), scale_);
     multiply(operand_of(dweights_.data()), right(k, ld), dq, ld);
     multiply(transpose_of(dweights_.data()), right(q, ld), dq + width_, ld);  // dk
@@ -63,7 +63,7 @@ class HeadAttention {
     transpose_right<T>(length_, d_, k, ld, transposed_.data(), length_);
     product({.m = length_, .n = length_, .k = d_, .lda = ld, .ldb = length_, .ldc = length_}, q, transposed_.data(),
             weights_.data());
-    softmax_rows<W>(length_, length_, weights_.data(), scale_, hidden_);
+    softmax_rows<W>(length_, length_, weights_.data(), scale_, attn_mask_);
   }
 
   /// A head's rows as right operand.
@@ -97,7 +97,7 @@ class HeadAttention {
   EncoderSequences sequences_;
   std::int64_t length_, padded_, d_, width_;
   double scale_;
-  const bool* hidden_;
+  const bool* attn_mask_;
   Workspace<T> transposed_, operand_;
   Workspace<W> weights_, dweights_;
   Workspace<T> left_, rounded_;
@@ -159,11 +159,11 @@ EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const Encod
   const std::int64_t rows = x.size(0), width = x.size(1), wide = 3 * width;
   const at::Tensor in = pack_weight(weights.in_weight, form.type), out = pack_weight(weights.out_weight, form.type);
   const BlockGroups blocks(rows);
-  const at::Tensor norm_sums = at::zeros({blocks.groups, 2, width}, x.options());
+  const at::Tensor norm_sums = at::zeros({blocks.groups, 2, width}, x.options());  // of its weight and bias
   const at::Tensor dx = at::empty_like(x);  // the gradient of the sum, and then of x
   const bool rounds = sizeof(T) != sizeof(W);
   const Workspace<T> rounded(rounds ? rows * width : 0), d_attn_out(rows * width), dqkv(rows * wide);
-  const RowOperand<T> mixed_operand(rows, width, data<T>(saved.attn_out));
+  const RowOperand<T> attn_out_operand(rows, width, data<T>(saved.attn_out));
   const RowOperand<T> x_operand(rows, width, operand_or<T>(nullptr, data<W>(x)));
   auto* dsum = mutable_data<W>(dx);
   parallel_for(0, blocks.groups, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -176,11 +176,11 @@ EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const Encod
       rounded_product<T>({.m = m, .n = width, .k = width, .lda = width, .ldb = width},
                          operand_rows<T>(m, width, dsum + at, rounded.data() + at), data<T>(out),
                          d_attn_out.data() + at, width, projected.data());
-      mixed_operand.set(first, m, data<T>(saved.attn_out) + at);
+      attn_out_operand.set(first, m, data<T>(saved.attn_out) + at);
     });
   });
   const WeightGradient of_out =
-      weight_gradient<T>(rows, width, width, operand_or<T>(rounded.data(), dsum), mixed_operand.data());
+      weight_gradient<T>(rows, width, width, operand_or<T>(rounded.data(), dsum), attn_out_operand.data());
   for_heads<T>(form, width, /*with_gradient=*/true, [&](auto& attention, std::int64_t sequence, std::int64_t head) {
     attention.backward(sequence, head, data<T>(saved.qkv), d_attn_out.data(), dqkv.data());
   });
@@ -193,8 +193,8 @@ EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const Encod
     });
   });
   const WeightGradient of_in = weight_gradient<T>(rows, wide, width, dqkv.data(), x_operand.data());
-  const at::Tensor norm = norm_sums.sum(0);
-  return {dx, {of_in.weight, of_in.bias, of_out.weight, of_out.bias, norm[0].clone(), norm[1].clone()}};
+  const at::Tensor norm = norm_sums.sum(0), norm_weight = norm[0].clone(), norm_bias = norm[1].clone();
+  return {dx, {of_in.weight, of_in.bias, of_out.weight, of_out.bias, norm_weight, norm_bias}};
 }
 
 }  // namespace

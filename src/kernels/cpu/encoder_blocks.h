@@ -22,7 +22,7 @@ struct EncoderAttentionForm {
   EncoderSequences sequences;
   std::int64_t heads = 1;
   double eps = 0.0;
-  at::Tensor hidden;  ///< (T, T) bool, contiguous, true where hidden; undefined: all visible
+  at::Tensor attn_mask;  ///< (T, T) bool, contiguous, true where masked; undefined: none
   at::ScalarType type = at::kFloat;
 };
 

@@ -45,7 +45,7 @@ EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const Encod
   const std::int64_t rows = x.size(0), width = x.size(1), inner = weights.in_weight.size(0);
   const at::Tensor up = pack_weight(weights.in_weight, type), down = pack_weight(weights.out_weight, type);
   const BlockGroups blocks(rows);
-  const at::Tensor norm_sums = at::zeros({blocks.groups, 2, width}, x.options());
+  const at::Tensor norm_sums = at::zeros({blocks.groups, 2, width}, x.options());  // of its weight and bias
   const at::Tensor dx = at::empty_like(x);  // the gradient of the sum, and then of x
   const bool rounds = sizeof(T) != sizeof(W);
   const Workspace<T> rounded(rounds ? rows * width : 0), act(rows * inner), dinner(rows * inner);
@@ -77,8 +77,8 @@ EncoderGradients backward(const at::Tensor& dy, const at::Tensor& x, const Encod
     });
   });
   const WeightGradient of_up = weight_gradient<T>(rows, inner, width, dinner.data(), x_operand.data());
-  const at::Tensor norm = norm_sums.sum(0);
-  return {dx, {of_up.weight, of_up.bias, of_down.weight, of_down.bias, norm[0].clone(), norm[1].clone()}};
+  const at::Tensor norm = norm_sums.sum(0), norm_weight = norm[0].clone(), norm_bias = norm[1].clone();
+  return {dx, {of_up.weight, of_up.bias, of_down.weight, of_down.bias, norm_weight, norm_bias}};
 }
 
 }  // namespace

@@ -143,21 +143,21 @@ void layer_norm_gradient(std::int64_t m, std::int64_t width, const W* z, const W
   for (std::int64_t row = 0; row < m; ++row, z += width, dy += width, dz += width) {
     const Moments<W> moments = moments_of(width, z, eps);
     const W mean = moments.mean, inverse = moments.inverse;
-    W plain = 0, along = 0;  // means of the gradient of the normalised row, and of its product with that row
-#pragma omp simd reduction(+ : plain, along)
+    W average = 0, along = 0;  // means of the gradient of the normalised row, and of its product with that row
+#pragma omp simd reduction(+ : average, along)
     for (std::int64_t i = 0; i < width; ++i) {
       const W gradient = dy[i] * weight[i];
-      plain += gradient;
+      average += gradient;
       along += gradient * ((z[i] - mean) * inverse);
     }
-    plain /= static_cast<W>(width);
+    average /= static_cast<W>(width);
     along /= static_cast<W>(width);
 #pragma omp simd
     for (std::int64_t i = 0; i < width; ++i) {
       const W normal = (z[i] - mean) * inverse;
       dweight[i] += dy[i] * normal;
       dbias[i] += dy[i];
-      dz[i] = inverse * (dy[i] * weight[i] - plain - normal * along);
+      dz[i] = inverse * (dy[i] * weight[i] - average - normal * along);
     }
   }
 }
@@ -200,12 +200,12 @@ void gelu_gradient(std::int64_t m, std::int64_t n, const T* saved, const Wide<T>
 }
 
 template <class W>
-void softmax_rows(std::int64_t m, std::int64_t n, W* scores, double scale, const bool* hidden) {
+void softmax_rows(std::int64_t m, std::int64_t n, W* scores, double scale, const bool* attn_mask) {
   const auto factor = static_cast<W>(scale);
   for (std::int64_t row = 0; row < m; ++row, scores += n) {
-    if (hidden != nullptr) {
+    if (attn_mask != nullptr) {
       for (std::int64_t i = 0; i < n; ++i) {
-        if (hidden[row * n + i]) scores[i] = -static_cast<W>(__builtin_inf());
+        if (attn_mask[row * n + i]) scores[i] = -static_cast<W>(__builtin_inf());
       }
     }
     W highest = scores[0];

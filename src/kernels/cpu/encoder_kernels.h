@@ -29,14 +29,14 @@ void round_biased(std::int64_t m, std::int64_t n, const Wide<T>* y, const Wide<T
 template <class T>
 void gelu_rows(std::int64_t m, std::int64_t n, const Wide<T>* y, const Wide<T>* bias, T* saved, T* act);
 
-/// act again, and dinner from the gradient of act.
+/// Recomputes act, and gives dinner from the gradient of act.
 template <class T>
 void gelu_gradient(std::int64_t m, std::int64_t n, const T* saved, const Wide<T>* dact, T* act, T* dinner);
 
-/// Softmax of every row of scores * scale, in place. `hidden`, where given, is (m, n): true where the weight is 0;
-/// every row has another.
+/// Softmax of every row of scores * scale, in place. attn_mask is null or (m, n), true where a key is
+/// masked; no row may be masked throughout.
 template <class W>
-void softmax_rows(std::int64_t m, std::int64_t n, W* scores, double scale, const bool* hidden);
+void softmax_rows(std::int64_t m, std::int64_t n, W* scores, double scale, const bool* attn_mask);
 
 /// The gradient of the scores from the weights p and their gradient dp, into dp.
 template <class W>
@@ -52,7 +52,7 @@ void transpose_left(std::int64_t m, std::int64_t n, const T* from, std::int64_t 
 template <class T>
 void transpose_right(std::int64_t m, std::int64_t n, const T* from, std::int64_t ld_from, T* to, std::int64_t ld_to);
 
-/// sums = those of every row's n values.
+/// sums[i] = the sum of row i's n values.
 template <class T>
 void row_sums(std::int64_t m, std::int64_t n, const T* x, std::int64_t ldx, Wide<T>* sums);
 

@@ -6,8 +6,8 @@
 
 namespace shine {
 
-/// Decoding runs small operations by the hundred for each token; these do in one pass what takes several tensor
-/// operations. Forward only, used in inference mode.
+// Decoding runs hundreds of small operations per token; each of these does in one pass what would take several tensor
+// operations. Forward only, for inference mode.
 
 /// A contiguous float32 tensor on the CPU.
 bool cpu_kernel_takes(const at::Tensor& x);

@@ -10,7 +10,7 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
-/// What sums over values of T are kept in.
+/// The accumulator of T.
 template <class T>
 using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 

@@ -28,7 +28,7 @@ at::Tensor MlpSublayer<T>::infer(const at::Tensor& x, const TokenAdapters& adapt
 }
 
 /// @param saved  null: nothing is saved
-/// @param y     undefined: not wanted
+/// @param y      undefined: not wanted
 template <class T>
 void MlpSublayer<T>::run(const at::Tensor& x, const TokenAdapters& adapters, Saved* saved, const at::Tensor& y) const {
   using W = Wide<T>;
@@ -91,11 +91,11 @@ SublayerGradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tenso
     T* dgate_up = scratch.take<T>(m * 2 * inner);
     T* normed = scratch.take<T>(m * hidden);
     W* dnormed = scratch.take<W>(padded_rows(m) * hidden);
-    swiglu_again(m, inner, gate_up, act);
+    recompute_swiglu(m, inner, gate_up, act);
     out_.backward(adapter, m, dy_values + first * hidden, act, data<T>(saved.down_out) + first * out_.rank(), dact,
                   out_sums.empty() ? nullptr : &out_sums[segment]);
     swiglu_gradient(m, inner, gate_up, dact, dgate_up);
-    rms_norm_again(m, hidden, x_values + first * hidden, data<W>(weights_.norm), inverse, normed);
+    recompute_rms_norm(m, hidden, x_values + first * hidden, data<W>(weights_.norm), inverse, normed);
     in_.backward(adapter, m, dgate_up, normed, data<T>(saved.down_in) + first * in_.rank(),
                  wanted.x ? dnormed : nullptr, in_sums.empty() ? nullptr : &in_sums[segment]);
     if (wanted.x) {

@@ -5,7 +5,7 @@
 
 namespace shine::cpu {
 
-/// x + down(silu(gate) * up of norm(x)) for blocks of tokens; forward and gradient of one call.
+/// x + down(silu(gate) * up of norm(x)) by blocks of tokens; forward and backward of one call.
 template <class T>
 class MlpSublayer {
  public:
@@ -22,8 +22,10 @@ class MlpSublayer {
   /// The same where nothing is saved.
   at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
 
-  /// What `forward` keeps, computed again without y.
-  void keep(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const { run(x, adapters, &saved, {}); }
+  /// What `forward` saves, recomputed without y.
+  void recompute(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const {
+    run(x, adapters, &saved, {});
+  }
 
   /// Once for each call of forward.
   SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,

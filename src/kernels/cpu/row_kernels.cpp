@@ -47,8 +47,8 @@ void rms_norm_rows(std::int64_t m, std::int64_t width, const T* x, const Wide<T>
 }
 
 template <class T>
-void rms_norm_again(std::int64_t m, std::int64_t width, const T* x, const Wide<T>* weight, const Wide<T>* inverse,
-                    T* out) {
+void recompute_rms_norm(std::int64_t m, std::int64_t width, const T* x, const Wide<T>* weight, const Wide<T>* inverse,
+                        T* out) {
   for (std::int64_t row = 0; row < m; ++row, x += width, out += width) {
     const Wide<T> factor = inverse[row];
 #pragma omp simd
@@ -87,8 +87,8 @@ void head_norm_rope(const HeadSizes& sizes, const T* raw, const Wide<T>* weight,
   using W = Wide<T>;
   const std::int64_t d = sizes.d, half = d / 2;
   for (std::int64_t row = 0; row < sizes.m; ++row) {
-    const W* turn_cos = cos + row * half;
-    const W* turn_sin = sin + row * half;
+    const W* row_cos = cos + row * half;
+    const W* row_sin = sin + row * half;
     for (std::int64_t head = 0; head < sizes.heads; ++head) {
       const T* from = raw + (row * sizes.heads + head) * d;
       T* to = out + (row * sizes.heads + head) * d;
@@ -96,8 +96,8 @@ void head_norm_rope(const HeadSizes& sizes, const T* raw, const Wide<T>* weight,
 #pragma omp simd
         for (std::int64_t i = 0; i < half; ++i) {
           const W first = to_wide(from[i]), second = to_wide(from[i + half]);
-          to[i] = narrow_to<T>(first * turn_cos[i] - second * turn_sin[i]);
-          to[i + half] = narrow_to<T>(second * turn_cos[i] + first * turn_sin[i]);
+          to[i] = narrow_to<T>(first * row_cos[i] - second * row_sin[i]);
+          to[i + half] = narrow_to<T>(second * row_cos[i] + first * row_sin[i]);
         }
         continue;
       }
@@ -106,8 +106,8 @@ void head_norm_rope(const HeadSizes& sizes, const T* raw, const Wide<T>* weight,
       for (std::int64_t i = 0; i < half; ++i) {
         const W first = to_wide(from[i]) * factor * weight[i];
         const W second = to_wide(from[i + half]) * factor * weight[i + half];
-        to[i] = narrow_to<T>(first * turn_cos[i] - second * turn_sin[i]);
-        to[i + half] = narrow_to<T>(second * turn_cos[i] + first * turn_sin[i]);
+        to[i] = narrow_to<T>(first * row_cos[i] - second * row_sin[i]);
+        to[i + half] = narrow_to<T>(second * row_cos[i] + first * row_sin[i]);
       }
     }
   }
@@ -119,8 +119,8 @@ void head_norm_rope_gradient(const HeadSizes& sizes, const T* raw, const Wide<T>
   using W = Wide<T>;
   const std::int64_t d = sizes.d, half = d / 2;
   for (std::int64_t row = 0; row < sizes.m; ++row) {
-    const W* turn_cos = cos + row * half;
-    const W* turn_sin = sin + row * half;
+    const W* row_cos = cos + row * half;
+    const W* row_sin = sin + row * half;
     for (std::int64_t head = 0; head < sizes.heads; ++head) {
       const T* from = raw + (row * sizes.heads + head) * d;
       const T* given = dout + (row * sizes.heads + head) * d;
@@ -129,8 +129,8 @@ void head_norm_rope_gradient(const HeadSizes& sizes, const T* raw, const Wide<T>
 #pragma omp simd
         for (std::int64_t i = 0; i < half; ++i) {
           const W first = to_wide(given[i]), second = to_wide(given[i + half]);
-          to[i] = narrow_to<T>(first * turn_cos[i] + second * turn_sin[i]);
-          to[i + half] = narrow_to<T>(second * turn_cos[i] - first * turn_sin[i]);
+          to[i] = narrow_to<T>(first * row_cos[i] + second * row_sin[i]);
+          to[i + half] = narrow_to<T>(second * row_cos[i] - first * row_sin[i]);
         }
         continue;
       }
@@ -139,24 +139,24 @@ void head_norm_rope_gradient(const HeadSizes& sizes, const T* raw, const Wide<T>
 #pragma omp simd reduction(+ : along)
       for (std::int64_t i = 0; i < half; ++i) {
         const W first = to_wide(given[i]), second = to_wide(given[i + half]);
-        along += (first * turn_cos[i] + second * turn_sin[i]) * weight[i] * to_wide(from[i]) +
-                 (second * turn_cos[i] - first * turn_sin[i]) * weight[i + half] * to_wide(from[i + half]);
+        along += (first * row_cos[i] + second * row_sin[i]) * weight[i] * to_wide(from[i]) +
+                 (second * row_cos[i] - first * row_sin[i]) * weight[i + half] * to_wide(from[i + half]);
       }
       along *= factor * factor / static_cast<W>(d);
 #pragma omp simd
       for (std::int64_t i = 0; i < half; ++i) {
         const W first = to_wide(given[i]), second = to_wide(given[i + half]);
-        const W rotated = (first * turn_cos[i] + second * turn_sin[i]) * weight[i];
-        const W turned_half = (second * turn_cos[i] - first * turn_sin[i]) * weight[i + half];
-        to[i] = narrow_to<T>(factor * (rotated - to_wide(from[i]) * along));
-        to[i + half] = narrow_to<T>(factor * (turned_half - to_wide(from[i + half]) * along));
+        const W rotated_first = (first * row_cos[i] + second * row_sin[i]) * weight[i];
+        const W rotated_second = (second * row_cos[i] - first * row_sin[i]) * weight[i + half];
+        to[i] = narrow_to<T>(factor * (rotated_first - to_wide(from[i]) * along));
+        to[i + half] = narrow_to<T>(factor * (rotated_second - to_wide(from[i + half]) * along));
       }
     }
   }
 }
 
 template <class T>
-void swiglu_again(std::int64_t m, std::int64_t width, const T* saved, T* act) {
+void recompute_swiglu(std::int64_t m, std::int64_t width, const T* saved, T* act) {
   for (std::int64_t row = 0; row < m; ++row, saved += 2 * width, act += width) {
 #pragma omp simd
     for (std::int64_t i = 0; i < width; ++i) {
@@ -168,7 +168,7 @@ void swiglu_again(std::int64_t m, std::int64_t width, const T* saved, T* act) {
 template <class T>
 void swiglu_rows(std::int64_t m, std::int64_t width, const Wide<T>* gate_up, T* saved, T* act) {
   round_rows<T>(m, 2 * width, gate_up, 2 * width, saved, 2 * width);
-  swiglu_again(m, width, saved, act);
+  recompute_swiglu(m, width, saved, act);
 }
 
 template <class T>
@@ -226,10 +226,10 @@ void pair_rows(std::int64_t m, std::int64_t n, const Bf16* from, std::int64_t ld
   for (std::int64_t row = 0; row < m; row += 2, to += 2 * n) {
     const Bf16* first = from + row * ld_from;
     const Bf16* second = row + 1 < m ? first + ld_from : first;
-    const std::uint32_t saved = row + 1 < m ? 0xFFFFFFFFU : 0xFFFFU;
+    const std::uint32_t mask = row + 1 < m ? 0xFFFFFFFFU : 0xFFFFU;
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
-      const std::uint32_t pair = (first[i].bits | static_cast<std::uint32_t>(second[i].bits) << 16U) & saved;
+      const std::uint32_t pair = (first[i].bits | static_cast<std::uint32_t>(second[i].bits) << 16U) & mask;
       __builtin_memcpy(to + 2 * i, &pair, sizeof pair);
     }
   }
@@ -237,7 +237,7 @@ void pair_rows(std::int64_t m, std::int64_t n, const Bf16* from, std::int64_t ld
 
 #define SHINE_ROW_KERNELS(T)                                                                                          \
   template void rms_norm_rows<T>(std::int64_t, std::int64_t, const T*, const Wide<T>*, double, T*, Wide<T>*);         \
-  template void rms_norm_again<T>(std::int64_t, std::int64_t, const T*, const Wide<T>*, const Wide<T>*, T*);          \
+  template void recompute_rms_norm<T>(std::int64_t, std::int64_t, const T*, const Wide<T>*, const Wide<T>*, T*);      \
   template void rms_norm_gradient<T>(std::int64_t, std::int64_t, const T*, const Wide<T>*, const Wide<T>*,            \
                                      const Wide<T>*, const T*, T*);                                                   \
   template void head_norm_rope<T>(const HeadSizes&, const T*, const Wide<T>*, double, const Wide<T>*, const Wide<T>*, \
@@ -245,7 +245,7 @@ void pair_rows(std::int64_t m, std::int64_t n, const Bf16* from, std::int64_t ld
   template void head_norm_rope_gradient<T>(const HeadSizes&, const T*, const Wide<T>*, double, const Wide<T>*,        \
                                            const Wide<T>*, const T*, T*);                                             \
   template void swiglu_rows<T>(std::int64_t, std::int64_t, const Wide<T>*, T*, T*);                                   \
-  template void swiglu_again<T>(std::int64_t, std::int64_t, const T*, T*);                                            \
+  template void recompute_swiglu<T>(std::int64_t, std::int64_t, const T*, T*);                                        \
   template void swiglu_gradient<T>(std::int64_t, std::int64_t, const T*, const Wide<T>*, T*);                         \
   template void round_rows<T>(std::int64_t, std::int64_t, const Wide<T>*, std::int64_t, T*, std::int64_t);            \
   template void copy_rows<T>(std::int64_t, std::int64_t, const T*, std::int64_t, T*, std::int64_t);                   \

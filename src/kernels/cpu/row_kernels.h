@@ -15,8 +15,8 @@ void rms_norm_rows(std::int64_t m, std::int64_t width, const T* x, const Wide<T>
 
 /// out = w * x * inverse: the same again from the saved factors.
 template <class T>
-void rms_norm_again(std::int64_t m, std::int64_t width, const T* x, const Wide<T>* weight, const Wide<T>* inverse,
-                    T* out);
+void recompute_rms_norm(std::int64_t m, std::int64_t width, const T* x, const Wide<T>* weight, const Wide<T>* inverse,
+                        T* out);
 
 /// dx = residual + gradient of the norm's input, where dy is the gradient of its output. residual may be null.
 template <class T>
@@ -44,9 +44,9 @@ void head_norm_rope_gradient(const HeadSizes& sizes, const T* raw, const Wide<T>
 template <class T>
 void swiglu_rows(std::int64_t m, std::int64_t width, const Wide<T>* gate_up, T* saved, T* act);
 
-/// act again from what was saved.
+/// Recomputes act from `saved`.
 template <class T>
-void swiglu_again(std::int64_t m, std::int64_t width, const T* saved, T* act);
+void recompute_swiglu(std::int64_t m, std::int64_t width, const T* saved, T* act);
 
 /// d[gate | up] (m, 2 width) from the gradient of act (m, width).
 template <class T>

@@ -7,9 +7,9 @@
 
 namespace shine::cpu {
 
-/// A thread's working memory: buffers that a task takes in turn and the next task takes again, so that blocks are not
-/// allocated anew each time. A buffer is valid until the Scratch that gave it is destroyed; its values are
-/// arbitrary. The memory is the thread's until it ends.
+/// A thread's working memory: a stack of buffers that one task takes and the next takes again, without allocating. A
+/// buffer is valid until the Scratch that gave it is destroyed; its values are arbitrary. The thread holds the memory
+/// until it ends.
 class Scratch {
  public:
   Scratch() : memory_(of_thread()), begin_(memory_.used) {}

@@ -7,18 +7,19 @@
 
 namespace shine::cpu {
 
-/// at::parallel_for of a unit that is compiled with OpenMP: without, as most are, LibTorch's own runs on one thread.
+/// at::parallel_for from the one unit that is compiled with OpenMP: in any other, LibTorch's template runs on one
+/// thread.
 void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain,
                   c10::function_ref<void(std::int64_t begin, std::int64_t end)> body);
 
 /// Threads that work at a time on `tasks` tasks: 1 where other threads are busy already.
 std::int64_t workers(std::int64_t tasks);
 
-/// Calls body(task, worker) for every task in [0, count): each of workers(count) threads takes the next one when it is
-/// done with the last, so that long tasks should come first.
+/// Calls body(task, worker) for every task in [0, count). Each of workers(count) threads takes the next task as it
+/// finishes one, so long tasks should come first.
 void run_tasks(std::int64_t count, c10::function_ref<void(std::int64_t task, std::int64_t worker)> body);
 
-/// Values of one type for each worker, at a distance of whole cache lines.
+/// A buffer for each worker of run_tasks, on cache lines of its own.
 template <class T>
 class WorkerScratch {
  public:

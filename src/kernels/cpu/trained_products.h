@@ -13,7 +13,7 @@
 
 namespace shine::cpu {
 
-/// Uninitialised memory of one thread's task.
+/// Uninitialised memory, freed when this object goes: for one task, or for a whole pass (Scratch would hold on to it).
 template <class T>
 class Workspace {
  public:
@@ -31,8 +31,8 @@ at::Tensor pack_transposed_weight(const at::Tensor& weight, at::ScalarType type)
 /// W (out, in) as right operand as it lies; `out` is even for bfloat16.
 at::Tensor pack_weight(const at::Tensor& weight, at::ScalarType type);
 
-/// Rows of the right operand of a product over all rows (see weight_gradient), filled block by block. For other types
-/// than bfloat16 the rows themselves serve, and nothing is saved.
+/// Rows of the right operand of a product over all rows (see weight_gradient), filled block by block. For types other
+/// than bfloat16 the rows themselves serve, and nothing is copied.
 template <class T>
 class RowOperand {
  public:
@@ -54,7 +54,7 @@ struct WeightGradient {
   at::Tensor bias;    ///< (out)
 };
 
-/// dy^T x and the sum of dy over its rows. One thread makes each part: the same bits for any number of threads.
+/// dy^T x and the sum of dy over its rows. Each part is made by one thread: the same bits for any number of threads.
 /// @param dy  (rows, out)
 /// @param x   (rows, in) as right operand, see RowOperand
 template <class T>

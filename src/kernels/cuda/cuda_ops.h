@@ -12,9 +12,9 @@
 
 namespace shine {
 
-/// The GPU kernels behind operations on tensors: float32 or bfloat16, all of one dtype and on one device; what is not
-/// contiguous is copied. Without CUDA in LibTorch the twin file no_cuda.cpp stands in: nothing takes a kernel there,
-/// and each function throws UnsupportedError.
+// Tensor interface of the GPU kernels. Arguments are float32 or bfloat16, of one dtype and on one device; what is not
+// contiguous is copied. Without CUDA the stub cuda_ops_stub.cpp is built: takes_cuda_kernel is false there, and every
+// other function throws UnsupportedError.
 
 /// True where an operation on `x` goes through the kernel: use_cuda_kernel(kernel), and `x` is a float32 or bfloat16
 /// tensor on a GPU.
@@ -49,7 +49,6 @@ std::pair<at::Tensor, at::Tensor> cuda_swiglu_backward(const at::Tensor& dy, con
 
 /// The rows' losses, float32; with `gradient`, contiguous `logits` (n, V) become softmax - one hot in place.
 at::Tensor cuda_cross_entropy_(const at::Tensor& logits, const at::Tensor& targets, bool gradient);
-
 
 /// The norm of gradients and AdamW over flat float32 memory; the host waits for nothing.
 class CudaOptimizer {

@@ -138,7 +138,7 @@ void dispatch(ValueType type, std::int64_t width, std::initializer_list<const vo
   }
 }
 
-#ifndef SHINE_EMULATED_DEVICE  // tests/ops/cuda/emulated_device.h has its own
+#ifndef SHINE_EMULATED_DEVICE  // tests/kernels/cuda/emulated_device.h has its own
 template <class... Parameters, class... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 threads, cudaStream_t stream,
                    Arguments... arguments) {

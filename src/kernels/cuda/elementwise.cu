@@ -1,4 +1,4 @@
-// SwiGLU, and the generated vector's values to their places in the LoRA tree.
+// SwiGLU, forward and backward.
 #include "kernels/cuda/device_code.cuh"
 
 namespace shine::cuda {

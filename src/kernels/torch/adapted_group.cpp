@@ -17,8 +17,8 @@ at::Tensor each_alone(const at::Tensor& a, std::int64_t adapters) {  // and back
   return a.view({a.size(1), adapters, -1}).permute({1, 0, 2});
 }
 
-/// Values of tokens of other adapters, if they are finite, become zero. x (N, B_l k), mask (N, B_l).
-void hide_others(const at::Tensor& x, const at::Tensor& mask) {
+/// Zeroes the (finite) values that belong to other adapters. x (N, B_l k), mask (N, B_l).
+void mask_others(const at::Tensor& x, const at::Tensor& mask) {
   x.unflatten(1, {mask.size(1), -1}).mul_(mask.unsqueeze(2));
 }
 
@@ -73,7 +73,7 @@ at::Tensor AdaptedGroup::reduce(const at::Tensor& x, const TokenAdapters& adapte
     at::Tensor part = reduced.narrow(0, start, length);
     at::mm_out(part, x.narrow(0, start, length), a_[group]);
   });
-  for (std::size_t m = 0; masked_ && m < b_.size(); ++m) hide_others(columns(reduced, m), adapters.mask);
+  for (std::size_t m = 0; masked_ && m < b_.size(); ++m) mask_others(columns(reduced, m), adapters.mask);
   return reduced;
 }
 
@@ -139,7 +139,7 @@ SublayerGradients AdaptedGroup::backward(std::span<const at::Tensor> dy, const a
     for_groups(adapters, x.size(0), [&](std::int64_t group, std::int64_t start, std::int64_t length) {
       mine.narrow(0, start, length).copy_(dy[m].narrow(0, start, length).mm(b_[m][group].t()));
     });
-    if (masked_) hide_others(mine, adapters.mask);
+    if (masked_) mask_others(mine, adapters.mask);
     if (wanted.lora) found.lora.push_back(gradients_of_b_and_c(m, dy[m], reduced, adapters));
   }
   for_groups(adapters, x.size(0), [&](std::int64_t group, std::int64_t start, std::int64_t length) {

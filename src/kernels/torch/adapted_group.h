@@ -9,8 +9,8 @@
 
 namespace shine::torch_kernels {
 
-/// Maps of one x, y_m = x W_m^T + bias_m + (x A_m) B_m + C_m with frozen W and bias, by LibTorch's operations: their
-/// small products x A are one, K = the sum of the maps' ranks, and so is the gradient's. A, B and C are cast to x's
+/// Maps of one x, y_m = x W_m^T + bias_m + (x A_m) B_m + C_m with frozen W and bias, by LibTorch operations. The
+/// products x A_m are one, with K = the sum of the maps' ranks; so are their gradients. A, B and C are cast to x's
 /// type.
 class AdaptedGroup {
  public:

@@ -34,7 +34,7 @@ at::Tensor attention_per_row(const at::Tensor& q, const at::Tensor& k, const at:
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
 }
 
-/// Flat index (N) of every packed token inside a (R, longest) padded batch.
+/// (N): flat index of every packed token in a padded (R, longest) batch.
 at::Tensor padded_index(const RowLayout& rows, at::Device device) {
   const std::int64_t longest = rows.longest();
   std::vector<std::int64_t> index;
@@ -49,7 +49,7 @@ at::Tensor padded_index(const RowLayout& rows, at::Device device) {
 at::Tensor padded_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RowLayout& rows,
                             const at::Tensor& index, double scale) {
   const std::int64_t batch = rows.rows(), longest = rows.longest();
-  // (N, heads, d) -> (R, longest, heads, d). The gradient of index_put keeps the index alone, not x.
+  // (N, heads, d) -> (R, longest, heads, d). The gradient of index_put saves only the index, not x.
   const auto pad = [&](const at::Tensor& x) {
     const at::Tensor flat = at::zeros({batch * longest, x.size(1), x.size(2)}, x.options()).index_put({index}, x);
     return flat.view({batch, longest, x.size(1), x.size(2)});
@@ -58,7 +58,7 @@ at::Tensor padded_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return out.reshape({batch * longest, q.size(1), q.size(2)}).index_select(0, index);
 }
 
-/// Grouped heads are the kernel's own.
+/// The kernel handles grouped heads itself.
 at::Tensor varlen_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedRows& rows,
                             double scale) {
   const std::int64_t longest = rows.rows.longest();

@@ -6,8 +6,8 @@
 
 namespace shine {
 
-/// For q of `type` with heads of d values on `device`. `padded` rows are not padded where LibTorch's variable-length
-/// flash attention takes them: a GPU, bfloat16, and CudaKernel::packed_attention in use.
+/// For q of `type` with heads of d values on `device`. With layout `padded`, rows stay packed (cu_seqlens) where
+/// LibTorch's varlen flash attention takes them: a GPU, bfloat16, and CudaKernel::packed_attention in use.
 PackedRows pack_rows(const RowLayout& rows, AttentionLayout layout, at::Device device, at::ScalarType type,
                      std::int64_t d);
 

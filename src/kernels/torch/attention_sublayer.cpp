@@ -71,8 +71,8 @@ at::Tensor AttentionSublayer::attend(const SublayerBatch& batch, const Saved& sa
       .reshape({saved.q.size(0), weights_.heads * weights_.head_dim});
 }
 
-void AttentionSublayer::attend_recorded(const SublayerBatch& batch, Saved& saved) const {
-  const at::AutoGradMode recorded(true);
+void AttentionSublayer::attend_with_graph(const SublayerBatch& batch, Saved& saved) const {
+  const at::AutoGradMode with_gradient(true);
   for (at::Tensor* each : {&saved.q, &saved.k, &saved.v}) *each = each->detach().requires_grad_(true);
   saved.attn_out = attend(batch, saved);
 }
@@ -87,7 +87,7 @@ at::Tensor AttentionSublayer::finish(const at::Tensor& x, const SublayerBatch& b
 at::Tensor AttentionSublayer::forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
                                       Saved& saved) const {
   project(x, batch, saved);
-  attend_recorded(batch, saved);
+  attend_with_graph(batch, saved);
   return finish(x, batch, chosen, saved);
 }
 
@@ -98,10 +98,10 @@ at::Tensor AttentionSublayer::infer(const at::Tensor& x, const SublayerBatch& ba
   return finish(x, batch, chosen, saved);
 }
 
-void AttentionSublayer::keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                             Saved& saved) const {
+void AttentionSublayer::recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
+                                  Saved& saved) const {
   project(x, batch, saved);
-  attend_recorded(batch, saved);
+  attend_with_graph(batch, saved);
   saved.reduced_out = out_.reduce(pick(saved.attn_out.detach(), chosen), adapters_of(batch, chosen));
 }
 

@@ -4,8 +4,8 @@
 
 namespace shine::torch_kernels {
 
-/// x + o(attention(q, k, v of norm(x))); forward and gradient of one call. Of chosen tokens alone, all queries are
-/// still computed (kernels take whole rows); what follows the attention is computed for the chosen ones.
+/// x + o(attention(q, k, v of norm(x))); forward and backward of one call. For chosen tokens all queries are still
+/// computed (attention takes whole rows); only what follows the attention is restricted to them.
 class AttentionSublayer {
  public:
   /// What the gradient needs beside x.
@@ -15,7 +15,7 @@ class AttentionSublayer {
     at::Tensor reduced_in, reduced_out;  ///< x A of q, k, v (N, K), and of o (Nq, K')
   };
   /// @param weights  must outlive it
-  /// @param masked_in, masked_out  whether the adapters of all and of the chosen tokens are by a mask
+  /// @param masked_in, masked_out  whether the adapters of all tokens, and of the chosen ones, are told apart by a mask
   AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type,
                     bool masked_in, bool masked_out);
 
@@ -25,8 +25,8 @@ class AttentionSublayer {
   /// The same without a graph.
   at::Tensor infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const;
 
-  /// What `forward` keeps, computed again without y.
-  void keep(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  /// What `forward` saves, recomputed without y.
+  void recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
 
   /// Once for each call of forward: it uses up the graph.
   SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, const SublayerBatch& batch,
@@ -36,7 +36,7 @@ class AttentionSublayer {
   void project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const;
   /// (N, heads * d)
   at::Tensor attend(const SublayerBatch& batch, const Saved& saved) const;
-  void attend_recorded(const SublayerBatch& batch, Saved& saved) const;
+  void attend_with_graph(const SublayerBatch& batch, Saved& saved) const;
   at::Tensor finish(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
 
   const AttentionWeights& weights_;

@@ -32,7 +32,7 @@ at::Tensor MlpSublayer::infer(const at::Tensor& x, const TokenAdapters& adapters
   return forward(x, adapters, saved);
 }
 
-void MlpSublayer::keep(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const {
+void MlpSublayer::recompute(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const {
   inner(x, adapters, saved);
 }
 

@@ -20,8 +20,8 @@ class MlpSublayer {
   /// The same where nothing is saved.
   at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
 
-  /// What `forward` keeps, computed again without y.
-  void keep(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+  /// What `forward` saves, recomputed without y.
+  void recompute(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
 
   SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
                              const TokenAdapters& adapters, WantedGradients wanted) const;

@@ -4,7 +4,7 @@
 
 namespace shine::torch_kernels {
 
-/// RMSNorm (ops/rms_norm.h) with a backward written by hand: it keeps x and one number a row. On a GPU by the kernel
+/// RMSNorm (ops/rms_norm.h) with a backward written by hand: it saves x and one number per row. On a GPU by
 /// CudaKernel::rms_norm where that is in use.
 /// @param x       (.., H)
 /// @param weight  (H)

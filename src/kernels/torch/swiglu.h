@@ -6,8 +6,8 @@
 
 namespace shine::torch_kernels {
 
-/// silu(gate) * up (ops/swiglu.h) with a backward written by hand, which keeps only the two inputs. On a GPU by the
-/// kernel CudaKernel::swiglu where that is in use.
+/// silu(gate) * up (ops/swiglu.h) with a backward written by hand, which saves only the two inputs. On a GPU by
+/// CudaKernel::swiglu where that is in use.
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 
 // The same for functions that chain gradients themselves; called without gradients.
