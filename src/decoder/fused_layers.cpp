@@ -140,7 +140,9 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
   const std::vector<LayerActivations> saved =
       options.recompute
           ? std::vector<LayerActivations>(layers.size(), {SavedActivations::input_only, SavedActivations::input_only})
-          : plan_activations(layers.size(), activation_bytes_of(backend, config, type, masked ? adapters * rank : rank),
+          : plan_activations(layers.size(),
+                             activation_bytes_of(backend, config, type, masked ? adapters * rank : rank,
+                                                 rows_form(batch->attention)),
                              rows.tokens(), options.activation_bytes);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto& last = i + 1 == layers.size() ? chosen : nullptr;

@@ -5,7 +5,7 @@
 namespace shine {
 
 /// Most logits in memory at a time: 16 Mi values, 64 MiB in float32.
-inline constexpr std::int64_t cross_entropy_chunk_values = std::int64_t{1} << 24;
+inline constexpr std::int64_t kCrossEntropyChunkValues = std::int64_t{1} << 24;
 
 /// Cross-entropy of logits = hidden weight^T against targets, in float32, without saving the logits: they are
 /// computed in chunks of rows (on the CPU backend in strips of the vocabulary), and only the gradient of `hidden` is

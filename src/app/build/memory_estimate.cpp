@@ -41,7 +41,7 @@ struct Plan {
 Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::DeviceType device) {
   Plan plan{.config = config, .model = model};
   const FusedOpsGuard fused(config.ops.fused);
-  plan.hypernetwork = config.stage.name != StageName::backbone;
+  plan.hypernetwork = traits_of(config.stage.name).has_hypernetwork;
   plan.type = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
   if (plan.hypernetwork && config.ops.fused != FusedOps::off) {

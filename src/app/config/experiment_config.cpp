@@ -88,7 +88,7 @@ class RuleChecker {
 
   void check_stage() {
     const BackboneConfig& model = config_.model;
-    if (config_.stage.name != StageName::backbone) {
+    if (traits_of(config_.stage.name).has_hypernetwork) {
       rule(!model.path.empty(), {"model.path", "stage.name"},
            str("`model.path` is missing: stage ", enum_name(config_.stage.name),
                " needs the Hugging Face directory of a backbone"));
@@ -106,7 +106,7 @@ class RuleChecker {
   /// A later stage never starts from new weights unless it is told to.
   void check_start() {
     const StageConfig& stage = config_.stage;
-    if (stage.name == StageName::pretrain) return;
+    if (!traits_of(stage.name).follows_another) return;
     rule(!stage.init_from.empty() || stage.from_scratch, {"stage.init_from", "stage.name"},
          str("`stage.init_from` is missing: stage ", enum_name(stage.name),
              " goes on from an earlier stage's run or checkpoint (or set stage.from_scratch: true)"));
@@ -116,9 +116,9 @@ class RuleChecker {
 
   /// Stages that train on contexts with questions.
   bool has_questions() const {
-    const StageName stage = config_.stage.name;
-    if (stage == StageName::backbone) return config_.data.form == DataForm::questions;
-    return stage != StageName::pretrain;
+    const StageTraits::Data data = traits_of(config_.stage.name).data;
+    return data == StageTraits::Data::questions ||
+           (data == StageTraits::Data::by_form && config_.data.form == DataForm::questions);
   }
 
   void check_data() {
@@ -136,7 +136,7 @@ class RuleChecker {
   }
 
   void check_test() {
-    rule(config_.stage.name != StageName::backbone, {"stage.name"},
+    rule(traits_of(config_.stage.name).has_hypernetwork, {"stage.name"},
          "`stage.name` is backbone: its YAML names no model to test (use another stage's, with model.path the folder "
          "`model` of the backbone's run)");
     rule(!config_.evaluation.data.empty(), {"evaluation.data"},
