@@ -159,7 +159,7 @@ double loss_bytes(const Plan& plan) {
   const double of_logit = 2 * kFloatBytes + (plan.type == at::kBFloat16 ? 2 : 0);
   if (!plan.hypernetwork) return values * (of_logit + kFloatBytes);  // with a head that is trained, all at once
   if (plan.backend == SublayerBackend::cpu) return 0;                // strips of the vocabulary
-  return std::min(values, static_cast<double>(cross_entropy_chunk_values)) * of_logit;
+  return std::min(values, static_cast<double>(kCrossEntropyChunkValues)) * of_logit;
 }
 
 double activation_bytes(const Plan& plan) {
