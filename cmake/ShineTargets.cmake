@@ -2,8 +2,8 @@
 #                                        of its headers they may include beside those in include/shine/NAME
 # shine_add_library(LAYER [TORCH] SRCS ..)  sources of a layer, as objects of libshine
 # shine_add_test(NAME [TORCH] [INTEGRATION] SRCS ..)  sources of one of the four test programs
-# shine_add_tool(NAME [TORCH|BASE] [NO_INSTALL] SRCS .. [DEPS ..])   one program in bin/; BASE: with the code without
-#                                                               torch linked in, so that it does not load LibTorch
+# shine_add_tool(NAME [TORCH|BASE] [INTERNAL] SRCS .. [DEPS ..])   one program in bin/; BASE: with the code without torch
+#                    linked in, so that it does not load LibTorch; INTERNAL: may use what libshine hides, not installed
 # TORCH marks code that includes torch headers; all else also builds with SHINE_WITH_TORCH=OFF.
 
 # A layer is compiled with include folders that hold links to its own headers and to what the layers below it offer, and
@@ -83,7 +83,7 @@ function(shine_use_torch target)
 endfunction()
 
 function(shine_add_tool name)
-  cmake_parse_arguments(ARG "TORCH;BASE;NO_INSTALL" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;BASE;INTERNAL" "" "SRCS;DEPS" ${ARGN})
   if(ARG_TORCH AND NOT SHINE_WITH_TORCH)
     return()
   endif()
@@ -94,6 +94,8 @@ function(shine_add_tool name)
     target_sources(${name} PRIVATE ${base_objects})
     target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include)
     target_link_libraries(${name} PRIVATE ${SHINE_BASE_LIBRARIES})
+  elseif(ARG_INTERNAL)
+    target_link_libraries(${name} PRIVATE shine_internal)
   else()
     target_link_libraries(${name} PRIVATE shine)
   endif()
@@ -102,9 +104,24 @@ function(shine_add_tool name)
     shine_use_torch(${name})
     target_link_libraries(${name} PRIVATE ${TORCH_LIBRARIES})
   endif()
-  if(NOT ARG_NO_INSTALL)
+  if(ARG_INTERNAL)
+    shine_add_form_without_mpi(${name})
+  else()
     set_property(GLOBAL APPEND PROPERTY SHINE_TOOLS ${name})
   endif()
+endfunction()
+
+# NAME_without_mpi: the same objects as a program in bin/without_mpi/, for scripts/gpu_check.sh; built only when asked for.
+function(shine_add_form_without_mpi name)
+  if(NOT TARGET shine_internal_without_mpi)
+    return()
+  endif()
+  add_executable(${name}_without_mpi EXCLUDE_FROM_ALL $<TARGET_OBJECTS:${name}>)
+  get_target_property(libraries ${name} LINK_LIBRARIES)
+  list(TRANSFORM libraries REPLACE "^shine_internal$" shine_internal_without_mpi)
+  target_link_libraries(${name}_without_mpi PRIVATE ${libraries})
+  set_target_properties(${name}_without_mpi PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME ${name}
+                                                       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/without_mpi)
 endfunction()
 
 # Test sources are collected here and linked into few programs by tests/CMakeLists.txt.

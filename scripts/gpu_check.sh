@@ -39,20 +39,30 @@ TORCH_LIB=$(sed -n 's/^Torch_DIR:.*=\(.*\)\/share\/cmake\/Torch$/\1\/lib/p' "$BU
 SITE=${TORCH_LIB%/torch/lib}
 readonly TORCH_LIB SITE
 
+# Whether a program or library itself, not another that it loads, was linked with MPI: then there is a form without, which
+# is taken. MPI's libraries ask for a newer glibc than ours, and one process needs none.
+needs_mpi() { objdump -p "$1" | grep 'NEEDED.*libmpi' >/dev/null; }
+
+build_target() { cmake --build "$BUILD" --target "$1" >/dev/null || fail "the target $1 cannot be built"; }
+
 copy_programs() {
-  local program
+  local program found
   for program in "${PROGRAMS[@]}"; do
-    [[ -x $BUILD/bin/$program ]] || fail "$BUILD/bin/$program is not built (scripts/build.sh, with tests and benchmarks)"
-    cp "$BUILD/bin/$program" "$OUTPUT/bin/"
+    found=$BUILD/bin/$program
+    [[ -x $found ]] || fail "$found is not built (scripts/build.sh, with tests and benchmarks)"
+    if needs_mpi "$found"; then
+      build_target "${program}_without_mpi"
+      found=$BUILD/bin/without_mpi/$program
+    fi
+    cp "$found" "$OUTPUT/bin/"
   done
 }
 
-# The library without MPI where there are two: MPI's libraries ask for a newer glibc than ours, and one process needs none.
 copy_shine() {
   local found
   found=$(resolve "$OUTPUT/bin/shine_verify" | awk '/^libshine/ { print $2 }')
-  if ldd "$found" | grep 'libmpi' >/dev/null; then
-    cmake --build "$BUILD" --target shine_without_mpi >/dev/null || fail "the target shine_without_mpi cannot be built"
+  if needs_mpi "$found"; then
+    build_target shine_without_mpi
     found=$BUILD/lib/without_mpi/$(basename "$found")
   fi
   cp -L "$found" "$OUTPUT/lib/"
