@@ -79,35 +79,44 @@ TEST_F(Install, TheFilesNameNoFolderOfTheSources) {
   }
 }
 
-TEST_F(Install, AProjectFindsAndUsesIt) {
-  const fs::path user = folder_.path() / "user";
-  write_bytes(user / "CMakeLists.txt", kProject);
-  write_bytes(user / "user.cpp", kProgram);
-  write_bytes(user / "config.json",
-              R"({"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "intermediate_size": 3072,
-                  "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936})");
+TEST_F(Install, ExportsTheApiAlone) {
+  const Outcome listed =
+      run_command({"nm", "--dynamic", "--demangle", "--defined-only", (prefix() / "lib" / "libshine.so").string()});
+  ASSERT_EQ(listed.status, 0) << listed.err;
+  for (const char* name :
+       {" shine::load_decoder(", " shine::Hypernetwork::generate(", " typeinfo for shine::IoError"}) {
+    EXPECT_NE(listed.out.find(name), std::string::npos) << name;
+  }
+  for (const char* name : {" shine::FlatParameters::", " shine::lora_from_vector("}) {
+    EXPECT_EQ(listed.out.find(name), std::string::npos) << listed.out.substr(listed.out.find(name), 200);
+  }
+}
+
+TEST_F(Install, AProjectTrainsAndGeneratesALora) {
+  const fs::path build = folder_.path() / "build";
   std::vector<std::string> configure{"cmake",
                                      "-S",
-                                     user.string(),
+                                     (source_dir() / "tests" / "consumer").string(),
                                      "-B",
-                                     (user / "build").string(),
+                                     build.string(),
                                      "-DCMAKE_PREFIX_PATH=" + prefix().string(),
                                      "-DCMAKE_BUILD_TYPE=Debug"};
-  for (const char* name : {"Torch_DIR", "CUDA_TOOLKIT_ROOT_DIR", "CUDAToolkit_ROOT", "CMAKE_CUDA_COMPILER",
-                           "CMAKE_CXX_COMPILER", "CMAKE_GENERATOR", "TORCH_CUDA_ARCH_LIST"}) {
+  for (const char* name : {"CMAKE_CXX_COMPILER", "CMAKE_GENERATOR", "TORCH_CUDA_ARCH_LIST"}) {
     if (!cached(name).empty()) configure.push_back(std::string("-D") + name + "=" + cached(name));
   }
   const Outcome configured = run_command(configure);
   ASSERT_EQ(configured.status, 0) << configured.out << configured.err;
-  const Outcome built = run_command({"cmake", "--build", (user / "build").string(), "--verbose"});
+  const Outcome built = run_command({"cmake", "--build", build.string(), "--verbose"});
   ASSERT_EQ(built.status, 0) << built.out << built.err;
   EXPECT_EQ(built.out.find(source_dir().string() + "/include"), std::string::npos) << "compiled with the source folder";
-  const Outcome ran = run_command({(user / "build" / "user").string(), (user / "config.json").string()});
-  EXPECT_EQ(ran.status, 0) << ran.err;
+  const Outcome ran = run_command({(build / "consumer").string(), folder_.path().string()});
+  ASSERT_EQ(ran.status, 0) << ran.out << ran.err;
   const std::vector<std::string> lines = lines_of(ran.out);
-  ASSERT_EQ(lines.size(), 2U) << ran.out;
-  EXPECT_TRUE(lines[0].ends_with(" 176 cpu")) << lines[0];
-  EXPECT_NE(lines[1].find("none.json"), std::string::npos) << lines[1];
+  ASSERT_EQ(lines.size(), 4U) << ran.out;
+  EXPECT_TRUE(lines[1].starts_with("loss ")) << lines[1];
+  EXPECT_EQ(lines[2], "LoRA: 2 layers, 1 adapter, rank 2, A of q [1, 32, 2]");
+  EXPECT_NE(lines[3].find("none.json"), std::string::npos) << lines[3];
+  EXPECT_TRUE(fs::exists(folder_.path() / "lora.safetensors"));
 }
 
 }  // namespace

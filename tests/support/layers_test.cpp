@@ -88,6 +88,20 @@ TEST(Layers, ParsersOfForeignFilesIncludeNoTorch) {
   }
 }
 
+TEST(Layers, PublicHeadersIncludePublicOnesAlone) {
+  static const std::regex include(R"re(^\s*#include\s+"([^"]+)")re");
+  const auto root = source_dir() / "include";
+  for (const auto& file : std::filesystem::recursive_directory_iterator(root)) {
+    if (file.path().extension() != ".h") continue;
+    std::ifstream in(file.path());
+    for (std::string line; std::getline(in, line);) {
+      std::smatch match;
+      if (!std::regex_search(line, match, include)) continue;
+      EXPECT_TRUE(std::filesystem::exists(root / match[1].str())) << file.path() << ": " << line;
+    }
+  }
+}
+
 TEST(Layers, NoPublicHeaderIncludesAllOfTorch) {
   for (const auto& file : std::filesystem::recursive_directory_iterator(source_dir() / "include")) {
     if (file.path().extension() != ".h") continue;
