@@ -32,7 +32,7 @@ inline int run_command_line(const std::string& program, CLI::App& app, int argc,
   };
   const int status = run_main(program, parse_and_run, memory_cure);
   if (status == 0 || process_label().empty()) return status;
-  // A rank that leaves its job early: what clean-up at exit would wait for (a collective on a GPU) may never come.
+  // A rank that leaves its job early: clean-up at exit could wait for ever (for a collective on a GPU).
   std::fflush(nullptr);
   std::_Exit(status);
 }

@@ -16,7 +16,7 @@ inline int evaluate_qa_command(const std::string& program, const std::string& de
   const EvaluationCommand command(app);
   QaEvaluationRequest request{program, form};
   app.add_flag("--prompts", request.save_prompts,
-               "write prompts.jsonl: the ids of every prompt and of what was written after it");
+               "write prompts.jsonl: the ids of every prompt and of what was generated after it");
   return run_command_line(
       program, app, argc, argv,
       [&] {

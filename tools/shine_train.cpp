@@ -50,7 +50,7 @@ void print_table(const std::vector<shine::ValidationTrace>& traces) {
   }
 }
 
-/// What a finished run has to show.
+/// The outcome of a finished run.
 void print_results(const shine::RunFolder& run, const shine::TrainProgress& progress) {
   print_table(shine::read_validation_traces(run.metrics()));
   std::printf("\n%lld steps, %lld tokens in %s (%.0f tokens/s), %lld micro-batches dropped, %lld steps skipped\n",

@@ -16,7 +16,7 @@ class CachedAttentionPlan {
   /// @param past     (R): tokens that each row holds before them
   /// @param group    heads / kv_heads
   /// @param options  dtype and device of the queries
-  /// Throws ShapeError unless `past` has one value >= 0 a row.
+  /// Throws ShapeError unless `past` has one value >= 0 per row.
   CachedAttentionPlan(const RowLayout& added, const std::vector<std::int64_t>& past, std::int64_t group,
                       const at::TensorOptions& options);
 

@@ -1,4 +1,4 @@
-// Units of a test shared out over ranks: what rank 0 keeps, and where a test that is stopped ends.
+// Units of an evaluation over ranks: what rank 0 stores, and where a stopped evaluation ends.
 #include "app/evaluate/unit_rounds.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// DecoderLayer::forward is the layer: what runs in its place gives what it gives, in training, evaluation and decoding.
+// DecoderLayer::forward is the layer: whatever runs in its place computes the same, in training, evaluation and
+// decoding.
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
@@ -131,8 +132,8 @@ TEST_P(ReadableForm, FusedLayersRunUnlessTheyAreOffOrTrained) {
   EXPECT_EQ(fused.backend_for(*decoder_), std::nullopt);
 }
 
-/// All that there is in a config, and for each another value: fused layers read it, or it is not of the layers. A
-/// field that is added is not known before fused_layers_know lists it: configs that differ in any field are not equal.
+/// Every field of a config with another value: the fused layers read it, or it does not concern the layers. An added
+/// field is unknown until fused_layers_know lists it: configs that differ in any field are not equal.
 TEST(FusedLayersKnow, EveryFieldThatTheyRead) {
   const std::vector<std::pair<const char*, void (*)(DecoderConfig&)>> changes{
       {"model_type", [](DecoderConfig& config) { config.model_type = "mistral"; }},
@@ -162,7 +163,7 @@ TEST(FusedLayersKnow, EveryFieldThatTheyRead) {
   }
 }
 
-/// What they are said to know, they compute: each capability alone, in training.
+/// They compute what they claim to know: each capability alone, in training.
 TEST(FusedLayersKnow, WhatTheyCompute) {
   std::vector<DecoderConfig> configs(6, tiny_config());
   configs[0].attention_bias = true;

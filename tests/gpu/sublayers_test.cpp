@@ -79,7 +79,7 @@ TEST_P(GpuSublayers, EqualTheLayersOnACpu) {
 
 using GpuPackedAttention = GpuTest;
 
-/// Rows of any lengths, an empty one too, in a kernel of variable lengths.
+/// Rows of any lengths, an empty one too, in the varlen kernel.
 TEST_F(GpuPackedAttention, EqualsTheReference) {
   RowLayout rows;
   for (const std::int64_t length : {5, 1, 0, 130, 64}) rows.push(length);

@@ -237,7 +237,7 @@ TEST(Hypernetwork, AnExtraMetaLoraOfZerosChangesNothing) {
   EXPECT_LT(relative_error(twofold.extract_memory(contexts), single->extract_memory(contexts)), kRounding);
 }
 
-/// As checkpoints name them, with what is decayed said where each is registered.
+/// By their checkpoint names, each with its Decay.
 TEST(Hypernetwork, SaysWhatIsTrainedAndDecayed) {
   const auto decoder = tiny_decoder(tiny_biased_config());
   HypernetworkOptions options = tiny_options();

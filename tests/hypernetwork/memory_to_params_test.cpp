@@ -110,7 +110,7 @@ TEST(M2pTransformer, TheFusedLayersAreTheReadableOnes) {
 }
 
 /// Training steps of two numbers of contexts by turns, the parameters changed and the network evaluated between them.
-/// Replayed: LibTorch's operations, as on a GPU; called: the CPU backend too.
+/// Replayed: LibTorch operations only, as on a GPU; called: the CPU backend too.
 void expect_graphed_bits(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute, bool recompute,
                          bool replayed) {
   const FusedOpsGuard mode(replayed ? FusedOps::off : FusedOps::automatic);

@@ -211,7 +211,7 @@ TEST(FusedEncoder, RunsWhereTheProcessorCan) {
   EXPECT_FALSE(at::equal(run(), fused_encoder_layer(layer, in[0], /*attn_mask=*/{}))) << "other roundings";
 }
 
-/// The fused form reads every option there is: no layer is known with a further one.
+/// The fused form reads every option there is; a layer with an additional one would be unknown.
 TEST(FusedEncoder, KnowsTheOptionsThatItReads) {
   EXPECT_TRUE(fused_encoder_layer_knows({.width = 8, .heads = 2, .feedforward = 12}));
   EXPECT_TRUE(fused_encoder_layer_knows(

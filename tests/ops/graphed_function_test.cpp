@@ -322,7 +322,7 @@ TEST_P(GraphedFunctions, AFaultOfTheFunctionIsReportedAndLeavesNothing) {
   EXPECT_TRUE(same_pass(pass_of(form, input_of(6, 1), parameters), pass_of(formula, input_of(6, 1), parameters)));
 }
 
-// The tests above see through a capture that reads what it must not: these say how.
+// Captures that read what they must not, which the tests above would catch.
 TEST(ReplayedWork, RepeatsTheOperationsOfTheCapture) {
   double factor = 2.0;
   const at::Tensor x = at::ones({3}, at::kDouble);

@@ -10,7 +10,7 @@
 namespace shine::test {
 namespace {
 
-/// In inference mode the operations take shorter ways: each must give the reference's values.
+/// In inference mode the operations have faster forms: each must give the reference's values.
 class InferenceForms : public testing::TestWithParam<at::ScalarType> {
  protected:
   at::ScalarType type() const { return GetParam(); }

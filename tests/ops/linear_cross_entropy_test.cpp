@@ -30,7 +30,7 @@ TensorFunction reference(const Head& head) {
   };
 }
 
-/// With the CPU backend, where the processor runs it, and with compositions of LibTorch's operations.
+/// With the CPU backend, where the processor runs it, and with LibTorch operations.
 class LinearCrossEntropy : public testing::TestWithParam<FusedOps> {
   FusedOpsGuard guard_{GetParam()};
 };

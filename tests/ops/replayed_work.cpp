@@ -13,7 +13,8 @@
 namespace shine::test {
 namespace {
 
-/// A key below autograd that nothing else uses: set for a thread, all its operations pass by.
+/// A dispatch key below autograd that nothing else uses: while a thread includes it, all its operations go through
+/// here.
 constexpr auto kKey = c10::DispatchKey::Fake;
 
 struct Call {
@@ -31,7 +32,7 @@ bool reads_to_host(std::string_view op) {
   return op == "aten::_local_scalar_dense" || op == "aten::equal" || op == "aten::is_nonzero";
 }
 
-/// Gives memory and launches nothing: what is in it comes from elsewhere.
+/// Allocates without launching: its values come from elsewhere.
 bool allocates_only(std::string_view op) {
   return op.starts_with("aten::empty") || op.starts_with("aten::new_empty");
 }

@@ -50,7 +50,7 @@ DecoderOptions decoder_options(const Options& options) {
           .attention = best_layout(device)};
 }
 
-/// One LoRA a row, A and B of a size that changes the tokens.
+/// One LoRA per row, A and B of a size that changes the tokens.
 LoraTree random_loras(const Decoder& decoder, std::int64_t rows, std::int64_t rank, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const LoraSpec spec = decoder.config().lora_spec();
@@ -130,14 +130,14 @@ class Subject {
     return {decoder_, lora_rank > 0 ? &lora_ : nullptr, rows};
   }
 
-  /// Everything a caller pays: a new session, the prompts, `new_tokens` tokens for each.
+  /// The full cost to a caller: a new session, the prompts, `new_tokens` tokens for each.
   Run generate(const Rows& prompts, std::int64_t new_tokens, std::int64_t lora_rank) {
     return timed(new_tokens, [&](const GenerationOptions& generation) {
       return make_session(static_cast<std::int64_t>(prompts.size()), lora_rank).generate(prompts, generation);
     });
   }
 
-  /// The same in a session that is there.
+  /// The same in an existing session.
   Run generate(GenerationSession& session, const Rows& prompts, std::int64_t new_tokens) {
     return timed(new_tokens,
                  [&](const GenerationOptions& generation) { return session.generate(prompts, generation); });
@@ -212,7 +212,7 @@ void print_operations(const Options& options, Subject& subject, std::int64_t row
   }
 }
 
-/// In a session that has answered once, so that a CUDA graph is there.
+/// In a session that has answered once, so that a CUDA graph exists.
 void trace_generation(const Options& options, Subject& subject, std::int64_t rows) {
   GenerationSession session = subject.make_session(rows, options.lora_rank);
   const auto prompts = [&](std::uint64_t number) {
@@ -255,7 +255,7 @@ void run_benchmark(const Options& options) {
   if (!options.json_file.empty()) write_file_atomically(options.json_file, report.dump(2) + "\n");
 }
 
-/// One JSON line in, one out, for scripts/bench_decode.py.
+/// One JSON line in, one line out, for scripts/bench_decode.py.
 void serve(const Options& options) {
   Subject subject(options);
   for (std::string line; std::getline(std::cin, line);) {

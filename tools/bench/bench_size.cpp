@@ -45,7 +45,7 @@ BenchSize small(const std::string& name, const DecoderConfig& decoder, LengthRan
   return size;
 }
 
-/// "cpu-small" costs about 0.053 GFLOP a token and fits a small CPU; "tiny" only shows that the program works.
+/// "cpu-small" costs about 0.053 GFLOP per token and fits a small CPU; "tiny" only shows that the program works.
 std::vector<BenchSize> make_sizes() {
   DecoderConfig cpu_small = qwen3(256, 8, 768, 4, 2);
   cpu_small.head_dim = 64;

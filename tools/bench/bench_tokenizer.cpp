@@ -146,7 +146,7 @@ void run_benchmark(const Options& options) {
   if (!options.json_file.empty()) write_file_atomically(options.json_file, report.dump(2) + "\n");
 }
 
-/// Answers the commands of scripts/bench_tokenizer.py, one JSON object a line.
+/// Answers the commands of scripts/bench_tokenizer.py, one JSON object per line.
 class Server {
  public:
   explicit Server(const Options& options) : options_(options) { load(); }

@@ -4,7 +4,7 @@
 
 namespace shine::bench {
 
-/// What one step of decoding has to do with memory.
+/// Memory traffic of one step of decoding.
 struct DecodeStep {
   std::int64_t rows = 1;          ///< decoded together
   std::int64_t tokens = 0;        ///< that each row's cache holds
@@ -12,8 +12,8 @@ struct DecodeStep {
   std::int64_t element_size = 4;  ///< bytes of a value of weights, keys and LoRAs
 };
 
-/// Bytes that one step reads at least: every weight of the layers and of the head once, each row's keys and values,
-/// each row's LoRA. One token a row comes out of it.
+/// The bytes that one step must read: every weight of the layers and of the head once, each row's keys and values,
+/// each row's LoRA. It yields one token per row.
 double bytes_per_step(const DecoderConfig& config, const DecodeStep& step);
 
 }  // namespace shine::bench

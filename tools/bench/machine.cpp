@@ -16,7 +16,7 @@ double now(at::Device device) {
 
 namespace {
 
-/// The shortest of `rounds` runs of `repeats` calls, in seconds a call.
+/// The shortest of `rounds` runs of `repeats` calls, in seconds per call.
 template <class Function>
 double best_seconds(at::Device device, int rounds, int repeats, const Function& call) {
   call();

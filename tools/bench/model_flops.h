@@ -7,9 +7,9 @@
 
 namespace shine::bench {
 
-/// Floating-point operations of the matrix products that a training step cannot do without, forward and backward:
-/// no gradient of frozen weights, the unmasked half of causal attention, the head at labelled positions, of the last
-/// layer only keys and values for all tokens and the rest for those that are read (memory tokens, labelled positions),
+/// Floating-point operations of the matrix products that a training step needs at least, forward and backward: no
+/// gradient of frozen weights, the unmasked half of causal attention, the head at labelled positions only, in the last
+/// layer keys and values for all tokens and the rest only for those that are read (memory tokens, labelled positions),
 /// no recomputation. One multiply-add is 2.
 struct ModelFlops {
   double backbone = 0.0;   ///< frozen projections, both passes, memory tokens included

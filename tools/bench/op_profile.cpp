@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// LibTorch's callbacks are plain functions: what they write to is global.
+/// LibTorch's callbacks are free functions, so they write to a global.
 std::mutex mutex;
 std::map<std::string, OpCost> totals;
 

@@ -6,7 +6,7 @@
 
 namespace shine::bench {
 
-/// What was spent in all calls of one operation, operations called by it not counted.
+/// Self time of all calls of one operation.
 struct OpCost {
   std::string name;  ///< matrix products are split by their smallest side
   double self_seconds = 0.0;

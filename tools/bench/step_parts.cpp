@@ -45,7 +45,7 @@ TimedObjective::TimedObjective(const Hypernetwork& hypernetwork, PartClock& cloc
   for (const TrainedParameter& named : hypernetwork.trained()) {
     if (named.name == kMemoryName) memory_embeddings_ = named.tensor;
   }
-  // They enter below the first layer: nothing of the backward comes after their gradient.
+  // They enter below the first layer: their gradient is the last part of the backward.
   hook_ = memory_embeddings_.register_hook([this](const at::Tensor&) { clock_.end_of(Part::memory_pass_backward); });
 }
 

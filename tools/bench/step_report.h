@@ -14,7 +14,7 @@
 
 namespace shine::bench {
 
-/// What the program was asked for.
+/// The program's options.
 struct StepOptions : RunOptions {
   SizeOptions size;
   std::string plan;
@@ -36,7 +36,7 @@ struct StepMeasurement {
   double tokens_per_second() const { return static_cast<double>(tokens()) / seconds; }
 };
 
-/// What the program found.
+/// The program's results.
 struct StepReport {
   StepOptions options;
   BenchSize size;

@@ -6,7 +6,7 @@
 
 namespace shine::bench {
 
-/// Records what LibTorch's profiler sees while it lives, kernels of a GPU too; at most one at a time.
+/// Runs LibTorch's profiler while it lives, GPU kernels included; at most one at a time.
 class StepTrace {
  public:
   explicit StepTrace(at::Device device);
@@ -14,7 +14,7 @@ class StepTrace {
   StepTrace(const StepTrace&) = delete;
   StepTrace& operator=(const StepTrace&) = delete;
 
-  /// Ends the recording and writes it in Chrome's format ("traceEvents"). Throws IoError for a file that cannot be
+  /// Stops profiling and writes the trace in Chrome's format ("traceEvents"). Throws IoError for a file that cannot be
   /// written.
   void save(const std::string& file);
 

@@ -20,7 +20,7 @@ struct GenerationOptions {
   std::uint64_t seed = 0;              ///< of sampling; a row's draws depend on (seed, row, place) alone
 };
 
-/// What was written after a prompt.
+/// What was generated after a prompt.
 struct GeneratedText {
   std::vector<std::int64_t> ids;  ///< without the stop token
   bool stopped = false;           ///< by a stop token; else by max_new_tokens or the model's positions

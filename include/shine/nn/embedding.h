@@ -5,7 +5,7 @@
 
 namespace shine {
 
-/// One row a token id. Its matrix is not decayed (Decay::never).
+/// One row per token id. Its matrix is not decayed (Decay::never).
 class SHINE_API EmbeddingImpl : public Module<EmbeddingImpl> {
  public:
   EmbeddingImpl(std::int64_t row_count, std::int64_t row_width) : rows(row_count), width(row_width) { reset(); }

@@ -35,7 +35,7 @@ std::unique_ptr<Hypernetwork> load_hypernetwork(Decoder& decoder, HypernetworkOp
   return hypernetwork;
 }
 
-/// With the weights of stage.init_from, whose second Meta-LoRA is joined to the first, or with new ones.
+/// With the weights of stage.init_from, a second Meta-LoRA merged into the first, or with new ones.
 std::unique_ptr<Hypernetwork> start_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
                                                  HypernetworkOptions options) {
   auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
@@ -50,7 +50,7 @@ std::unique_ptr<Hypernetwork> start_hypernetwork(const ExperimentConfig& config,
   return hypernetwork;
 }
 
-/// Rows that will be made for added tokens, where the tokenizer is there to tell.
+/// Embedding rows for added tokens, as far as the tokenizer exists to tell.
 std::int64_t expected_new_tokens(const ExperimentConfig& config, const Decoder& decoder) {
   if (!has_tokenizer(config.text.tokenizer)) return 0;
   const auto tokenizer = load_tokenizer(config.text.tokenizer);

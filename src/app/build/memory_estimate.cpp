@@ -152,7 +152,7 @@ Held memory_to_params(const Plan& plan) {
   return held;
 }
 
-/// Logits and what the loss makes of them.
+/// Logits and the loss's working memory.
 double loss_bytes(const Plan& plan) {
   const double values = static_cast<double>(plan.samples * plan.config.text.conversation_max_length) *
                         static_cast<double>(plan.model.vocab_size);

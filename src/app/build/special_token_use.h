@@ -5,7 +5,7 @@
 
 namespace shine {
 
-/// How special tokens in the texts of data are taken.
+/// How special tokens in data texts are read.
 inline SpecialTokens special_tokens(const TextConfig& text) {
   return text.special_tokens == SpecialTokenUse::parse ? SpecialTokens::parse : SpecialTokens::escape;
 }

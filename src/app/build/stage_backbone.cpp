@@ -19,8 +19,8 @@ std::shared_ptr<const Dataset> language_dataset(const Experiment& experiment, co
   return std::make_shared<LmDataset>(texts, experiment.tokenizer, options);
 }
 
-/// A language model trained from nothing, on texts or on questions whose contexts stand in the prompt: the backbone of
-/// small worlds.
+/// A language model trained from scratch, on texts or on questions with the context in the prompt: the backbone of tiny
+/// configurations.
 class BackboneStage : public StageBuilder {
  public:
   using StageBuilder::StageBuilder;

@@ -13,19 +13,19 @@
 
 namespace shine {
 
-/// data.train and data.validation as texts, with what became of them in the log. Throws ConfigError where there is no
-/// text to train on, and what load_documents throws.
+/// data.train and data.validation as texts; logs what became of them. Throws ConfigError where there is no text to
+/// train on, and what load_documents throws.
 DocumentSplit load_texts(const ExperimentConfig& config);
 
 /// The same as contexts with questions.
 QaSplit load_questions(const ExperimentConfig& config);
 
-/// What training and evaluation of reconstruction and completion share; lengths and seed are the caller's.
+/// The options that training and evaluation of reconstruction and completion share; the caller sets lengths and seed.
 PretrainOptions pretrain_options(const ExperimentConfig& config);
 
 QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace place);
 
-/// The data set, with what became of its items in the log and in the stage's counts.
+/// The data set; what became of its items goes into the log and the stage's counts.
 std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,
                                           const QaOptions& options, const std::string& name, Stage& stage);
 

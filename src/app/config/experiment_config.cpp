@@ -32,7 +32,7 @@ bool is_text_file(const std::filesystem::path& file) {
   return file.extension() == ".txt" || file.extension() == ".jsonl";
 }
 
-/// Checks rules between keys; a rule about a key whose value was refused is left out.
+/// Checks rules between keys; skips a rule about a key whose value was refused.
 class RuleChecker {
  public:
   RuleChecker(const ExperimentConfig& config, const ConfigOrigins& origins, ConfigUse use, Faults& faults)
@@ -103,7 +103,7 @@ class RuleChecker {
          str("`model.dtype` is ", enum_name(model.dtype), ", but stage backbone trains the weights: only float32"));
   }
 
-  /// A later stage never starts from new weights unless it is told to.
+  /// A later stage starts from new weights only if told to.
   void check_start() {
     const StageConfig& stage = config_.stage;
     if (!traits_of(stage.name).follows_another) return;

@@ -126,7 +126,7 @@ void warn_about_cuts(const EvaluationResults& results) {
   });
 }
 
-/// Number of units from the start that `earlier` has whole; takes what belongs to others out of it.
+/// The number of leading units that `earlier` holds complete; removes what belongs to others.
 std::size_t keep_whole_units(const QaEvaluator& evaluator, EvaluationResults& earlier) {
   using Key = std::pair<Method, std::string>;
   std::set<Key> complete, kept;
@@ -228,8 +228,8 @@ class QaAnswering : public UnitWork {
   std::map<Method, std::pair<double, std::size_t>> f1_;  ///< of results_: sum and number, for the progress line
 };
 
-/// Writes the report; of a complete evaluation also with the judge's scores, and before that without them: a judge that
-/// fails costs no report.
+/// Writes the report; for a complete evaluation it does so again with the judge's scores, so that a judge that fails
+/// costs no report.
 EvaluationReport write_judged_report(const EvaluationResults& results, ReportOptions options, const std::string& judge,
                                      const ResultsFolder& folder) {
   EvaluationReport report = make_report(results, options);

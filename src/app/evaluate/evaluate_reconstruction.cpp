@@ -51,7 +51,7 @@ std::vector<Method> methods_of(const EvaluationConfig& evaluation) {
   return methods;
 }
 
-/// Says which methods are left out, unless the list is the one for all tests that nobody set.
+/// Logs which methods are skipped, unless evaluation.baselines is at its default.
 void log_left_out(const EvaluationConfig& evaluation) {
   if (evaluation.baselines == EvaluationConfig{}.baselines) return;
   std::vector<std::string> names;
@@ -201,7 +201,7 @@ class ReconstructionScoring : public UnitWork {
     return text;
   }
 
-  /// Keeps the longest run of whole units from the start: the rest is scored again in the same batches.
+  /// Takes over the leading complete units; the rest is scored again in the same batches.
   void keep_whole_units(const std::vector<LossRecord>& earlier) {
     for (const Unit& unit : evaluator_.units()) {
       if (earlier.size() - records_.size() < unit.texts.size()) return;

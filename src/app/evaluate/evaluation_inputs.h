@@ -13,10 +13,10 @@
 
 namespace shine {
 
-/// What an evaluation has to show.
+/// The outcome of an evaluation.
 struct EvaluationOutcome {
   std::filesystem::path folder;
-  std::string stopped_by;  ///< the signal; then the report is of what there is
+  std::string stopped_by;  ///< the signal; the report then covers what was done
   std::string report;      ///< Markdown; empty on ranks above 0
 };
 
@@ -25,7 +25,7 @@ std::vector<Method> evaluated_methods(const EvaluationConfig& evaluation);
 
 /// The weights that an evaluation needs: of evaluation.checkpoint, else of run.dir. Throws IoError where there is no
 /// such folder, and what find_weights throws.
-/// @param cure  what else a user can do where there is none
+/// @param cure  what else a user can do if there is none, for the error
 WeightsSource find_evaluated_weights(const ExperimentConfig& config, const std::string& cure);
 
 /// Hashes of what an evaluation reads, by name: "data" (as given), "backbone" (the files of model.path), "checkpoint"

@@ -10,7 +10,7 @@
 
 namespace shine {
 
-/// What results were made of: two parts of one evaluation must agree in it.
+/// What results were made from: two parts of one evaluation must agree in it.
 struct EvaluationIdentity {
   std::string program;  ///< "shine_test_mqa"
   ExperimentConfig config;
@@ -22,15 +22,15 @@ struct EvaluationIdentity {
 class ResultsFolder {
  public:
   /// Makes the folder and writes config.yaml and test.json. A folder that holds results (a file `results_name` with
-  /// anything in it) is taken only with `resume`, and where configuration (keys that shape no answer aside) and
-  /// fingerprints are equal; ConfigError otherwise, naming what differs. Throws IoError where another process works in
+  /// anything in it) is accepted only with `resume` and equal configuration (except keys that shape no answer) and
+  /// fingerprints; ConfigError otherwise, naming what differs. Throws IoError where another process works in
   /// it or it cannot be written.
   ResultsFolder(const std::filesystem::path& folder, const EvaluationIdentity& identity,
                 const std::string& results_name, bool resume);
 
   const std::filesystem::path& path() const { return folder_; }
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
-  /// True where there are results to go on with.
+  /// True if there are results to continue from.
   bool goes_on() const { return goes_on_; }
 
  private:

@@ -10,7 +10,7 @@
 namespace shine {
 namespace {
 
-/// What a rank brings to the end of a round, as text: {"stop": reason, "results": [texts] or null}.
+/// A rank's message at the end of a round: {"stop": reason, "results": [texts] or null}.
 std::string do_share(UnitWork& work, std::size_t unit, const std::function<std::string()>& stop_reason) {
   nlohmann::json share{{"results", nullptr}};
   if (unit < work.units() && stop_reason().empty()) {

@@ -9,8 +9,8 @@
 
 namespace shine {
 
-/// Counts and norms of a checkpoint's tensors by part: per layer of the M2P, over all layers of the decoder for each
-/// tensor of the Meta-LoRA. Nothing but the tensors is needed.
+/// Counts and norms of a checkpoint's tensors by part: per layer of the M2P, and over all decoder layers for each
+/// tensor of the Meta-LoRA. Needs only the tensors.
 SHINE_API std::vector<PartStatistics> part_statistics(const RawTensorDict& tensors);
 
 /// A context and what it is called.

@@ -48,14 +48,14 @@ struct Inspection {
 /// All of it as Markdown tables, aligned in source, with a heat map.
 SHINE_API std::string inspection_markdown(const Inspection& inspection);
 
-/// A row a projection, a column a layer: |A B| / |W|, mean over the contexts, as blocks of eight heights over the
+/// A row per projection, a column per layer: |A B| / |W|, mean over the contexts, as blocks of eight heights over the
 /// logarithm; '.' is zero, '?' a number that is not finite. Empty without deltas.
 std::string heat_map(const std::vector<DeltaStatistics>& deltas);
 
-/// A line a part. Names are in quotes.
+/// A line per part. Names are in quotes.
 SHINE_API std::string parts_csv(const Inspection& inspection);
 
-/// A line a context (its number from 1), layer and projection, singular values last.
+/// A line per context (its number from 1), layer and projection, singular values last.
 SHINE_API std::string deltas_csv(const Inspection& inspection);
 
 SHINE_API nlohmann::ordered_json inspection_json(const Inspection& inspection);

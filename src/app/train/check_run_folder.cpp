@@ -12,7 +12,7 @@
 namespace shine {
 namespace {
 
-/// The configuration of the newest checkpoint whose copy of it is undamaged; a damaged one is skipped at resume too.
+/// The configuration of the newest checkpoint in which it is undamaged; resume skips a damaged one too.
 std::optional<ExperimentConfig> saved_config(const std::vector<std::filesystem::path>& checkpoints) {
   for (const std::filesystem::path& folder : checkpoints) {
     try {

@@ -8,8 +8,8 @@
 
 namespace shine {
 
-/// What one rank of a training job would do, a line for each fact: device, its share of a step, what it writes, where
-/// the ranks meet. Nothing is opened and no group is formed: it can be asked for any rank on any machine. Throws
+/// What one rank of a training job would do, one line per fact: device, its share of a step, what it writes, where the
+/// ranks meet. Opens nothing and forms no group, so it works for any rank on any machine. Throws
 /// ConfigError as require_master.
 SHINE_API std::string describe_rank(const ExperimentConfig& config, const Launch& launch);
 

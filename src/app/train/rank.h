@@ -23,18 +23,18 @@ class SHINE_API Rank {
   int threads() const { return threads_; }
   int local_size() const { return local_size_; }
 
-  /// The same for what keeps a share of it; it must not outlive the job.
+  /// The same, shared; it must not outlive the job.
   std::shared_ptr<ProcessGroup> shared_group() const {
     return {&group_, [](ProcessGroup*) {}};
   }
   bool is_first() const { return group_.is_first(); }
 
-  /// The configuration that this rank builds its model by: run.device and run.threads are its own. What is written down
-  /// is the one that all ranks were given.
+  /// The configuration that this rank builds its model by, with run.device and run.threads of its own. What is saved is
+  /// the one that all ranks were given.
   ExperimentConfig own_config(ExperimentConfig config) const;
 
-  /// After the last collective: waits for all ranks and leaves the group. What rank 0 alone does then may take its
-  /// time, for nobody waits for it; the launcher lets it end where the others end with status 0.
+  /// After the last collective: waits for all ranks and leaves the group. Rank 0 may then take its time, since nobody
+  /// waits for it; the launcher lets it finish as long as the others end with status 0.
   void leave();
   bool has_left() const { return has_left_; }
 
@@ -53,8 +53,8 @@ struct RankSettings {
 };
 
 /// Runs a program as one rank of the job that it was started in, which may be a job of one: reads the launch, forms the
-/// group, runs the body and leaves with the others. What the body throws is told to them, as far as that is possible,
-/// and thrown on.
+/// group, runs the body and leaves with the others. What the body throws is reported to them, if possible, and
+/// rethrown.
 /// @param settings  asked once this process knows its name in messages
 /// @param body      gives the exit status; only rank 0 prints
 SHINE_API int run_rank(const std::function<RankSettings()>& settings, const std::function<int(Rank&)>& body);

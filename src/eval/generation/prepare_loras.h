@@ -20,17 +20,17 @@ struct LoraCost {
   double loss_after = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// One adapter a context, on the decoder's device.
+/// One adapter per context, on the decoder's device.
 struct PreparedLoras {
   LoraTree tree;
   std::vector<LoraCost> costs;
 };
 
-/// One pass for all contexts, its time divided by their number; a context is cut at `longest` tokens.
+/// One pass for all contexts, its time divided among them; a context is cut at `longest` tokens.
 PreparedLoras generate_loras(const Hypernetwork& hypernetwork, std::vector<std::vector<std::int64_t>> contexts,
                              std::int64_t longest);
 
-/// What a context's own LoRA is trained on, and what shows whether that helped.
+/// What a context's own LoRA is trained on, and on what it is measured.
 struct SftTask {
   std::vector<RenderedConversation> conversations;  ///< to train on
   std::vector<RenderedConversation> questions;      ///< the real ones, with right answers
@@ -38,7 +38,7 @@ struct SftTask {
   std::uint64_t seed = 0;
 };
 
-/// One after the other; the losses are outside of the times. Nothing where `stop` became true.
+/// One after the other; the times exclude the losses. Returns nothing once `stop` gives true.
 std::optional<PreparedLoras> train_loras(const Decoder& decoder, const std::vector<SftTask>& tasks,
                                          const SftConfig& config, const std::function<bool()>& stop);
 

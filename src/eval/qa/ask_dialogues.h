@@ -9,7 +9,7 @@
 
 namespace shine {
 
-/// What a unit's questions are asked with.
+/// With what a unit's questions are asked.
 struct Asking {
   Method method = Method::naive;
   const DialoguePrompts& prompts;
@@ -36,8 +36,8 @@ struct ContextAnswers {
 };
 
 /// Asks all dialogues turn by turn, the rows of all contexts together; the history of a dialogue holds its own earlier
-/// answers, cleaned. A context's dialogues go to its rows in turn. Nothing where it was asked to stop.
-/// @param lora  null, or one adapter a context
+/// answers, cleaned. A context's dialogues are distributed round-robin over its rows. Returns nothing if asked to stop.
+/// @param lora  null, or one adapter per context
 std::optional<std::vector<ContextAnswers>> ask_dialogues(const QaModels& models, const LoraTree* lora,
                                                          const AskedContexts& asked, const Asking& asking);
 

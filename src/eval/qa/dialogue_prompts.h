@@ -24,14 +24,14 @@ struct ShownContext {
   std::int64_t tokens = 0;
 };
 
-/// A prompt whose oldest turns were left out where all were too long together.
+/// A prompt, without the oldest turns where all together were too long.
 struct FittedPrompt {
   std::vector<std::int64_t> ids;
   std::int64_t turns_left_out = 0;
-  bool over_long = false;  ///< longer than the window with no turn left: the question is asked whole all the same
+  bool over_long = false;  ///< too long even without earlier turns: the question is asked whole anyway
 };
 
-/// How far the prompts of a context's questions go, each asked alone, without history.
+/// The longest prompt and the highest id among a context's questions, each without history.
 struct PromptExtent {
   std::int64_t longest = 0;     ///< tokens
   std::int64_t highest_id = 0;  ///< token id
@@ -51,8 +51,8 @@ class DialoguePrompts {
 
   PromptExtent extent(const QaContext& context) const;
 
-  /// Every dialogue of the context as it would be said by someone who answers right, rendered with labels on the
-  /// answers: what the loss on the real questions is taken on.
+  /// Every dialogue of the context with the right answers, rendered with labels on the answers: for the loss on the
+  /// real questions.
   std::vector<RenderedConversation> right_dialogues(const QaContext& context) const;
 
  private:

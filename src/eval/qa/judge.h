@@ -7,8 +7,8 @@
 
 namespace shine {
 
-/// Lets a command score answers: a shell line that gets them as JSON lines (record_json) on its standard input and
-/// writes one number a line, in order, to its standard output; its standard error is the program's own.
+/// Lets a shell command score answers: it reads them as JSON lines (record_json) on its standard input and writes
+/// one number per line, in order, to its standard output; its standard error goes to this program's.
 /// Throws Error where it does not end with status 0, or writes anything else; IoError where it cannot be run.
 std::vector<double> judge_answers(const std::string& command, const std::vector<AnswerRecord>& answers);
 

@@ -23,17 +23,17 @@ struct QaContext {
   std::size_t questions() const;
 };
 
-/// Some of the whole, drawn by seed; the order stays.
+/// A random subset by seed, in the original order.
 struct QaSelection {
   std::int64_t limit = 0;  ///< 0: all
   std::uint64_t seed = 0;
 };
 
-/// One context an item, one dialogue a conversation; `questions` are the turns of one dialogue. The limit counts
+/// One context per item, one dialogue per conversation; `questions` are the turns of one dialogue. The limit counts
 /// contexts. Throws ConfigError where two items have one id.
 std::vector<QaContext> multi_turn_contexts(const std::vector<QaItem>& items, const QaSelection& selection);
 
-/// Every question a dialogue of its own; items with equal contexts become one. The limit counts questions; contexts
+/// Every question is a dialogue of its own; items with equal contexts become one. The limit counts questions; contexts
 /// without any are left out. Throws ConfigError where two items have one id.
 std::vector<QaContext> one_question_contexts(const std::vector<QaItem>& items, const QaSelection& selection);
 
@@ -45,8 +45,8 @@ std::vector<std::int64_t> context_ids(const QaContext& context, const Tokenizer&
 std::vector<QaContext> group_contexts(std::vector<QaContext> contexts, std::int64_t tokens, std::uint64_t seed,
                                       const Tokenizer& tokenizer, SpecialTokens treatment);
 
-/// For each context the index of another one with another text; all different ones are in one cycle drawn by seed, so
-/// that each serves once. Throws ConfigError where there is only one text.
+/// For each context the index of another with a different text: the distinct texts form one random cycle by seed, so
+/// that each is used once. Throws ConfigError where there is only one text.
 std::vector<std::size_t> other_contexts(const std::vector<QaContext>& contexts, std::uint64_t seed);
 
 /// Contexts that are answered together: each has `lanes` rows, which share its dialogues between them.
@@ -55,7 +55,7 @@ struct QaBatch {
   std::size_t lanes = 1;
 };
 
-/// In order, with contexts * lanes at most `rows`, and as many lanes as the most dialogues of a context (up to `rows`).
+/// In order, with contexts * lanes at most `rows`, and as many lanes as a context has dialogues at most (up to `rows`).
 std::vector<QaBatch> make_batches(const std::vector<QaContext>& contexts, std::int64_t rows);
 
 /// Of contexts, questions, answers and conversations for SFT, in order.

@@ -23,7 +23,7 @@ struct SftTask;
 /// What is evaluated; all must outlive the evaluator.
 struct QaModels {
   const Decoder& decoder;
-  const Hypernetwork* hypernetwork = nullptr;  ///< needed by shine and shuffled alone
+  const Hypernetwork* hypernetwork = nullptr;  ///< needed only by shine and shuffled
   const Tokenizer& tokenizer;
 };
 
@@ -43,7 +43,7 @@ struct QaUnit {
   std::size_t lanes = 1;              ///< rows of each
 };
 
-/// A prompt and what was written after it, as ids.
+/// A prompt and what was generated after it, as ids.
 struct PromptRecord {
   Method method = Method::naive;
   std::string item;
@@ -53,7 +53,7 @@ struct PromptRecord {
 
 struct QaUnitResults {
   EvaluationResults records;
-  std::vector<PromptRecord> prompts;  ///< one an answer
+  std::vector<PromptRecord> prompts;  ///< one per answer
 };
 
 /// Contexts that a method cannot be asked about.
@@ -63,8 +63,8 @@ struct LeftOut {
   std::string reason;  ///< of the first
 };
 
-/// Asks every method every question: in batches of contexts, all methods of a batch before the next batch, so that a
-/// run that is cut off can still be compared.
+/// Asks every method every question, in batches of contexts: all methods of a batch before the next batch, so that the
+/// methods of an interrupted run can still be compared.
 class QaEvaluator {
  public:
   /// Plans the units. Throws ConfigError: a prompt without its mark, a stop token the tokenizer lacks, method shuffled
@@ -75,13 +75,13 @@ class QaEvaluator {
   const std::vector<QaUnit>& units() const { return units_; }
   const std::map<Method, LeftOut>& left_out() const { return left_out_; }
 
-  /// Answers of a unit: the same whatever was run before. Nothing where it was asked to stop.
+  /// Answers of a unit, independent of what ran before. Returns nothing if asked to stop.
   std::optional<QaUnitResults> run(const QaUnit& unit) const;
 
-  /// One short answer by each method, for nothing but the caches: the first time is the slowest.
+  /// Warm-up: one short answer by each method, discarded.
   void warm_up() const;
 
-  /// Of all that shapes an answer beside its prompt.
+  /// Hash of everything that shapes an answer beside its prompt.
   const std::string& decoding_hash() const { return decoding_hash_; }
 
  private:

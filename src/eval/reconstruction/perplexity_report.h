@@ -49,7 +49,7 @@ struct PerplexityRow {
 /// By length, task and method; depends on the records alone, not on their order.
 std::vector<PerplexityRow> perplexity_rows(const std::vector<LossRecord>& records);
 
-/// A table for each task: a row a length, a column a method, cells "median perplexity [P10, P90]".
+/// A table for each task: a row per length, a column per method, cells "median perplexity [P10, P90]".
 std::string perplexity_markdown(const std::vector<PerplexityRow>& rows, const ReportLabels& labels);
 std::string perplexity_csv(const std::vector<PerplexityRow>& rows);
 std::string perplexity_json(const std::vector<PerplexityRow>& rows, const ReportLabels& labels);

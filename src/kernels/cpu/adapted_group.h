@@ -55,7 +55,7 @@ struct GroupGradients {
 template <class T>
 class AdaptedGroup {
  public:
-  /// @param lora  one a projection, or none
+  /// @param lora  one per projection, or none
   AdaptedGroup(std::span<const PreparedLinear> linear, std::span<const LoraWeights> lora, at::ScalarType type);
 
   std::int64_t in() const { return linear_.front().in; }

@@ -7,7 +7,7 @@ namespace {
 constexpr int kThreads = 512;
 constexpr float kNothing = Max::kNeutral;
 
-/// One block a row: the sum of exponentials in one pass, then the gradient in a second one.
+/// One block per row: the sum of exponentials in one pass, then the gradient in a second one.
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads) cross_entropy_kernel(CrossEntropy p) {
   const std::int64_t row = blockIdx.x, target = p.targets[row];
