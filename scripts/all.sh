@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# All stages of one model, each from the weights of the one before: scripts/all.sh [--dry-run] MODEL [key=value ..]
+# Trains all stages of one model, each from the weights of the one before: scripts/all.sh [--dry-run] MODEL [key=value ..]
 #
-# Runs pretrain.sh, ift_mqa.sh and ift_1qa.sh and stops at the first that does not end well, with its exit status. The
-# same command goes on where it stopped: finished stages say so and are passed over. Overrides are for all stages,
+# Runs pretrain.sh, ift_mqa.sh and ift_1qa.sh and stops at the first that fails, with its exit status. The
+# same command continues where it stopped and skips finished stages. Overrides are for all stages,
 # STAGE:key=value is for one: scripts/all.sh tiny-text run.seed=2 pretrain:schedule.epochs=1
 # RANKS=N in the environment: N ranks on this machine share the work of each stage, as in pretrain.sh.
 # Paths are relative to the repository. --dry-run prints the commands.

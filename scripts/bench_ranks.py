@@ -3,7 +3,7 @@
   python3 scripts/bench_ranks.py --program build/release/bin/bench_ranks [--cases 1x1,2x1,1x2] [--rounds 5]
 
 A case is RANKSxTHREADS (threads of each rank); "s" behind it shards the optimizer. All cases take the same steps, in
-turn, so that a change of the machine's load meets all of them; the median over all steps counts. Ranks are started as
+turn, so that a change of the machine's load affects all of them; the median over all steps counts. Ranks are started as
 the launch scripts start them. The losses of all cases must agree.
 """
 

@@ -3,7 +3,7 @@
   .venv-tools/bin/python scripts/check_answers.py --model DIR --prompts RESULTS/prompts.jsonl [--max-new-tokens N]
 
 prompts.jsonl is what shine_test_mqa and shine_test_1qa write with --prompts; how long an answer may be is read from the
-config.yaml and test.json beside it, where they are. Methods naive and in_context only: the
+config.yaml and test.json beside it, if present. Methods naive and in_context only: the
 others answer with a LoRA. Where the tokens differ, the gap of transformers' two best logits at the first difference is
 shown: a tie within rounding, or a fault. Exit status 1 where fewer than --share of the answers are equal.
 """

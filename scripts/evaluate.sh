@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Tests of all stages of one model that have been trained: scripts/evaluate.sh [--dry-run] MODEL [key=value ..]
+# Tests all trained stages of one model: scripts/evaluate.sh [--dry-run] MODEL [key=value ..]
 #
 # Runs shine_test_pretrain, shine_test_mqa and shine_test_1qa with configs/MODEL/STAGE.yaml on the runs of all.sh; what
 # they test on, and how, are the keys evaluation.* of that file. Results go to runs/MODEL/STAGE/evaluation. The same
-# command goes on where it stopped. STAGE:key=value is for one stage's test alone, as in all.sh:
+# command continues where it stopped. STAGE:key=value is for one stage's test alone, as in all.sh:
 # scripts/evaluate.sh tiny-world evaluation.limit=20 ift_mqa:evaluation.baselines=[shine,shuffled]
 # RANKS=N in the environment: N ranks on this machine share the work of each test.
 # Paths are relative to the repository. --dry-run prints the commands.
@@ -16,7 +16,7 @@ tested=0
 for stage in "${STAGES[@]}"; do
   [[ -f $CONFIGS/$MODEL/$stage.yaml ]] || continue
   if [[ ! -d $RUNS/$MODEL/$stage && $DRY_RUN == 0 ]]; then
-    printf 'evaluate: %s has not been trained: passed over\n' "$RUNS/$MODEL/$stage" >&2
+    printf 'evaluate: %s has not been trained: skipped\n' "$RUNS/$MODEL/$stage" >&2
     continue
   fi
   tested=1

@@ -14,7 +14,7 @@ BUILD=build/release
 OUTPUT=build/gpu-check
 readonly LIMIT_MIB=64
 readonly PROGRAMS=(shine_train shine_verify shine_test_rank shine_torch_tests bench_step bench_generate_lora bench_decode)
-# The system's own: every machine that runs torch has them. All else that is not LibTorch's is packed.
+# Libraries of the system, which every machine that runs torch has. All others that are not LibTorch's are packed.
 readonly SYSTEM='^(linux-vdso|ld-linux-x86-64|libc|libm|libdl|libpthread|librt|libutil|libgcc_s|libstdc\+\+)\.so'
 
 fail() {
@@ -58,6 +58,7 @@ copy_programs() {
   done
 }
 
+# The library without MPI if there are two: MPI needs a newer glibc than ours, and one process does not need MPI.
 copy_shine() {
   local found
   found=$(resolve "$OUTPUT/bin/shine_verify" | awk '/^libshine/ { print $2 }')

@@ -2,7 +2,7 @@
 # Instruction fine-tuning on one question a context: scripts/ift_1qa.sh [--dry-run] MODEL [key=value ..]
 #
 # Trains configs/MODEL/ift_1qa.yaml in runs/MODEL/ift_1qa from the weights of runs/MODEL/ift_mqa (from others:
-# stage.init_from=DIR). The same command goes on where it stopped; the exit status is shine_train's: 0 done, 75 stopped
+# stage.init_from=DIR). The same command continues where it stopped; the exit status is shine_train's: 0 done, 75 stopped
 # by a signal or a limit (run it again), anything else an error.
 # RANKS=N in the environment: N ranks on this machine share the work, as in pretrain.sh.
 # Paths are relative to the repository. --dry-run prints the command.
@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh
 
-# Settings that are to differ from the YAML file, such as "data.train=[/data/1qa.jsonl]"; those of the command line
+# Overrides of the YAML file, such as "data.train=[/data/1qa.jsonl]"; those of the command line
 # come after them.
 OVERRIDES=()
 

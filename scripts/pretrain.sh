@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Pretraining of one model (reconstruction and completion): scripts/pretrain.sh [--dry-run] MODEL [key=value ..]
 #
-# Trains configs/MODEL/pretrain.yaml in runs/MODEL/pretrain. The same command goes on where it stopped; the exit status
-# is shine_train's: 0 done, 75 stopped by a signal or a limit (run it again), anything else an error.
+# Trains configs/MODEL/pretrain.yaml in runs/MODEL/pretrain. The same command continues where it stopped; the exit
+# status is shine_train's: 0 done, 75 stopped by a signal or a limit (run it again), anything else an error.
 # RANKS=N in the environment: N ranks on this machine share the work, the optimizer.accumulation micro-batches of a step.
 # Where that is less than N, smaller ones make the same step:
 # RANKS=2 scripts/pretrain.sh tiny-world optimizer.batch_size=16 optimizer.accumulation=2
@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh
 
-# Settings that are to differ from the YAML file, such as "data.train=[/data/texts.jsonl]"; those of the command line
+# Overrides of the YAML file, such as "data.train=[/data/texts.jsonl]"; those of the command line
 # come after them.
 OVERRIDES=()
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set-up, build, and the method on the small world: its notes, the three stages, the tests with their tables. The same
-# command goes on where it stopped. Arguments are config overrides, for example run.seed=2 or ift_mqa:schedule.epochs=2
+# command continues where it stopped. Arguments are config overrides, for example run.seed=2 or ift_mqa:schedule.epochs=2
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

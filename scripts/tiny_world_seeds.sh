@@ -2,7 +2,7 @@
 # The small world with several seeds, and one table over them: scripts/tiny_world_seeds.sh [SEED ..]
 #
 # Runs scripts/all.sh and scripts/evaluate.sh with each seed (42, 2 and 3 where none is given) in runs/tiny-world-seeds/N
-# and joins what the tests found into runs/tiny-world-seeds/report. The same command goes on where it stopped.
+# and joins what the tests found into runs/tiny-world-seeds/report. The same command continues where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,4 +1,4 @@
-"""What scripts/crash_test.sh does; it says how to call it."""
+"""Implements scripts/crash_test.sh; see there for the usage."""
 
 import argparse
 import fcntl

@@ -58,9 +58,9 @@ class Attention(nn.Module):
         grouped = mask is None and not (q.is_cuda and q.dtype == torch.float32)
         if not grouped:
             k, v = (each.repeat_interleave(q.size(1) // each.size(1), 1) for each in (k, v))
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None,
-                                                        enable_gqa=grouped)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+        attn_out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None,
+                                                           enable_gqa=grouped)
+        return self.o_proj(attn_out.transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):

@@ -1,8 +1,8 @@
-# How programs are started that can be asked to stop: one, or several ranks on this machine. launch.sh sources it.
+# Starts programs that can be asked to stop: one, or several ranks on this machine. Sourced by launch.sh.
 # shellcheck shell=bash
 
-# Runs a command; its exit status is in `status`. SIGINT, SIGTERM and SIGHUP are handed on by stop_ranks, as SIGTERM
-# where that is not another's; `asked` counts them.
+# Runs a command; its exit status is in `status`. stop_ranks forwards SIGINT, SIGTERM and SIGHUP, as SIGTERM
+# unless it is redefined; `asked` counts them.
 child='' asked=0 interrupted=0
 stop_ranks() { kill -TERM "$child"; }
 run_interruptible() {
