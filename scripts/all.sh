@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains all stages of one model, each from the weights of the one before: scripts/all.sh [--dry-run] MODEL [key=value ..]
+# All stages of one model, each from the weights of the one before: scripts/all.sh [--dry-run] MODEL [key=value ..]
 #
 # Runs pretrain.sh, ift_mqa.sh and ift_1qa.sh and stops at the first that fails, with its exit status. The
 # same command continues where it stopped and skips finished stages. Overrides are for all stages,
