@@ -115,8 +115,8 @@ struct StageConfig {
     v("adapter_reg_form", adapter_reg_form, "reduction of that norm over samples", hypernetwork_only,
       unused_with("adapter_reg", {"0"}));
     v("repeat_share", repeat_share,
-      "stage backbone: share of documents, or of samples, that are a conversation repeating the text", in_range(0, 1),
-      only_in(StageName::backbone));
+      "stage backbone: share of documents, or of samples, turned into a conversation that repeats the text",
+      in_range(0, 1), only_in(StageName::backbone));
     v("reconstruction_share", reconstruction_share, "share of samples that ask for the context itself (<RECON>)",
       in_range(0, 1), tuning_only);
     v("extra_meta_lora_rank", extra_meta_lora_rank,
@@ -152,7 +152,7 @@ struct DataConfig {
       UnusedRule{{{"validation", {"[]"}, /*negated=*/true}}, "beside data.validation"});
     v("separator", separator, "line between documents of a .txt file; empty = a blank line",
       unused_in(StageName::ift_mqa, StageName::ift_1qa), of_texts);
-    v("max_texts", max_texts, "training texts, or contexts with questions, read at most; 0 = all", at_least(0));
+    v("max_texts", max_texts, "most training texts, or contexts with questions, that are read; 0 = all", at_least(0));
     v("order", order, "order of the samples of an epoch; by_length puts samples of similar length into a step");
     v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
       at_least(0), only_in(StageName::pretrain));

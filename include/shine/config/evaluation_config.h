@@ -47,14 +47,14 @@ struct DecodingConfig {
 
   template <class V>
   void visit(V& v) {
-    v("max_new_tokens", max_new_tokens, "tokens of an answer at most; 0 = 500 in multi-turn QA, 128 else", at_least(0));
+    v("max_new_tokens", max_new_tokens, "most tokens of an answer; 0 = 500 in multi-turn QA, else 128", at_least(0));
     v("temperature", temperature, "0 = greedy", at_least(0));
-    v("top_k", top_k, "sample among so many likeliest tokens; 0 = all", at_least(0));
-    v("top_p", top_p, "sample among the likeliest tokens that hold so much probability", in_range(0, 1));
+    v("top_k", top_k, "sample among the top_k likeliest tokens; 0 = all", at_least(0));
+    v("top_p", top_p, "sample among the likeliest tokens of total probability top_p", in_range(0, 1));
     v("repetition_penalty", repetition_penalty, "logits of tokens seen so far are divided by it (multiplied below 0)",
       above(0));
     v("stop", stop, "tokens that end an answer");
-    v("cache", cache, "keep keys and values of earlier tokens; false computes all anew for each token (slow)",
+    v("cache", cache, "KV cache: keep keys and values of earlier tokens; false recomputes them for each token (slow)",
       kShapesNoAnswer);
     v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it", kShapesNoAnswer);
   }
@@ -87,7 +87,7 @@ struct PromptConfig {
     v("question_in_context", question_in_context, "one-question QA, in_context: the user's message");
     v("question_naive", question_naive, "one-question QA, naive and sft: the user's message");
     v("empty_think_block", empty_think_block,
-      "all but shine: the answer begins behind an empty think block (Qwen3's form of thinking off)");
+      "all but shine: the answer begins after an empty think block (how Qwen3 turns thinking off)");
   }
 };
 
@@ -183,7 +183,7 @@ struct EvaluationConfig {
     v("bootstrap", bootstrap, "resamples for the confidence intervals", at_least(1), kShapesNoAnswer);
     v("judge", judge, "command that reads the answers (JSON lines) and writes one score a line; empty = none",
       kShapesNoAnswer);
-    v("decoding", decoding, "how answers are written");
+    v("decoding", decoding, "how answers are decoded");
     // Stage backbone trains on questions in these words; a resume compares the fingerprint of its data.
     v("prompts", prompts, "what the methods are asked", ReadBy::all, kMayChange);
     v("sft", sft, "the LoRA trained per context by method sft");

@@ -35,7 +35,8 @@ struct OpsConfig {
 
   template <class V>
   void visit(V& v) {
-    v("fused", fused, "fused operations; auto = on a GPU only kernels that one has checked, off = LibTorch's alone");
+    v("fused", fused,
+      "fused operations; auto = on a GPU only kernels that a GPU has checked, off = the references alone");
     v("tf32", tf32, "on a GPU, float32 matrix products in TF32: 10 bits of each factor's fraction");
   }
 };

@@ -71,13 +71,13 @@ struct OptimizerConfig {
     v("clip_norm", clip_norm, "largest gradient norm", above(0), unused_with("clip", {"none"}));
     v("loss_average", loss_average, "mean over the step's labelled tokens, or of micro-batch means (published)");
     v("nonfinite", nonfinite,
-      "a loss that is not finite drops its micro-batch, or the whole step: then no loss is read before the step's end");
+      "a non-finite loss drops its micro-batch, or the whole step: then no loss is read before the step's end");
     v("batch_size", batch_size, "groups of texts in one micro-batch", at_least(1));
     v("accumulation", accumulation, "micro-batches in one optimizer step, all ranks together", at_least(1));
     v("pass_tokens", pass_tokens,
-      "consecutive micro-batches run in one pass while they have at most so many tokens; 0 = each by itself",
+      "consecutive micro-batches share a pass while they have at most this many tokens; 0 = each by itself",
       at_least(0), kChangesLastBits);
-    v("shard", shard, "each rank keeps the moments of its share of the parameters alone (ZeRO stage 1)",
+    v("shard", shard, "each rank keeps the moments of its share of the parameters only (ZeRO stage 1)",
       kChangesLastBits);
   }
 };

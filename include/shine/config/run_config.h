@@ -55,14 +55,14 @@ struct RunConfig {
     v("dir", dir, "folder for checkpoints, metrics and the resolved config", file_path(), kMayChange);
     v("seed", seed, "seed of every random choice", at_least(0));
     v("device", device, "where tensors live", matching("auto, cpu, cuda or cuda:N", is_device_name), kMayChange);
-    v("threads", threads, "CPU threads; 0 = as the system gives", at_least(0), kMayChange);
-    v("max_steps", max_steps, "stop after so many optimizer steps, schedule unchanged; 0 = at its end", at_least(0),
+    v("threads", threads, "CPU threads; 0 = the system's choice", at_least(0), kMayChange);
+    v("max_steps", max_steps, "stop after this many optimizer steps, schedule unchanged; 0 = at its end", at_least(0),
       kTrainingOnly, kMayChange);
     v("max_minutes", max_minutes,
-      "save and stop (exit 75) before the process has run so long, after a step at least; 0 = no limit", at_least(0),
-      kTrainingOnly, kMayChange);
-    v("deterministic", deterministic,
-      "only kernels that give the same bits every time; a resume needs equal threads and ranks", kMayChange);
+      "save and stop (exit 75) before the process has run this long, after one step at least; 0 = no limit",
+      at_least(0), kTrainingOnly, kMayChange);
+    v("deterministic", deterministic, "deterministic kernels only; a resume then needs equal threads and ranks",
+      kMayChange);
     v("check_every", check_every,
       "steps between comparisons of the trained tensors of all ranks, made before each save too; 0 = never",
       at_least(0), kTrainingOnly, kMayChange);
@@ -92,7 +92,7 @@ struct BackboneConfig {
     v("attention", attention, "attention over rows of different lengths", kChangesLastBits);
     v("recompute", recompute, "activation checkpointing: less memory, one more forward pass", kChangesLastBits);
     v("activation_memory", activation_memory,
-      "MiB that the layers may keep of a pass for its backward, 0 = no limit; the rest is computed again", at_least(0),
+      "MiB of saved activations of a pass, 0 = no limit; the rest is recomputed in the backward", at_least(0),
       kChangesLastBits);
     v("init_gain", init_gain, "new linear weights have standard deviation init_gain / sqrt(inputs)", above(0),
       only_in(StageName::backbone));
@@ -112,7 +112,7 @@ struct CheckpointConfig {
   void visit(V& v) {
     v("every_steps", every_steps, "optimizer steps between checkpoints; 0 = only at the end", at_least(0));
     v("keep_last", keep_last, "newest step checkpoints kept", at_least(1));
-    v("keep_every", keep_every, "checkpoints at multiples of so many steps are kept for good; 0 = none", at_least(0));
+    v("keep_every", keep_every, "checkpoints at multiples of this many steps are kept for good; 0 = none", at_least(0));
     v("background", background, "write while training goes on: needs room for a copy of what is trained");
     v("resume", resume, "auto goes on from the newest intact checkpoint of the run folder");
   }
