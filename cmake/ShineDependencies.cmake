@@ -22,7 +22,7 @@ if(NOT SHINE_WITH_TORCH)
   return()
 endif()
 
-# Ranks on CPUs talk by MPI; without it everything else works.
+# Ranks on CPUs communicate over MPI; without it everything else works.
 if(SHINE_WITH_MPI)
   find_package(MPI COMPONENTS C)
 endif()

@@ -5,7 +5,7 @@
 namespace shine {
 
 std::unique_ptr<ProcessGroup> make_mpi_group(const Launch& launch, const GroupOptions&) {
-  throw UnsupportedError("this program was built without MPI, by which ranks on CPUs talk", rank_label(launch),
+  throw UnsupportedError("this program was built without MPI, which ranks on CPUs need", rank_label(launch),
                          "install OpenMPI (libopenmpi-dev, openmpi-bin) and build again, or start one process");
 }
 

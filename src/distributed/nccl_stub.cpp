@@ -5,7 +5,7 @@
 namespace shine {
 
 std::unique_ptr<ProcessGroup> make_nccl_group(const Launch& launch, at::Device, const GroupOptions&) {
-  throw UnsupportedError("this program was built without NCCL, by which ranks on GPUs talk", rank_label(launch),
+  throw UnsupportedError("this program was built without NCCL, which ranks on GPUs need", rank_label(launch),
                          "build with a LibTorch for CUDA, or start one process");
 }
 

@@ -9,7 +9,7 @@ std::unique_ptr<ProcessGroup> make_process_group(const Launch& launch, at::Devic
   if (launch.size == 1) return single_process();
   if (device.is_cuda()) return make_nccl_group(launch, device, options);
   SHINE_CHECK(launch.launcher != Launcher::torchrun, ConfigError, "torchrun started ", launch.size,
-              " ranks for the CPU, and these talk by MPI (start them with mpirun -n ", launch.size,
+              " ranks for the CPU, which communicate over MPI (start them with mpirun -n ", launch.size,
               ", or set run.device=cuda)");
   return make_mpi_group(launch, options);
 }

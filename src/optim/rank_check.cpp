@@ -53,7 +53,7 @@ void require_equal_tensors(ProcessGroup& ranks, const std::vector<std::pair<std:
     throw DivergenceError(str("differs from rank 0's on rank ", join(others, ", "), " ", when),
                           tensors[static_cast<std::size_t>(i)].first,
                           "the ranks no longer train the same model: check that all run the same program on the same "
-                          "kind of device, and go on from the last checkpoint");
+                          "kind of device, and resume from the last checkpoint");
   }
 }
 

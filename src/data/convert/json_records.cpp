@@ -61,7 +61,7 @@ void read_elements(std::string_view text, const std::string& name, const TakeJso
   if (!text.starts_with(']')) throw FormatError("the file ends within its array", name);
   text.remove_prefix(1);
   skip_space(text);
-  if (!text.empty()) throw FormatError("there is something behind the end of the array", name);
+  if (!text.empty()) throw FormatError("text after the end of the array", name);
 }
 
 }  // namespace

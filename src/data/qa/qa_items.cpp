@@ -35,7 +35,7 @@ void check_role(const JsonCursor& at, std::string_view expected) {
   const std::string& role = at.text();
   if (role == expected) return;
   at.fail(str("expected the role \"", expected, "\", found ", quote_text(role)),
-          "user and assistant speak in turn, the user first; system messages come from the configuration");
+          "user and assistant alternate, the user first; system messages come from the configuration");
 }
 
 Conversation read_conversation(const JsonCursor& messages) {

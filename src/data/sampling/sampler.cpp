@@ -104,9 +104,9 @@ std::size_t Sampler::steps_of(std::size_t samples) const {
 
 void Sampler::restore(const SamplerState& state) {
   SHINE_CHECK(state.samples == state_.samples, ConfigError, "the saved place belongs to a dataset of ", state.samples,
-              " samples, this one has ", state_.samples, " (go on with the same data and lengths)");
+              " samples, this one has ", state_.samples, " (continue with the same data and lengths)");
   SHINE_CHECK(state.seed == state_.seed, ConfigError, "the saved order has seed ", state.seed, ", this run has ",
-              state_.seed, " (go on with the same seed)");
+              state_.seed, " (continue with the same seed)");
   SHINE_CHECK(state.epoch >= 0 && state.next < state.samples, ConfigError,
               "the saved place is outside the data: epoch ", state.epoch, ", sample ", state.next, " of ",
               state.samples);
@@ -116,7 +116,7 @@ void Sampler::restore(const SamplerState& state) {
                             state.by_length_accumulation == own.by_length_accumulation;
     SHINE_CHECK(same_order, ConfigError, "the saved place is inside an epoch whose order is ", order_text(state),
                 ", this run's is ", order_text(own),
-                " (go on with the same data.order and, with by_length, the same optimizer.batch_size and "
+                " (continue with the same data.order and, with by_length, the same optimizer.batch_size and "
                 "optimizer.accumulation)");
     const std::size_t batch = own.by_length_batch_size;
     SHINE_CHECK(batch == 0 || state.next % batch == 0, ConfigError, "the saved place is inside a micro-batch: sample ",

@@ -37,7 +37,7 @@ struct StepPlan {
   std::int64_t epoch = 0;
   /// Sample indices of each micro-batch. At the end of an epoch there may be fewer, and the last may be smaller.
   std::vector<std::vector<std::size_t>> batches;
-  SamplerState after;  ///< the place behind the step
+  SamplerState after;  ///< the position after the step
 };
 
 /// Every sample once per epoch, epoch after epoch without end; a step never spans two epochs.
