@@ -41,10 +41,10 @@ TrainProgress parse_progress(const std::string& text);
 /// file's name) or UnsupportedError (written by a later format version).
 Checkpoint read_checkpoint(const std::filesystem::path& folder);
 
-/// The weights alone, their checksum compared. Throws as read_checkpoint.
+/// Only the weights, after comparing their checksum. Throws as read_checkpoint.
 RawTensorDict read_checkpoint_weights(const std::filesystem::path& folder);
 
-/// The state alone, its checksum compared. Throws as read_checkpoint.
+/// Only the state, after comparing its checksum. Throws as read_checkpoint.
 SHINE_API TrainProgress read_checkpoint_progress(const std::filesystem::path& folder);
 Provenance read_checkpoint_provenance(const std::filesystem::path& folder);
 

@@ -8,7 +8,7 @@
 
 namespace shine {
 
-/// Saves checkpoints while training goes on, at most one at a time.
+/// Saves checkpoints during training, at most one at a time.
 class CheckpointSaver {
  public:
   /// @param background  write on another thread; snapshots must then be copies that do not change

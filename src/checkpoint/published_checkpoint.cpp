@@ -24,7 +24,7 @@ bool is_published(const fs::path& folder) {
   return fs::exists(folder / "metanetwork.pth");
 }
 
-/// The number behind the prefix, if the name is just that.
+/// The number after the prefix, if the name is just that.
 std::optional<std::int64_t> number_after(std::string_view prefix, std::string_view name) {
   std::int64_t number = 0;
   if (!name.starts_with(prefix)) return std::nullopt;

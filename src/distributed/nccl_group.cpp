@@ -224,7 +224,7 @@ void prepare_c10d() {
   static_assert(c10d::NoHandling == 0);
   const auto set = [](const char* name, const char* value) { ::setenv(name, value, /*overwrite=*/0); };
   set("TORCH_NCCL_ASYNC_ERROR_HANDLING", kNoHandling);
-  // A CUDA error ends the watchdog's thread alone.
+  // A CUDA error ends only the watchdog's thread.
   set("TORCH_NCCL_RETHROW_CUDA_ERRORS", "0");
   // No traces of what all ranks did: it would wait for them.
   set("TORCH_NCCL_DUMP_ON_TIMEOUT", "0");

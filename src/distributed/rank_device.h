@@ -13,8 +13,8 @@ namespace shine {
 /// throws.
 at::Device rank_device(const std::string& name, const Launch& launch);
 
-/// The number of this rank's GPU among the `gpus` that it sees: its local rank, or 0 where it sees one alone, as Slurm
-/// may arrange for each task. Throws UnsupportedError for more ranks on this machine than GPUs.
+/// The number of this rank's GPU among the `gpus` that it sees: its local rank, or 0 if it sees only one, as Slurm may
+/// arrange for each task. Throws UnsupportedError for more ranks on this machine than GPUs.
 int rank_gpu(const Launch& launch, int gpus);
 
 /// CPU threads of this rank: `threads`; if that is 0 and several ranks share the machine, an equal share of its cores

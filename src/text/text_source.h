@@ -9,7 +9,7 @@
 
 namespace shine {
 
-/// A text as given, on its way to tokens: made valid UTF-8, with a way back from the stages' positions to its bytes.
+/// A text made valid UTF-8, with a map from positions in it back to the bytes as given.
 class TextSource {
  public:
   /// Throws ConfigError unless the ranges are ascending and within the text. Both arguments must outlive this object.
@@ -20,7 +20,7 @@ class TextSource {
   /// The text, with U+FFFD for each maximal invalid part.
   std::string_view text() const { return text_; }
 
-  /// The given bytes behind a span of text().
+  /// The given bytes that a span of text() comes from.
   TextSpan original(TextSpan span) const { return repairs_.to_source(span); }
 
   /// True where a span of text() overlaps one of the escaped ranges.

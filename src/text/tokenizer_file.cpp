@@ -30,7 +30,7 @@ std::int32_t checked_id(std::int64_t id, const std::string& where) {
   return static_cast<std::int32_t>(id);
 }
 
-// The members of a `Sequence`, or the node alone.
+// The members of a `Sequence`, or the node itself.
 std::vector<const json*> sequence(const json& node, const std::string& members, const std::string& where) {
   if (get_string(node, "type", where) != "Sequence") return {&node};
   std::vector<const json*> parts;

@@ -24,7 +24,7 @@ std::string resume(TrainState& state, Sampler& sampler, const Stage& stage, cons
                    const CheckpointStore& store);
 
 /// What the first rank saves, but for the metrics; every rank calls, the others get nothing.
-/// @param copies  of all tensors, so that training can go on while they are written
+/// @param copies  copy all tensors, so that training can continue while they are written
 CheckpointContents checkpoint_of(const TrainState& state, const TrainerOptions& options, bool copies);
 
 }  // namespace shine

@@ -35,7 +35,7 @@ struct TrainStep::Attempt {
 
   const std::vector<ModelBatch>& micro_batches;
   std::vector<bool>& usable;  ///< loses those that are dropped
-  Counts planned;             ///< of all ranks, known before the first pass; with a penalty alone
+  Counts planned;             ///< of all ranks, known before the first pass; only with a penalty
   std::vector<MicroValue> values;
   Counts counted;
   double loss = 0, penalty = 0;  ///< weighted

@@ -16,7 +16,7 @@ std::string content_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Each in a process of its own: the console's level and the files stay as they are set.
+/// Each in a process of its own: the console's level and the log files cannot be reset.
 TEST(Logging, AConsoleThatIsSilentBelowErrorsLeavesTheFileWhole) {
   const TemporaryFolder folder;
   const auto body = [&] {

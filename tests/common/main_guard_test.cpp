@@ -67,7 +67,7 @@ TEST(MainGuard, AMappedFileThatIsShortenedIsOneLine) {
   EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: error: a mapped file");
 }
 
-/// Takes the label away again however a test ends.
+/// Removes the label however a test ends.
 class Labelled : public testing::Test {
  protected:
   void TearDown() override { set_process_label(""); }

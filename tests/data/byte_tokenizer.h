@@ -11,7 +11,7 @@
 
 namespace shine::test {
 
-/// One id per byte; added tokens follow from 256 on. Everything about it can be counted by hand.
+/// One id per byte; added tokens follow from 256 on. Lengths can be counted by hand.
 class ByteTokenizer final : public Tokenizer {
  public:
   ByteTokenizer() {

@@ -15,7 +15,7 @@
 namespace shine {
 namespace {
 
-/// Samples that name their place; one epoch may be broken. Lengths differ, up to 20 to 1.
+/// Samples that name their position; one epoch may be broken. Lengths differ by up to 20 to 1.
 class CountingDataset : public Dataset {
  public:
   explicit CountingDataset(std::size_t size, std::int64_t broken_epoch = -1)

@@ -212,7 +212,7 @@ TEST(ByLength, SamplesOfSimilarLengthShareAMicroBatch) {
     EXPECT_LT(mean_spread(batches, tokens), samples < 500 ? 100 : 20) << samples;
     EXPECT_GT(mean_spread(take_epoch(shuffled, 3, 0), tokens), 700) << samples;
     EXPECT_NE(flat(take_epoch(sampler, 3, 1)), flat(batches)) << "another order in each epoch";
-    // The steps of a window come in no order of length.
+    // The steps of a window are not ordered by length.
     std::vector<std::int64_t> lengths;
     for (std::size_t i = 0; i < batches.size(); i += 3) lengths.push_back(tokens[batches[i].front()]);
     int rises = 0;

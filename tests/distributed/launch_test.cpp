@@ -143,7 +143,7 @@ TEST(Launch, AHalfSetSetNamesWhatIsMissing) {
   }
   expect_fault({{"RANK", "0"}, {"WORLD_SIZE", "2"}},
                {"LOCAL_RANK, LOCAL_WORLD_SIZE are missing beside RANK, WORLD_SIZE", "unset all"});
-  // A half-set set of an inner launcher is not covered up by a whole one of an outer launcher.
+  // An incomplete set of an inner launcher is not hidden by a complete one of an outer launcher.
   expect_fault(with(without(kTorchrun, "RANK"), kSrun), {"here RANK is missing"});
 }
 

@@ -111,7 +111,7 @@ void check_several_in_flight(ProcessGroup& group, at::Device device) {
   }
 }
 
-/// Sums of real numbers are rounded: alike on every rank.
+/// Sums of real numbers are rounded equally on every rank.
 void check_bits_are_equal(ProcessGroup& group, at::Device device) {
   for (const std::int64_t size : {std::int64_t{1}, std::int64_t{4099}, std::int64_t{300007}}) {
     const at::Tensor tensor = at::sin(at::arange(size, at::TensorOptions(device).dtype(at::kFloat)) *

@@ -60,7 +60,7 @@ int check_gpu_contract(const Launch& launch, double seconds) {
   return 75;
 }
 
-/// Optimizer steps of which one rank loses some micro-batches, or all.
+/// Optimizer steps in which one rank loses some or all micro-batches.
 int check_steps(const Launch& launch, double seconds) {
   const std::shared_ptr<ProcessGroup> group = group_of(launch, seconds);
   for (const StepForm& form : all_step_forms()) {

@@ -135,7 +135,7 @@ TEST(AdamW, AGradientThatIsNotFiniteChangesNothing) {
       EXPECT_FALSE(run.optimizer.step(0.1).finite);
       EXPECT_TRUE(bit_equal(run.snapshot(), before));
       EXPECT_EQ(run.optimizer.steps(), 1);
-      // The next step goes on as if the bad one had not been.
+      // The next step continues as if the bad one had not happened.
       Training same(clip);
       same.step(0);
       run.step(2);

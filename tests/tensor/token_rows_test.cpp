@@ -102,7 +102,7 @@ TEST(TokenRows, ConcatenatedRowsHaveNoKnownRangeWhereAPartHasNone) {
 TEST(LabelledTokens, PredictTheTokenAfterEachPosition) {
   const LabelledTokens labelled =
       LabelledTokens::of({{-100, 11, -100, 12}, {}, {21, -100}, {31, 32}, {-100}, {-100, 0}}, at::kCPU);
-  // A row's first label has nothing before it: neither the row itself nor the row that comes earlier predicts it.
+  // Nothing predicts a row's first label, not even the row before.
   EXPECT_EQ(values(labelled.positions), (Ids{0, 2, 6, 9}));
   EXPECT_EQ(values(labelled.targets), (Ids{11, 12, 32, 0}));
   EXPECT_EQ(labelled.count(), 4);

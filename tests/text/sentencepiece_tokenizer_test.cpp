@@ -197,7 +197,7 @@ TEST_F(SentencePieceFolder, BrokenAddedTokens) {
   }
 }
 
-/// In a conversation a word is the same token whatever is before it, and an answer is labelled as a whole.
+/// In a conversation a word is the same token whatever precedes it, and an answer is labelled as a whole.
 class SentencePieceChat : public SentencePieceFolder {
  protected:
   SentencePieceChat() : SentencePieceFolder("unigram_rules") {}

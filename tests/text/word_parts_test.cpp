@@ -54,7 +54,7 @@ TEST(SplitPattern, OtherPatternsAreMatchedByTheRegex) {
 
 using Ids = std::vector<std::int32_t>;
 
-// A vocabulary of letters and random merges of what is there already.
+// A vocabulary of letters and random merges of existing tokens.
 BpeModelData random_model(std::mt19937& random, int letters, int merges) {
   BpeModelData data;
   std::vector<std::string> tokens;
@@ -122,7 +122,7 @@ TEST(BpeModel, WordsOfAnyLengthMergeByTheDefinition) {
   }
 }
 
-// What the test stores for a word: made from the word, so that a mixture of two entries shows.
+// The value stored for a word, derived from the word, so that a mix of two entries is noticed.
 std::vector<BpeToken> tokens_for(const std::string& word) {
   std::vector<BpeToken> tokens;
   const auto hash = static_cast<std::int32_t>(std::hash<std::string>{}(word)&0x7FFFFFFF);

@@ -1,4 +1,4 @@
-// Steps whose micro-batches share passes against the same steps with a pass for each.
+// Steps whose micro-batches share passes, against the same steps with one pass for each.
 #include <gtest/gtest.h>
 
 #include <cmath>

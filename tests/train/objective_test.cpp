@@ -1,4 +1,4 @@
-// What the models' parameters are trained as.
+// How the parameters of the models are registered for training.
 #include "shine/train/objective.h"
 
 #include <gtest/gtest.h>

@@ -90,8 +90,7 @@ inline StepOutcome run_rank_step(const std::shared_ptr<ProcessGroup>& ranks, con
   return outcome;
 }
 
-/// What a step over the ranks does otherwise than the same step in one process, a pass for each micro-batch; empty:
-/// nothing.
+/// How a step over ranks differs from the same step in one process with a pass for each micro-batch; empty: not at all.
 inline std::string difference_to_one_process(const std::shared_ptr<ProcessGroup>& ranks, const StepForm& form,
                                              const std::vector<Rows>& micro_batches) {
   const StepOutcome found = run_rank_step(ranks, form, micro_batches);

@@ -59,7 +59,7 @@ TEST_P(TrainerRanks, AResumeBringsWeightsAndMomentsToEveryRank) {
   }
 }
 
-/// Trains on two ranks; during step 3 a tensor of rank 1 goes astray. The message on every rank.
+/// Trains on two ranks; during step 3 a tensor of rank 1 diverges. The message on every rank.
 std::vector<std::string> faults_of_astray(TrainerOptions options, const std::string& astray) {
   std::vector<std::string> faults(2);
   run_ranks(2, [&](ProcessGroup& group) {

@@ -69,7 +69,7 @@ TEST_P(TrainerStages, AResumeInsideAnEpochDropsWhatWasWrittenBeyond) {
   options.checkpoint.every_steps = 3;
   const TrainSummary at_once = train(*make_run(GetParam()), options);
 
-  // Stopped after step 7 as by a crash: its checkpoint is lost, the metrics of step 7 are there.
+  // As after a crash behind step 7: its checkpoint is lost, the metrics of step 7 exist.
   options.run.dir = broken.path().string();
   options.run.max_steps = 7;
   const TrainSummary first = train(*make_run(GetParam()), options);

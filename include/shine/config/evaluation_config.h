@@ -60,7 +60,7 @@ struct DecodingConfig {
   }
 };
 
-/// Prompts of the methods; {context} and {question} stand for the sample's. SHINE sees the conversation alone.
+/// Prompts of the methods; {context} and {question} stand for the sample's. Method shine reads only the conversation.
 struct PromptConfig {
   std::string multi_turn_in_context =
       "Use the text below to answer each question. Reply with a short answer taken from the text and nothing else.\n\n"

@@ -40,7 +40,7 @@ UnusedRule unused_in(std::same_as<StageName> auto... stages) {
   return {{{"stage.name", {std::string(enum_name(stages))...}}}, "with stage", /*names_value=*/true};
 }
 
-/// The key has an effect in these stages alone.
+/// The key has an effect only in these stages.
 UnusedRule only_in(std::same_as<StageName> auto... stages) {
   return {{{"stage.name", {std::string(enum_name(stages))...}, /*negated=*/true}}, "with stage", /*names_value=*/true};
 }

@@ -55,11 +55,12 @@ class SHINE_API ProcessGroup {
   virtual void broadcast(at::Tensor tensor, int root) = 0;
   virtual void barrier() = 0;
 
-  /// Tells the others why this process ends, as far as the backend can (MPI's launcher ends them): within seconds each
+  /// Tells the others why this process ends, if the backend can (MPI's launcher ends them instead): within seconds each
   /// writes the reason and ends with status 1. No collective may follow.
   virtual void fail(std::string_view) noexcept {}
 
-  /// After the last collective of every rank: waits for all and leaves the group. Nothing may be called afterwards.
+  /// To be called after the last collective: waits for all ranks and leaves the group. Nothing may be called
+  /// afterwards.
   virtual void finish() = 0;
 
   void all_reduce(at::Tensor tensor, Reduction reduction = Reduction::sum) {

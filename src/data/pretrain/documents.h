@@ -54,8 +54,8 @@ DocumentSplit split_documents(std::vector<std::string> texts, double share, std:
 /// Throws ConfigError when that leaves nothing to train on.
 DocumentSplit split_documents(std::vector<std::string> train, std::vector<std::string> validation);
 
-/// Reads the files of the configuration, max_texts for training ones alone, and splits off validation: the validation
-/// files where there are any, else validation_share. Throws what the functions above throw.
+/// Reads the files of the configuration (max_texts limits the training texts) and holds out validation: the validation
+/// files if there are any, else validation_share. Throws what the functions above throw.
 DocumentSplit load_documents(const DataConfig& config, std::uint64_t seed);
 
 }  // namespace shine

@@ -93,7 +93,7 @@ class QaDataset : public Dataset {
     std::int64_t tokens = 0;
     bool is_labelled = true;  ///< once it is cut
     std::uint64_t hash = 0;
-    std::vector<std::int64_t> turns;  ///< tokens of each, where it is to be split
+    std::vector<std::int64_t> turns;  ///< tokens of each, if it is to be split
     std::int64_t opening = 0;         ///< tokens before the first turn then
   };
 

@@ -19,9 +19,9 @@ struct QaSplit {
 /// 1) or there are fewer than two different contexts to split.
 QaSplit split_qa_items(std::vector<QaItem> items, double share, std::uint64_t seed);
 
-/// Reads the files of the configuration (max_texts limits the training items) and splits off validation: the validation
-/// files where there are any, else validation_share. Throws what reading and splitting throw, ConfigError for a context
-/// in both kinds of files where check_overlap is set, and where there is no item to train on.
+/// Reads the files of the configuration (max_texts limits the training items) and holds out validation: the validation
+/// files if there are any, else validation_share. Throws what reading and splitting throw, and ConfigError for a
+/// context in both kinds of files (with check_overlap) or if no item is left to train on.
 QaSplit load_qa_items(const DataConfig& config, std::uint64_t seed);
 
 }  // namespace shine

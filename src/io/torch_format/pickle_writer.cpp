@@ -164,7 +164,7 @@ class Pickler {
     finish_tuple(numbers.size());
   }
 
-  /// Ends a tuple whose items are written, behind a mark if they are more than three.
+  /// Ends a tuple whose items have been written, after a mark if there are more than three.
   void finish_tuple(std::size_t items) {
     constexpr Opcode by_size[] = {Opcode::empty_tuple, Opcode::tuple1, Opcode::tuple2, Opcode::tuple3};
     put(items > 3 ? Opcode::tuple : by_size[items]);

@@ -159,7 +159,7 @@ class ZipParser {
     if (needed) fail(str("entry ", quote_text(entry.name), " lacks its zip64 sizes"));
   }
 
-  /// The entry's bytes, behind its local header and before the directory.
+  /// The entry's bytes, after its local header and before the directory.
   Extent locate(const CentralEntry& entry, std::uint64_t directory_offset) const {
     const std::string what = str("local header of ", quote_text(entry.name));
     ByteReader header = at(entry.header_offset, kLocalHeaderBytes, what.c_str());

@@ -15,7 +15,7 @@ namespace {
 
 using namespace zip;
 
-constexpr std::uint16_t kFlags = 1 << 3 | 1 << 11;  // sizes behind the data, UTF-8 names
+constexpr std::uint16_t kFlags = 1 << 3 | 1 << 11;  // sizes after the data, UTF-8 names
 constexpr std::uint16_t kFlagsWithoutData = 1 << 11;
 constexpr std::uint16_t kVersionMadeBy = 0x031e;  // Unix, 3.0
 constexpr std::uint16_t kVersionNeeded = 45;      // zip64

@@ -13,13 +13,13 @@
 namespace shine {
 
 /// Writes a zip file as torch.save lays it out: entries stored as they are, data at multiples of 64 bytes, sizes and
-/// checksum behind the data, zip64 fields where 32 bits do not suffice, no times.
+/// checksum after the data, zip64 fields where 32 bits do not suffice, no times.
 class ZipWriter {
  public:
   /// Receives an entry's bytes in pieces, in order.
   using Sink = std::function<void(std::span<const std::byte>)>;
 
-  /// `file` must outlive the writer; what is written to it before finish() comes from the writer alone.
+  /// `file` must outlive the writer; nobody else may write to it before finish().
   explicit ZipWriter(PendingFile& file) : file_(file) {}
 
   /// An entry of `size` bytes, which `fill` passes to its sink. Throws FormatError for a name that was used.

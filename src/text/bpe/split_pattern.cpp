@@ -48,7 +48,7 @@ class WordScanner {
     return white_space_end(at, /*to_line_end=*/false);
   }
 
-  // Every number character alone.
+  // Each number character by itself.
   std::vector<TextSpan> digits() const {
     std::vector<TextSpan> matches;
     for (std::size_t at = 0; at < text_.size();) {

@@ -25,7 +25,7 @@ namespace shine {
 /// maximal part, where the package writes one for each byte.
 class SentencePieceTokenizer final : public Tokenizer {
  public:
-  /// @param path  a folder with tokenizer.model, or a .model file, which is then read alone
+  /// @param path  a folder with tokenizer.model, or a .model file, which is then the only one read
   explicit SentencePieceTokenizer(const std::filesystem::path& path);
   ~SentencePieceTokenizer() override;
 

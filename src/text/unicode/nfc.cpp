@@ -16,7 +16,7 @@ constexpr char32_t kFirstCombining = 0x300;  // all before compose with nothing 
 constexpr char32_t kCodePoints = 0x110000;
 
 // Characters with a combining class or a decomposition that came after Unicode 9.0. The normaliser of `tokenizers` 0.22
-// has the tables of 9.0 and leaves them alone; ids are to be equal, so they are left alone here too. (Up to 16.0.)
+// has the tables of 9.0 and leaves them unchanged; so does this one, for equal ids. (Up to Unicode 16.0.)
 constexpr std::array<std::pair<char32_t, char32_t>, 44> kLaterCharacters = {{
     {0x07FD, 0x07FD},   {0x0897, 0x089F},   {0x08CA, 0x08D3},   {0x09FE, 0x09FE},   {0x0C3C, 0x0C3C},
     {0x0D3B, 0x0D3C},   {0x0EBA, 0x0EBA},   {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},

@@ -15,7 +15,7 @@ class OffsetMap {
   /// `written` of the new text replaced `source` of the old one; edits come in order and are not empty.
   void add_edit(TextSpan written, TextSpan source) { edits_.push_back({written, source}); }
 
-  /// The old text's bytes behind a span of the new one; an edit counts as a whole.
+  /// The bytes of the old text that a span of the new one comes from; an edit counts as a whole.
   TextSpan to_source(TextSpan written) const;
 
   /// The new text's bytes that come from a span of the old one; an edit counts as a whole.
