@@ -2,7 +2,7 @@
 #                                        of its headers they may include beside those in include/shine/NAME
 # shine_add_library(LAYER [TORCH] SRCS ..)  sources of a layer, as objects of libshine
 # shine_add_test(NAME [TORCH] [INTEGRATION] SRCS ..)  sources of one of the four test programs
-# shine_add_tool(NAME [TORCH|BASE] [INTERNAL] SRCS .. [DEPS ..])   one program in bin/; BASE: with the code without torch
+# shine_add_tool(NAME [TORCH|BASE] [INTERNAL] SRCS .. [DEPS ..])  one program in bin/; BASE: with the code without torch
 #                    linked in, so that it does not load LibTorch; INTERNAL: may use what libshine hides, not installed
 # TORCH marks code that includes torch headers; all else also builds with SHINE_WITH_TORCH=OFF.
 
@@ -111,7 +111,7 @@ function(shine_add_tool name)
   endif()
 endfunction()
 
-# NAME_without_mpi: the same objects as a program in bin/without_mpi/, for scripts/gpu_check.sh; built only when asked for.
+# NAME_without_mpi: the same objects as a program in bin/without_mpi/, for scripts/gpu_check.sh; not built by default.
 function(shine_add_form_without_mpi name)
   if(NOT TARGET shine_internal_without_mpi)
     return()

@@ -39,11 +39,13 @@ TORCH_LIB=$(sed -n 's/^Torch_DIR:.*=\(.*\)\/share\/cmake\/Torch$/\1\/lib/p' "$BU
 SITE=${TORCH_LIB%/torch/lib}
 readonly TORCH_LIB SITE
 
-# Whether a program or library itself, not another that it loads, was linked with MPI: then there is a form without, which
-# is taken. MPI's libraries ask for a newer glibc than ours, and one process needs none.
+# Whether a program or library itself, not another that it loads, is linked with MPI: then its form without MPI is taken.
+# MPI's libraries ask for a newer glibc than ours, and one process needs none.
 needs_mpi() { objdump -p "$1" | grep 'NEEDED.*libmpi' >/dev/null; }
 
-build_target() { cmake --build "$BUILD" --target "$1" >/dev/null || fail "the target $1 cannot be built"; }
+build_target() {
+  cmake --build "$BUILD" --target "$1" >/dev/null || fail "the target $1 cannot be built"
+}
 
 copy_programs() {
   local program found

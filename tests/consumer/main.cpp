@@ -2,6 +2,7 @@
 // consumer FOLDER
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
