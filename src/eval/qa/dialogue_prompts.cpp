@@ -16,17 +16,16 @@ DialoguePrompts::DialoguePrompts(Method method, QaForm form, const PromptConfig&
 FittedPrompt DialoguePrompts::prompt(const ShownContext& context, std::span<const ChatMessage> history,
                                      std::string_view question, const PromptLimits& limits) const {
   const std::int64_t longest = limits.conversation_max_length + (shows_context_ ? context.tokens : 0);
-  for (std::int64_t left_out = 0;; ++left_out) {
-    std::vector<std::int64_t> ids =
-        prompts_.tokenize(tokenizer_, prompts_.messages(context.text, history, question), treatment_);
-    const auto length = static_cast<std::int64_t>(ids.size());
-    const bool in_window = length <= longest;
-    const bool in_model = limits.max_positions == 0 || length + limits.max_new_tokens <= limits.max_positions;
-    if (history.empty() || (in_window && in_model)) {
-      return {.ids = std::move(ids), .turns_left_out = left_out, .over_long = !in_window};
-    }
-    history = history.subspan(2);
-  }
+  FittedPrompt fitted;
+  fitted.ids = prompts_.tokenize(tokenizer_, prompts_.messages(context.text, history, question), treatment_);
+  const auto length = static_cast<std::int64_t>(fitted.ids.size());
+  const bool in_window = length <= longest;
+  const bool in_model = limits.max_positions == 0 || length + limits.max_new_tokens <= limits.max_positions;
+  fitted.over_long = !in_window;
+  if (history.empty() || (in_window && in_model)) return fitted;
+  FittedPrompt shorter = prompt(context, history.subspan(2), question, limits);  // without the oldest turn
+  ++shorter.turns_left_out;
+  return shorter;
 }
 
 PromptExtent DialoguePrompts::extent(const QaContext& context) const {
