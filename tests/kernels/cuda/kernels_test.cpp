@@ -141,9 +141,9 @@ TYPED_TEST(EmulatedKernels, NormAndRope) {
         std::vector<double> inner(static_cast<std::size_t>(d));
         for (std::int64_t i = 0; i < half; ++i) {
           const std::int64_t low = first + i, high = low + half;
-          const auto back = turn(x[low], x[high], -1.0, i);
-          this->expect_near(rotated[low], back.first, this->kTolerance, "rotary", low);
-          this->expect_near(rotated[high], back.second, this->kTolerance, "rotary", high);
+          const auto rope = turn(x[low], x[high], -1.0, i);
+          this->expect_near(rotated[low], rope.first, this->kTolerance, "rope", low);
+          this->expect_near(rotated[high], rope.second, this->kTolerance, "rope", high);
           const auto out = turn(x[low] * scale * weight[i], x[high] * scale * weight[half + i], 1.0, i);
           this->expect_near(y[low], out.first, this->kTolerance, "y", low);
           this->expect_near(y[high], out.second, this->kTolerance, "y", high);
