@@ -40,7 +40,7 @@ TEST_F(StageBuilderTest, WhatIsTrainedIsCounted) {
   const auto decoder = tiny_decoder();
   const TrainedParts backbone = builder(StageName::backbone)->describe(*decoder);
   EXPECT_TRUE(backbone.backbone);
-  EXPECT_EQ(backbone.parameters, decoder->parameters().numel());
+  EXPECT_EQ(backbone.parameters, count_parameters(*decoder));
   EXPECT_EQ(backbone.memory_tokens, 0);
 
   const TrainedParts parts = builder(StageName::pretrain)->describe(*decoder);
