@@ -75,6 +75,7 @@ bool forms_of_lora_linear_agree() {
 }  // namespace
 
 at::Tensor lora_linear_reference(const LoraLinearInput& in) {
+  check(in);
   const auto type = in.x.scalar_type();
   std::vector<at::Tensor> parts;
   for (std::int64_t i = 0; i < in.a.size(0); ++i) {
@@ -90,9 +91,9 @@ at::Tensor lora_linear_reference(const LoraLinearInput& in) {
 
 at::Tensor lora_linear(const LoraLinearInput& in) {
   static const bool agree = forms_of_lora_linear_agree();
+  if (!c10::InferenceMode::is_enabled() || !use_fused_forms() || !agree) return lora_linear_reference(in);
   check(in);
-  const bool batched = c10::InferenceMode::is_enabled() && use_fused_forms() && agree;
-  return batched ? lora_linear_batched(in) : lora_linear_reference(in);
+  return lora_linear_batched(in);
 }
 
 }  // namespace shine
