@@ -117,10 +117,7 @@ TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device
 ExperimentDescription describe_experiment(const ExperimentConfig& config) {
   const auto stage = make_stage_builder(config);
   const DecoderConfig model = read_decoder_config(stage->decoder_config());
-  DecoderOptions options;
-  options.device = at::kMeta;
-  options.dtype = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
-  Decoder decoder(model, options);
+  Decoder decoder(model, {});  // without values
   const std::int64_t backbone = count_parameters(decoder);
   const auto [parts, trained, trains_backbone, memory_tokens] = stage->describe(decoder);
   std::string text = str("backbone: ", model.model_type, ", ", model.layers, " layers, H ", model.hidden_size, ", ",
