@@ -1,7 +1,6 @@
 #include "decoder/fused_layers.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 
@@ -48,7 +47,6 @@ DecoderConfig small_config(DecoderConfig config) {
 
 /// Layers of `config` by DecoderLayer::forward and by `backend`, for two rows with a LoRA each.
 bool forms_of_layers_agree(const DecoderConfig& config, SublayerBackend backend) {
-  const c10::InferenceMode off(false);  // may be asked first in inference mode
   Decoder decoder(small_config(config), {.backend = backend});
   initialise_decoder(decoder, /*gain=*/2.0, /*seed=*/1);
   const RowLayout rows{{0, 3, 5}};
@@ -114,7 +112,7 @@ std::optional<SublayerBackend> FusedLayers::backend_for(const Decoder& decoder) 
   const SublayerBackend backend = best_backend(decoder);
   std::call_once(checked_, [&] {
     if (fused_layers_know(decoder.config())) {
-      agree_ = forms_of_layers_agree(decoder.config(), backend);
+      agree_ = outside_inference_mode([&] { return forms_of_layers_agree(decoder.config(), backend); });
     } else {
       log_once(LogLevel::info,
                str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
-#include <c10/core/InferenceMode.h>
 
 #include "kernels/fused.h"
 #include "ops/agreement.h"
@@ -22,7 +21,6 @@ at::Tensor readable_encoder_layer(const EncoderLayer& layer, const at::Tensor& x
 
 /// On a small layer, with a mask, by all its parameters.
 bool forms_of_encoder_layer_agree() {
-  const c10::InferenceMode off(false);  // may be asked first in inference mode
   EncoderLayer layer(EncoderLayerOptions{.width = 8, .heads = 2, .feedforward = 12});
   allocate_parameters(*layer, at::kFloat);
   at::Generator generator = at::detail::createCPUGenerator(1);
@@ -37,7 +35,7 @@ bool fused_runs(const EncoderLayer& layer, const at::Tensor& x) {
   const EncoderLayerOptions& options = layer->options;
   if (!use_fused_forms() || !encoder_sublayers_run(x, options.heads, options.feedforward, options.compute))
     return false;
-  static const bool agree = forms_of_encoder_layer_agree();
+  static const bool agree = outside_inference_mode(forms_of_encoder_layer_agree);
   return agree && fused_encoder_layer_knows(options);
 }
 

@@ -75,4 +75,9 @@ bool forms_agree(std::string_view name, const Form& readable, const Form& fused,
   return false;
 }
 
+bool outside_inference_mode(const std::function<bool()>& compare) {
+  const c10::InferenceMode off(false);
+  return compare();
+}
+
 }  // namespace shine

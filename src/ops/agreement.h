@@ -20,6 +20,10 @@ using Form = std::function<at::Tensor(const FormInputs&)>;
 bool forms_agree(std::string_view name, const Form& readable, const Form& fused, const FormInputs& inputs,
                  double tolerance = 1e-4);
 
+/// `compare()`, which calls forms_agree, out of inference mode: an operation may be first called in it, and what is
+/// made in it has no gradients.
+bool outside_inference_mode(const std::function<bool()>& compare);
+
 /// Values from a normal distribution, from a generator of its own: the process's is left alone.
 FormInputs form_inputs(const std::vector<std::vector<std::int64_t>>& shapes, double deviation = 1.0);
 

@@ -45,7 +45,6 @@ at::Tensor causal_attention_fused(const at::Tensor& q, const at::Tensor& k, cons
 constexpr double kDeviation = 3.0;
 
 bool forms_of_attention_agree() {
-  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const at::Tensor mask = at::full({3, 4}, -std::numeric_limits<float>::infinity()).triu_(2);
   return forms_agree(
       "attention", [&](const FormInputs& in) { return attention_reference(in[0], in[1], in[2], mask, 0.5); },
@@ -54,7 +53,6 @@ bool forms_of_attention_agree() {
 }
 
 bool forms_of_causal_attention_agree() {
-  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const RowLayout rows{{0, 2, 5}};
   return forms_agree(
       "causal attention",
@@ -77,7 +75,7 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
                      double scale) {
-  static const bool agree = forms_of_attention_agree();
+  static const bool agree = outside_inference_mode(forms_of_attention_agree);
   return use_fused_forms() && agree ? attention_fused(q, k, v, mask, scale) : attention_reference(q, k, v, mask, scale);
 }
 
@@ -99,7 +97,7 @@ at::Tensor causal_attention_reference(const at::Tensor& q, const at::Tensor& k, 
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedRows& rows,
                             double scale) {
-  static const bool agree = forms_of_causal_attention_agree();
+  static const bool agree = outside_inference_mode(forms_of_causal_attention_agree);
   const bool fits = q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == rows.rows.tokens() &&
                     k.size(0) == q.size(0) && k.size(2) == q.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0;
   SHINE_CHECK(fits, ShapeError, "attention: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes(), ", rows of ",

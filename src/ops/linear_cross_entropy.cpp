@@ -1,7 +1,6 @@
 #include "ops/linear_cross_entropy.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -71,7 +70,6 @@ at::Tensor linear_cross_entropy_fused(const at::Tensor& hidden, const at::Tensor
 }
 
 bool forms_of_cross_entropy_agree() {
-  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const at::Tensor weight = form_inputs({{11, 8}}, 2.0)[0], targets = at::tensor({0, 10, 4}, at::kLong);
   return forms_agree(
       "cross-entropy", [&](const FormInputs& in) { return linear_cross_entropy_reference(in[0], weight, targets); },
@@ -88,7 +86,7 @@ at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Te
 }
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
-  static const bool agree = forms_of_cross_entropy_agree();
+  static const bool agree = outside_inference_mode(forms_of_cross_entropy_agree);
   const bool frozen = !(at::GradMode::is_enabled() && weight.requires_grad());
   return frozen && use_fused_forms() && agree ? linear_cross_entropy_fused(hidden, weight, targets)
                                               : linear_cross_entropy_reference(hidden, weight, targets);

@@ -17,7 +17,6 @@ at::Tensor apply_rope_fused(const at::Tensor& x, const RopeTable& table) {
 }
 
 bool forms_of_rope_agree() {
-  const c10::InferenceMode off(false);  // may be asked first in inference mode
   const RopeTable table = make_rope_table(at::arange(3, at::kLong), /*head_dim=*/8, /*theta=*/100.0, at::kFloat);
   return forms_agree(
       "rotary embedding", [&](const FormInputs& in) { return apply_rope_reference(in[0], table); },
@@ -32,7 +31,7 @@ at::Tensor apply_rope_reference(const at::Tensor& x, const RopeTable& table) {
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table) {
-  static const bool agree = forms_of_rope_agree();
+  static const bool agree = outside_inference_mode(forms_of_rope_agree);
   return use_fused_forms() && agree ? apply_rope_fused(x, table) : apply_rope_reference(x, table);
 }
 
