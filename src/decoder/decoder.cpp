@@ -94,7 +94,7 @@ void Decoder::check_input(const at::Tensor& hidden, const RowLayout& rows, const
 at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,
                                const at::Tensor& positions, const LayerVisitor& visitor) const {
   check_input(hidden, rows, lora);
-  if (const auto backend = fused_->backend_for(*this)) {
+  if (const auto backend = fused_backend(*this)) {
     return fused_->run(*this, *backend, std::move(hidden), rows, lora, positions, visitor);
   }
   const LayerPass pass{
@@ -150,7 +150,7 @@ at::Tensor Decoder::losses(const at::Tensor& hidden, const LabelledTokens& label
 }
 
 void Decoder::prepare() const {
-  if (const auto backend = fused_->backend_for(*this)) fused_->prepare(*this, *backend);
+  if (const auto backend = fused_backend(*this)) fused_->prepare(*this, *backend);
 }
 
 KvCache make_cache(const Decoder& decoder, std::int64_t rows) {

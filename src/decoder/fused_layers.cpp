@@ -45,9 +45,9 @@ DecoderConfig small_config(DecoderConfig config) {
   return config;
 }
 
-/// Layers of `config` by DecoderLayer::forward and by `backend`, for two rows with a LoRA each.
-bool forms_of_layers_agree(const DecoderConfig& config, SublayerBackend backend) {
-  Decoder decoder(small_config(config), {.backend = backend});
+/// Layers of `small`, a small_config, by DecoderLayer::forward and by `backend`, for two rows with a LoRA each.
+bool forms_of_layers_agree(const DecoderConfig& small, SublayerBackend backend) {
+  Decoder decoder(small, {.backend = backend});
   initialise_decoder(decoder, /*gain=*/2.0, /*seed=*/1);
   const RowLayout rows{{0, 3, 5}};
   const LoraSpec spec = decoder.config().lora_spec();
@@ -75,6 +75,24 @@ bool forms_of_layers_agree(const DecoderConfig& config, SublayerBackend backend)
         return fused.run(decoder, backend, in[0], rows, &tree, {}, {});
       },
       form_inputs(shapes));
+}
+
+/// The same, compared once in the process for each small config and backend.
+bool layers_agree(const DecoderConfig& small, SublayerBackend backend) {
+  struct Compared {
+    DecoderConfig small;
+    SublayerBackend backend;
+    bool agree;
+  };
+  static std::mutex mutex;
+  static std::vector<Compared> compared;
+  const std::scoped_lock lock(mutex);
+  const auto found = std::ranges::find_if(
+      compared, [&](const Compared& each) { return each.backend == backend && each.small == small; });
+  if (found != compared.end()) return found->agree;
+  const bool agree = outside_inference_mode([&] { return forms_of_layers_agree(small, backend); });
+  compared.push_back({small, backend, agree});
+  return agree;
 }
 
 template <std::size_t count>
@@ -107,19 +125,16 @@ bool fused_layers_know(const DecoderConfig& config) {
   return known == config;
 }
 
-std::optional<SublayerBackend> FusedLayers::backend_for(const Decoder& decoder) {
+std::optional<SublayerBackend> fused_backend(const Decoder& decoder) {
   if (decoder.is_trained() || !use_fused_forms()) return std::nullopt;
+  if (!fused_layers_know(decoder.config())) {
+    log_once(LogLevel::info,
+             str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",
+                 "layer does not know; the readable layer runs"));
+    return std::nullopt;
+  }
   const SublayerBackend backend = best_backend(decoder);
-  std::call_once(checked_, [&] {
-    if (fused_layers_know(decoder.config())) {
-      agree_ = outside_inference_mode([&] { return forms_of_layers_agree(decoder.config(), backend); });
-    } else {
-      log_once(LogLevel::info,
-               str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",
-                   "layer does not know; the readable layer runs"));
-    }
-  });
-  return agree_ ? std::optional(backend) : std::nullopt;
+  return layers_agree(small_config(decoder.config()), backend) ? std::optional(backend) : std::nullopt;
 }
 
 at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at::Tensor hidden, const RowLayout& rows,

@@ -15,15 +15,15 @@ namespace shine {
 /// in training too, until it is added here.
 bool fused_layers_know(const DecoderConfig& config);
 
+/// The backend that runs the layers; nothing where DecoderLayer::forward does: weights that are trained,
+/// `ops.fused: off`, a config for which fused_layers_know is false, or a fused form that disagrees with the readable
+/// one (compared on a small decoder with the same capabilities, once in the process).
+std::optional<SublayerBackend> fused_backend(const Decoder& decoder);
+
 /// A decoder's frozen layers as fused sub-layers, attention and MLP, with hand-written gradients: the fast form of
 /// DecoderLayer::forward for whole rows. Safe to use from several threads.
 class FusedLayers {
  public:
-  /// The backend that runs the layers; nothing where DecoderLayer::forward does: weights that are trained,
-  /// `ops.fused: off`, a config for which fused_layers_know is false, or a fused form that disagrees with the readable
-  /// one (compared once, on a small decoder with the same capabilities).
-  std::optional<SublayerBackend> backend_for(const Decoder& decoder);
-
   /// Decoder::run_layers.
   at::Tensor run(const Decoder& decoder, SublayerBackend backend, at::Tensor hidden, const RowLayout& rows,
                  const LoraTree* lora, const at::Tensor& positions, const Decoder::LayerVisitor& visitor);
@@ -57,8 +57,6 @@ class FusedLayers {
   std::vector<Stamp> stamps_;
   SublayerBackend backend_ = SublayerBackend::cpu;
   Layers layers_;
-  std::once_flag checked_;
-  bool agree_ = false;
 };
 
 }  // namespace shine

@@ -1,16 +1,13 @@
 #include "app/build/memory_estimate.h"
 
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
-
-#include <algorithm>
 
 #include "decoder/tiny_model.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
 #include "shine/config/enum_names.h"
 #include "support/paths.h"
+#include "support/tensor_bytes.h"
 
 namespace shine::test {
 namespace {
@@ -70,21 +67,6 @@ TEST(MemoryEstimate, FollowsWhatTheKeysChange) {
   EXPECT_LT(of_8b({"hypernetwork.m2p.kind=linear"}).activations, whole.activations);
 }
 
-/// Bytes of tensors that this thread holds while it lives, beyond those it held before: the most at any time.
-class PeakBytes : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, std::int64_t size, std::size_t, std::size_t, c10::Device) override {
-    held_ += size;
-    peak = std::max(peak, held_);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-
-  std::int64_t peak = 0;
-
- private:
-  std::int64_t held_ = 0;
-};
-
 DecoderConfig small_config() {
   DecoderConfig model = tiny_config();
   model.vocab_size = 300;
@@ -135,8 +117,7 @@ double peak_of_pass(const ExperimentConfig& config, SublayerBackend backend) {
   const TokenRows contexts = TokenRows::pack(rows(config.text.context_max_length), at::kCPU),
                   answers = TokenRows::pack(conversations, at::kCPU);
   const LabelledTokens labelled = LabelledTokens::of(conversations, at::kCPU);
-  const auto peak = std::make_shared<PeakBytes>();
-  const c10::DebugInfoGuard counted(c10::DebugInfoKind::PROFILER_STATE, peak);
+  const TensorBytes bytes;
   const FusedOps mode = backend == SublayerBackend::cpu ? FusedOps::automatic : FusedOps::off;
   const auto otherwise = [&](const auto& run) {
     const FusedOpsGuard guard(mode);
@@ -149,7 +130,7 @@ double peak_of_pass(const ExperimentConfig& config, SublayerBackend backend) {
   const at::Tensor hidden = decoder->forward(answers, &lora.tree, labelled.positions);
   const at::Tensor loss = otherwise([&] { return decoder->losses(hidden, labelled.targets).sum(); });
   loss.backward();
-  return static_cast<double>(peak->peak);
+  return static_cast<double>(bytes.peak());
 }
 
 /// The estimate's distance from what a pass of the same sizes held, as a share.

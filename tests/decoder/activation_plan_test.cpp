@@ -1,7 +1,5 @@
 #include "decoder/activation_plan.h"
 
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #include "kernels/torch/mlp_sublayer.h"
 #include "shine/common/str.h"
 #include "support/skip.h"
+#include "support/tensor_bytes.h"
 
 namespace shine::test {
 namespace {
@@ -104,22 +103,12 @@ TEST(ActivationPlan, CountsWhatTheCpuBackendSaves) {
             kTokens * each.attention);
 }
 
-/// Bytes of tensors that this thread has made and not given back while it lives.
-class LiveBytes : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, std::int64_t size, std::size_t, std::size_t, c10::Device) override { bytes += size; }
-  bool memoryProfilingEnabled() const override { return true; }
-
-  std::int64_t bytes = 0;
-};
-
 /// What `run` leaves behind beside its result.
 template <class F>
 double saved_by(const F& run) {
-  const auto live = std::make_shared<LiveBytes>();
-  const c10::DebugInfoGuard counted(c10::DebugInfoKind::PROFILER_STATE, live);
+  const TensorBytes bytes;
   const at::Tensor result = run();
-  return static_cast<double>(live->bytes) - static_cast<double>(result.nbytes());
+  return static_cast<double>(bytes.held()) - static_cast<double>(result.nbytes());
 }
 
 /// The formula against what the sub-layers leave behind of `count` rows with an adapter each.

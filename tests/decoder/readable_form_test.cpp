@@ -3,11 +3,14 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "decoder/decoding_step.h"
 #include "decoder/fused_layers.h"
 #include "decoder/tiny_model.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
+#include "support/tensor_bytes.h"
 
 namespace shine::test {
 namespace {
@@ -111,25 +114,53 @@ TEST_P(ReadableForm, IsWhatDecodes) {
 }
 
 TEST_P(ReadableForm, FusedLayersRunUnlessTheyAreOffOrTrained) {
-  FusedLayers fused;
   const auto expected = cpu_backend_runs(at::kFloat, at::kCPU) ? SublayerBackend::cpu : SublayerBackend::torch;
-  EXPECT_EQ(fused.backend_for(*decoder_), std::optional(expected));
+  EXPECT_EQ(fused_backend(*decoder_), std::optional(expected));
   for (const SublayerBackend backend : {SublayerBackend::cpu, SublayerBackend::torch}) {
     if (backend == SublayerBackend::cpu && expected != backend) continue;
-    FusedLayers asked;
-    EXPECT_EQ(asked.backend_for(*tiny_decoder(config(), {.backend = backend})), std::optional(backend))
+    EXPECT_EQ(fused_backend(*tiny_decoder(config(), {.backend = backend})), std::optional(backend))
         << "does not agree with the readable layer";
   }
   {
     const c10::InferenceMode inference;  // where an evaluation asks first
-    EXPECT_EQ(FusedLayers().backend_for(*decoder_), std::optional(expected));
+    EXPECT_EQ(fused_backend(*decoder_), std::optional(expected));
   }
   {
     const FusedOpsGuard off(FusedOps::off);
-    EXPECT_EQ(fused.backend_for(*decoder_), std::nullopt);
+    EXPECT_EQ(fused_backend(*decoder_), std::nullopt);
   }
   decoder_->set_trained();
-  EXPECT_EQ(fused.backend_for(*decoder_), std::nullopt);
+  EXPECT_EQ(fused_backend(*decoder_), std::nullopt);
+}
+
+/// A decoder made later, and one asked in another thread, cost nothing.
+TEST(FusedBackend, IsComparedOnceInTheProcess) {
+  DecoderConfig config = tiny_config();
+  config.rms_norm_eps = 1e-5;  // of no other test
+  const auto first = tiny_decoder(config), second = tiny_decoder(config);
+  const auto peak_of = [](const Decoder& decoder) {
+    const TensorBytes bytes;
+    EXPECT_TRUE(fused_backend(decoder));
+    return bytes.peak();
+  };
+  std::int64_t in_thread = -1;
+  EXPECT_GT(peak_of(*first), 0);
+  std::jthread([&] { in_thread = peak_of(*second); }).join();
+  EXPECT_EQ(in_thread, 0);
+  EXPECT_EQ(peak_of(*second), 0);
+}
+
+TEST(FusedBackend, IsAskedByManyThreadsAtOnce) {
+  DecoderConfig config = tiny_config();
+  config.rms_norm_eps = 2e-5;  // of no other test
+  const auto decoder = tiny_decoder(config);
+  std::vector<std::optional<SublayerBackend>> found(8);
+  {
+    std::vector<std::jthread> threads;
+    for (auto& each : found) threads.emplace_back([&] { each = fused_backend(*decoder); });
+  }
+  EXPECT_EQ(found, std::vector(8, fused_backend(*decoder)));
+  EXPECT_TRUE(found.front());
 }
 
 /// Every field of a config with another value: the fused layers read it, or it does not concern the layers. An added
