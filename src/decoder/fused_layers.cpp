@@ -128,9 +128,8 @@ bool fused_layers_know(const DecoderConfig& config) {
 std::optional<SublayerBackend> fused_backend(const Decoder& decoder) {
   if (decoder.is_trained() || !use_fused_forms()) return std::nullopt;
   if (!fused_layers_know(decoder.config())) {
-    log_once(LogLevel::info,
-             str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",
-                 "layer does not know; the readable layer runs"));
+    log_once(LogLevel::info, str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",
+                                 "layer does not know; the readable layer runs"));
     return std::nullopt;
   }
   const SublayerBackend backend = best_backend(decoder);

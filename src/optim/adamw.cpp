@@ -111,7 +111,7 @@ std::int64_t AdamW::whole_moment_bytes() const {
   return 2 * values * static_cast<std::int64_t>(flat_->values().element_size());
 }
 
-std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
+std::vector<NamedTensor> AdamW::state() const {
   return moments_->state();
 }
 

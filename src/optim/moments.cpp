@@ -32,21 +32,21 @@ Moments::Moments(const std::vector<ParamGroup>& groups, const ParameterLayout& l
   }
 }
 
-std::vector<std::pair<std::string, at::Tensor>> Moments::state() const {
+std::vector<NamedTensor> Moments::state() const {
   const at::NoGradGuard no_grad;
   const std::vector<at::Tensor> first = whole(&Part::first), second = whole(&Part::second);
   std::vector<std::size_t> order(first.size());
   std::iota(order.begin(), order.end(), 0);
   const auto& places = layout_.places();
   std::ranges::sort(order, {}, [&](std::size_t i) { return std::pair(places[i].group, places[i].index); });
-  std::vector<std::pair<std::string, at::Tensor>> named;
+  std::vector<NamedTensor> named;
   for (const std::size_t i : order) {
     if (!first[i].defined()) continue;
     const ParamGroup& group = groups_[places[i].group];
     const std::string& name = group.names[places[i].index];
     const at::IntArrayRef sizes = group.tensors[places[i].index].sizes();
-    named.emplace_back(kFirst + name, first[i].view(sizes));
-    named.emplace_back(kSecond + name, second[i].view(sizes));
+    named.push_back({kFirst + name, first[i].view(sizes)});
+    named.push_back({kSecond + name, second[i].view(sizes)});
   }
   return named;
 }

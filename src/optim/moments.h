@@ -4,11 +4,11 @@
 
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "optim/flat_parameters.h"
 #include "shine/distributed/process_group.h"
+#include "shine/tensor/named_tensor.h"
 
 namespace shine {
 
@@ -33,7 +33,7 @@ class Moments {
   const at::Tensor& second() const { return second_; }
 
   /// See AdamW::state and AdamW::load_state.
-  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  std::vector<NamedTensor> state() const;
   void load(const std::map<std::string, at::Tensor>& state);
 
  private:

@@ -31,13 +31,12 @@ std::array<std::int64_t, 2> bit_sums(const at::Tensor& tensor) {
   return {held[0].item<std::int64_t>(), held[1].item<std::int64_t>()};
 }
 
-void require_equal_tensors(ProcessGroup& ranks, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                           const std::string& when) {
+void require_equal_tensors(ProcessGroup& ranks, const std::vector<NamedTensor>& tensors, const std::string& when) {
   if (ranks.size() == 1 || tensors.empty()) return;
   const auto count = static_cast<std::int64_t>(tensors.size());
   const at::Tensor mine = at::zeros({count, 2}, at::kLong);
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto sums = bit_sums(tensors[static_cast<std::size_t>(i)].second);
+    const auto sums = bit_sums(tensors[static_cast<std::size_t>(i)].tensor);
     mine[i][0] = sums[0];
     mine[i][1] = sums[1];
   }
@@ -51,7 +50,7 @@ void require_equal_tensors(ProcessGroup& ranks, const std::vector<std::pair<std:
     }
     if (others.empty()) continue;
     throw DivergenceError(str("differs from rank 0's on rank ", join(others, ", "), " ", when),
-                          tensors[static_cast<std::size_t>(i)].first,
+                          tensors[static_cast<std::size_t>(i)].name,
                           "the ranks no longer train the same model: check that all run the same program on the same "
                           "kind of device, and resume from the last checkpoint");
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lora/lora_diagnostics.h"
+#include "shine/tensor/named_tensor.h"
 #include "shine/train/train_step.h"
 #include "train/validation.h"
 
@@ -29,7 +30,7 @@ struct Stage {
   std::uint64_t frozen_fingerprint = 0;  ///< of the weights that are not trained: a resume must find the same
   std::vector<DataCounts> data_counts;   ///< written into the metrics once, at the beginning of the run
   /// All weights in a checkpoint, the hypernetwork's frozen ones included.
-  std::function<std::vector<std::pair<std::string, at::Tensor>>()> weights;
+  std::function<std::vector<NamedTensor>()> weights;
   /// Compares the LoRAs generated for held-out contexts, shared out over the ranks; nothing, on every rank, if `stop`,
   /// called between batches, is true. Absent where no LoRA is generated.
   std::function<std::optional<LoraDiagnostics>(ProcessGroup& ranks, const std::function<bool()>& stop)> diagnostics;

@@ -70,7 +70,7 @@ class FixtureCopy {
   /// Rewrites expected.safetensors with `move` applied to a copy of every tensor.
   void move_expected(const std::function<void(const std::string&, at::Tensor&)>& move) const {
     const auto file_path = path() / "expected.safetensors";
-    std::vector<std::pair<std::string, RawTensor>> tensors;
+    NamedRawTensors tensors;
     {
       const SafetensorsFile file(file_path);
       for (const std::string& name : file.names()) {

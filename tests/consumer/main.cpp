@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <iostream>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "shine/common/error.h"
@@ -81,7 +80,7 @@ void train_one_step(const shine::Hypernetwork& hypernetwork, const shine::ModelB
 
 /// Writes a LoRA and reads it again.
 void save(const std::filesystem::path& file, shine::LoraTree lora) {
-  std::vector<std::pair<std::string, shine::RawTensor>> tensors;
+  shine::NamedRawTensors tensors;
   shine::for_each_tensor(
       lora, [&](const std::string& name, at::Tensor& tensor) { tensors.emplace_back(name, shine::to_raw(tensor)); });
   shine::write_safetensors(file, tensors);

@@ -11,17 +11,15 @@
 namespace shine::test {
 namespace {
 
-using NamedRaw = std::vector<std::pair<std::string, RawTensor>>;
-
-NamedRaw weights_of(const Decoder& decoder, at::ScalarType dtype = at::kFloat) {
-  NamedRaw tensors;
+NamedRawTensors weights_of(const Decoder& decoder, at::ScalarType dtype = at::kFloat) {
+  NamedRawTensors tensors;
   for (const auto& [name, weight] : named_tensors(decoder)) tensors.emplace_back(name, to_raw(weight.to(dtype)));
   return tensors;
 }
 
-void write_shards(const std::filesystem::path& folder, const NamedRaw& tensors) {
+void write_shards(const std::filesystem::path& folder, const NamedRawTensors& tensors) {
   nlohmann::json index{{"metadata", {{"total_size", 1}}}, {"weight_map", nlohmann::json::object()}};
-  NamedRaw shards[2];
+  NamedRawTensors shards[2];
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     shards[i % 2].push_back(tensors[i]);
     index["weight_map"][tensors[i].first] =
@@ -78,7 +76,7 @@ TEST(LoadDecoder, HalfPrecisionFilesBecomeTheirCast) {
 TEST(LoadDecoder, ATiedModelMayHaveAStoredHead) {
   const TemporaryFolder folder;
   const auto decoder = tiny_decoder();
-  NamedRaw tensors = weights_of(*decoder);
+  NamedRawTensors tensors = weights_of(*decoder);
   tensors.emplace_back("lm_head.weight", tensors.front().second);
   write_safetensors(folder.path() / "model.safetensors", tensors);
   const auto loaded = load(folder.path(), tiny_config());
@@ -97,7 +95,7 @@ TEST(LoadDecoder, AnUntiedModelNeedsItsHead) {
 
 TEST(LoadDecoder, AllFaultsAreListedAtOnce) {
   const TemporaryFolder folder;
-  NamedRaw tensors = weights_of(*tiny_decoder());
+  NamedRawTensors tensors = weights_of(*tiny_decoder());
   std::erase_if(tensors, [](const auto& named) {
     return named.first == "model.norm.weight" || named.first == "model.layers.1.self_attn.q_norm.weight" ||
            named.first == "model.layers.0.mlp.up_proj.weight";

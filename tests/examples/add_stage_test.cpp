@@ -44,11 +44,7 @@ std::vector<ValidationTrace> train_questions(const std::filesystem::path& run_di
   const auto held_out = std::make_shared<QuestionAnswers>(questions(12, 6), tokenizer);
   stage.validation = {{"questions", held_out, stage.objective},
                       {"no LoRA", held_out, std::make_shared<LanguageModelObjective>(decoder)}};
-  stage.weights = [&] {  // what a checkpoint keeps
-    std::vector<std::pair<std::string, at::Tensor>> weights;
-    for (const NamedTensor& named : hypernetwork.tensors()) weights.emplace_back(named.name, named.tensor);
-    return weights;
-  };
+  stage.weights = [&] { return hypernetwork.tensors(); };  // what a checkpoint keeps
 
   TrainerOptions options;
   options.run.dir = run_dir.string();

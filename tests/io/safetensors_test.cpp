@@ -62,7 +62,7 @@ TEST_F(Safetensors, WritesTheBytesThatPythonWrites) {
   for (const char* name : {"dtypes", "shapes", "views", "lora", "state_dict"}) {
     const auto golden = test::golden_dir() / "io" / str(name, ".expected.safetensors");
     const SafetensorsFile file(golden);
-    std::vector<std::pair<std::string, RawTensor>> tensors;
+    NamedRawTensors tensors;
     for (const std::string& tensor : file.names()) tensors.emplace_back(tensor, file.tensor(tensor));
     std::reverse(tensors.begin(), tensors.end());
     const auto copy = folder_.path() / "copy.safetensors";

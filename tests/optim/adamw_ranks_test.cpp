@@ -272,8 +272,7 @@ TEST(GradientReducer, BucketsBeginInTheLastBackwardAndARankWithoutOneIsNotWaited
 TEST(RankCheck, EqualTensorsPassAndADifferenceIsNamedOnEveryRank) {
   run_ranks(3, [](ProcessGroup& group) {
     const at::Tensor first = random_tensor({13, 7}, 1), second = random_tensor({5}, 2), third = random_tensor({2}, 3);
-    const std::vector<std::pair<std::string, at::Tensor>> tensors{
-        {"first", first}, {"second", second}, {"third", third}};
+    const std::vector<NamedTensor> tensors{{"first", first}, {"second", second}, {"third", third}};
     EXPECT_NO_THROW(require_equal_tensors(group, tensors, "at the start"));
     if (group.rank() == 2) second[3] = std::nextafter(second[3].item<float>(), 10.0F);
     if (group.rank() == 1) third[0] = 5;

@@ -42,14 +42,8 @@ struct Run {
   Stage stage;
 };
 
-inline std::vector<std::pair<std::string, at::Tensor>> named_weights(const Run& run) {
-  std::vector<std::pair<std::string, at::Tensor>> weights;
-  if (run.hypernetwork) {
-    for (const NamedTensor& named : run.hypernetwork->tensors()) weights.emplace_back(named.name, named.tensor);
-  } else {
-    for (const NamedTensor& named : named_tensors(*run.decoder)) weights.emplace_back(named.name, named.tensor);
-  }
-  return weights;
+inline std::vector<NamedTensor> named_weights(const Run& run) {
+  return run.hypernetwork ? run.hypernetwork->tensors() : named_tensors(*run.decoder);
 }
 
 inline std::unique_ptr<Run> make_run(bool shine, std::uint64_t seed = 1) {

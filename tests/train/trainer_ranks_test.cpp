@@ -11,7 +11,7 @@
 namespace shine::test {
 namespace {
 
-std::vector<std::pair<std::string, at::Tensor>> copies(const Run& run) {
+std::vector<NamedTensor> copies(const Run& run) {
   auto weights = named_weights(run);
   for (auto& [name, tensor] : weights) tensor = tensor.detach().clone();
   return weights;
@@ -31,7 +31,7 @@ TEST_P(TrainerRanks, AllStartWithTheFirstRanksTensors) {
     const auto mine = copies(*run);
     const std::lock_guard lock(mutex);
     for (std::size_t i = 0; i < first.size(); ++i) {
-      EXPECT_TRUE(at::equal(mine[i].second, first[i].second)) << first[i].first << " of rank " << group.rank();
+      EXPECT_TRUE(at::equal(mine[i].tensor, first[i].tensor)) << first[i].name << " of rank " << group.rank();
     }
   });
 }

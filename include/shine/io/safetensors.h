@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "shine/common/api.h"
@@ -57,8 +56,7 @@ class SHINE_API SafetensorsFile {
 /// The tensors' order in the file is by element size, largest first, then by name, so that every one is aligned. Throws
 /// FormatError (duplicate or reserved name, bytes that do not match the shape) and IoError naming the path (full disk,
 /// no permission); nothing is left behind then.
-SHINE_API void write_safetensors(const std::filesystem::path& path,
-                                 const std::vector<std::pair<std::string, RawTensor>>& tensors,
+SHINE_API void write_safetensors(const std::filesystem::path& path, const NamedRawTensors& tensors,
                                  const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace shine

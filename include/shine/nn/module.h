@@ -8,6 +8,7 @@
 
 #include "shine/common/api.h"
 #include "shine/nn/parameter.h"
+#include "shine/tensor/named_tensor.h"
 #include "shine/tensor/torch_tensor.h"
 
 namespace shine {
@@ -41,12 +42,6 @@ class SHINE_API Module : public torch::nn::Cloneable<Derived>, public DeclaresPa
   at::Tensor declare(const std::string& name, at::IntArrayRef shape, Decay decay) {
     return DeclaresParameters::declare(*this, name, shape, decay);
   }
-};
-
-/// A tensor by its checkpoint name.
-struct NamedTensor {
-  std::string name;
-  at::Tensor tensor;
 };
 
 /// All parameters, in the order of registration.

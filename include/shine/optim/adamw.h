@@ -11,6 +11,7 @@
 #include "shine/config/optimizer_config.h"
 #include "shine/distributed/process_group.h"
 #include "shine/optim/param_groups.h"
+#include "shine/tensor/named_tensor.h"
 
 namespace shine {
 
@@ -74,7 +75,7 @@ class SHINE_API AdamW {
 
   /// The moments by name: "exp_avg.NAME", "exp_avg_sq.NAME". Not copies: later steps change them. With sharding every
   /// rank must call; the first gets them all, copied to main memory, the others nothing.
-  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  std::vector<NamedTensor> state() const;
 
   /// Restores what `state` and `steps` returned, for any number of ranks, sharded or not. Every rank calls; the first
   /// rank's arguments count. Throws FormatError for missing, unexpected or mis-shaped moments; nothing is changed then.

@@ -153,7 +153,7 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
   const std::filesystem::path fresh = directory.string() + ".new";
   remove_folder(fresh);
   FolderWriter writer(fresh);
-  std::vector<std::pair<std::string, RawTensor>> tensors;
+  NamedRawTensors tensors;
   for (const auto& slot : experiment.decoder->named_parameters()) {
     tensors.emplace_back(slot.key(), to_raw(slot.value()));
   }

@@ -108,11 +108,7 @@ Stage HypernetworkStage::stage_of(const Experiment& experiment) const {
   stage.frozen_fingerprint = ModelFiles(config_.model.path).fingerprint();
   stage.objective = std::make_shared<ShineObjective>(*hypernetwork, config_.stage.adapter_reg > 0);
   stage.penalty = {config_.stage.adapter_reg, config_.stage.adapter_reg_form};
-  stage.weights = [hypernetwork] {
-    std::vector<std::pair<std::string, at::Tensor>> weights;
-    for (const NamedTensor& named : hypernetwork->tensors()) weights.emplace_back(named.name, named.tensor);
-    return weights;
-  };
+  stage.weights = [hypernetwork] { return hypernetwork->tensors(); };
   return stage;
 }
 

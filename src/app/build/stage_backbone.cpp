@@ -53,11 +53,7 @@ class BackboneStage : public StageBuilder {
       case DataForm::texts: add_texts(experiment, stage); break;
       case DataForm::questions: add_questions(experiment, stage); break;
     }
-    stage.weights = [decoder] {
-      std::vector<std::pair<std::string, at::Tensor>> weights;
-      for (const auto& slot : decoder->named_parameters()) weights.emplace_back(slot.key(), slot.value());
-      return weights;
-    };
+    stage.weights = [decoder] { return named_tensors(*decoder); };
     return stage;
   }
 

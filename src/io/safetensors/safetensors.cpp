@@ -127,7 +127,7 @@ void require_cover(const std::vector<std::string>& names, const std::map<std::st
 }
 
 /// The header for tensors in their final order, padded so that the data starts at a multiple of 8.
-std::string make_header(const std::vector<const std::pair<std::string, RawTensor>*>& ordered,
+std::string make_header(const std::vector<const NamedRawTensors::value_type*>& ordered,
                         const std::map<std::string, std::string>& metadata) {
   std::string header = "{";
   if (!metadata.empty()) header += str(Json(kMetadataKey).dump(), ":", Json(metadata).dump());
@@ -145,9 +145,9 @@ std::string make_header(const std::vector<const std::pair<std::string, RawTensor
 }
 
 /// Pointers to the tensors, checked, by element size (largest first), then by name.
-std::vector<const std::pair<std::string, RawTensor>*> in_file_order(
-    const std::vector<std::pair<std::string, RawTensor>>& tensors, const std::string& where) {
-  std::vector<const std::pair<std::string, RawTensor>*> ordered;
+std::vector<const NamedRawTensors::value_type*> in_file_order(const NamedRawTensors& tensors,
+                                                              const std::string& where) {
+  std::vector<const NamedRawTensors::value_type*> ordered;
   for (const auto& item : tensors) {
     const auto& [name, tensor] = item;
     SHINE_CHECK(name != kMetadataKey, FormatError, where, ": no tensor may be named ", kMetadataKey);
@@ -208,7 +208,7 @@ RawTensor SafetensorsFile::tensor(const std::string& name) const {
                        str(path().string(), ": tensor ", quote_text(name)));
 }
 
-void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, RawTensor>>& tensors,
+void write_safetensors(const std::filesystem::path& path, const NamedRawTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
   const auto ordered = in_file_order(tensors, path.string());
   std::string header;

@@ -62,7 +62,7 @@ class Flattener {
     }
   }
 
-  std::vector<std::pair<std::string, RawTensor>> take() { return std::move(tensors_); }
+  NamedRawTensors take() { return std::move(tensors_); }
 
  private:
   /// One long key above many short ones expands to more text than the file holds.
@@ -78,7 +78,7 @@ class Flattener {
   const std::string& where_;
   std::size_t name_budget_ = kMaxNameBytes;
   std::set<std::string> names_;
-  std::vector<std::pair<std::string, RawTensor>> tensors_;
+  NamedRawTensors tensors_;
 };
 
 }  // namespace
@@ -101,7 +101,7 @@ PickleValue read_torch_file(std::shared_ptr<const MappedFile> file) {
   return run_pickle(pickle, storages, str(where, ": ", kPickleName));
 }
 
-std::vector<std::pair<std::string, RawTensor>> flatten_tensors(const PickleValue& value, const std::string& where) {
+NamedRawTensors flatten_tensors(const PickleValue& value, const std::string& where) {
   Flattener flattener(where);
   flattener.add(value, "");
   return flattener.take();

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -52,6 +51,6 @@ PickleValue read_torch_file(std::shared_ptr<const MappedFile> file);
 
 /// The tensors of nested dicts and lists under dotted names, e.g. "0.attention.q.A", in the file's order; a lone tensor
 /// has the empty name. None is skipped. Any other value and two tensors of one name are FormatErrors at `where`.
-std::vector<std::pair<std::string, RawTensor>> flatten_tensors(const PickleValue& value, const std::string& where);
+NamedRawTensors flatten_tensors(const PickleValue& value, const std::string& where);
 
 }  // namespace shine
