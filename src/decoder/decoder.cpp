@@ -22,7 +22,7 @@ class Group : public torch::nn::Module {};
 at::Tensor run_checkpointed(const DecoderLayer& layer, const at::Tensor& x, const LoraLayer* lora,
                             const LayerPass& pass) {
   std::vector<at::Tensor> inputs{x};
-  if (lora != nullptr) append_tensors(*lora, inputs);
+  if (lora != nullptr) append_tensors(lora->projections, inputs);
   // The backward runs after this call has returned: everything is captured by value.
   const auto again = [layer, pass, adapted = lora != nullptr](const std::vector<at::Tensor>& in) {
     if (!adapted) return layer->forward(in[0], nullptr, pass);

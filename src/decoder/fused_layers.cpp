@@ -95,13 +95,6 @@ bool layers_agree(const DecoderConfig& small, SublayerBackend backend) {
   return agree;
 }
 
-template <std::size_t count>
-std::array<LoraWeights, count> lora_of(const LoraLayer& layer, Projection first) {
-  std::array<LoraWeights, count> result;
-  std::copy_n(layer.projections.begin() + static_cast<std::ptrdiff_t>(first), count, result.begin());
-  return result;
-}
-
 }  // namespace
 
 bool fused_layers_know(const DecoderConfig& config) {
@@ -158,15 +151,10 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
                              rows.tokens(), options.activation_bytes);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto& last = i + 1 == layers.size() ? chosen : nullptr;
-    std::array<LoraWeights, 4> attention_lora;
-    std::array<LoraWeights, 3> mlp_lora;
-    if (lora != nullptr) {
-      attention_lora = lora_of<4>(lora->layers[i], Projection::q);
-      mlp_lora = lora_of<3>(lora->layers[i], Projection::gate);
-    }
-    hidden = attention_sublayer(layers[i].attention, hidden, lora ? &attention_lora : nullptr, batch, last,
-                                saved[i].attention);
-    hidden = mlp_sublayer(layers[i].mlp, hidden, lora ? &mlp_lora : nullptr, last ? last->adapters : batch->adapters,
+    std::span<const LoraWeights> adapted;
+    if (lora != nullptr) adapted = lora->layers[i].projections;
+    hidden = attention_sublayer(layers[i].attention, hidden, some_of(adapted, 0, 4), batch, last, saved[i].attention);
+    hidden = mlp_sublayer(layers[i].mlp, hidden, some_of(adapted, 4, 3), last ? last->adapters : batch->adapters,
                           saved[i].mlp);
     if (visitor) visitor(static_cast<std::int64_t>(i), hidden);
   }

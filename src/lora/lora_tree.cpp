@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "shine/common/error.h"
@@ -28,21 +29,10 @@ void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&
   }
 }
 
-void append_tensors(const LoraLayer& layer, std::vector<at::Tensor>& tensors) {
-  for (const LoraWeights& weights : layer.projections) {
-    tensors.insert(tensors.end(), {weights.a, weights.b, weights.c});
-  }
-}
-
 LoraLayer lora_layer_of(std::span<const at::Tensor> tensors) {
   LoraLayer layer;
   SHINE_CHECK(tensors.size() == 3 * layer.projections.size(), ShapeError, tensors.size(), " tensors of a LoRA layer");
-  auto next = tensors.begin();
-  for (LoraWeights& weights : layer.projections) {
-    weights.a = *next++;
-    weights.b = *next++;
-    weights.c = *next++;
-  }
+  std::ranges::copy(lora_weights_of(tensors), layer.projections.begin());
   return layer;
 }
 

@@ -23,7 +23,7 @@ using torch::autograd::variable_list;
 /// The tensors that get gradients, in the order of a node's edges: x, then a, b, c of each projection.
 variable_list differentiable(const at::Tensor& x, std::span<const LoraWeights> lora) {
   variable_list all{x};
-  for (const LoraWeights& each : lora) all.insert(all.end(), {each.a, each.b, each.c});
+  append_tensors(lora, all);
   return all;
 }
 
@@ -44,6 +44,8 @@ void check(std::span<const PreparedLinear> linear, std::span<const LoraWeights> 
               at::toString(x.scalar_type()), " values, weights of ",
               at::toString(linear.front().forward.scalar_type()));
   if (lora.empty()) return;
+  SHINE_CHECK(lora.size() == linear.size(), ShapeError, "sub-layer: LoRAs of ", lora.size(), " projections: expected ",
+              linear.size());
   const std::int64_t adapters = lora.front().a.size(0), rank = lora.front().a.size(2);
   for (std::size_t p = 0; p < lora.size(); ++p) {
     const LoraWeights& each = lora[p];
@@ -79,29 +81,24 @@ class SublayerNode : public torch::autograd::Node {
   }
 
   variable_list apply(variable_list&& gradients) override {
-    variable_list result(saved_.size());
-    if (!gradients[0].defined()) return result;
+    if (!gradients[0].defined()) return variable_list(saved_.size());
     const at::NoGradGuard no_gradient;
     std::vector<at::Tensor> inputs;  // unpacking throws where one was changed in place
     for (auto& each : saved_) inputs.push_back(each.unpack());
     const at::Tensor x = inputs[0].detach();
-    std::vector<LoraWeights> lora;
-    for (std::size_t i = 1; i < inputs.size(); i += 3) lora.push_back({inputs[i], inputs[i + 1], inputs[i + 2]});
     if (!activations_) {
-      make(detached(lora));
+      make(detached(lora_weights_of(std::span(inputs).subspan(1))));
       activations_.emplace();
       call_.recompute(*sublayer_, x, *activations_);
     }
     WantedGradients wanted{should_compute_output(0), false};
     for (std::size_t i = 1; i < inputs.size(); ++i) wanted.lora |= inputs[i].defined() && should_compute_output(i);
-    auto found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *activations_, wanted);
+    const SublayerGradients found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *activations_, wanted);
     if (save_ == SavedActivations::input_only) drop();
-    result[0] = found.x;
-    for (std::size_t p = 0; p < found.lora.size(); ++p) {
-      const std::array<at::Tensor, 3> each{found.lora[p].a, found.lora[p].b, found.lora[p].c};
-      for (std::size_t i = 0; i < 3; ++i) {
-        if (should_compute_output(1 + 3 * p + i)) result[1 + 3 * p + i] = each[i];
-      }
+    variable_list result = differentiable(found.x, found.lora);
+    result.resize(saved_.size());  // without LoRAs where none is wanted
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      if (!should_compute_output(i)) result[i].reset();
     }
     return result;
   }
@@ -237,10 +234,9 @@ bool cpu_backend_runs(at::ScalarType type, at::Device device) {
 }
 
 at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& weights, const at::Tensor& x,
-                              const std::array<LoraWeights, 4>* lora, const std::shared_ptr<const SublayerBatch>& batch,
+                              std::span<const LoraWeights> lora, const std::shared_ptr<const SublayerBatch>& batch,
                               const std::shared_ptr<const TokenChoice>& chosen, SavedActivations save) {
-  const auto given = lora == nullptr ? std::span<const LoraWeights>() : std::span<const LoraWeights>(*lora);
-  check(weights->linear, given, x, batch->adapters, batch->rows.tokens());
+  check(weights->linear, lora, x, batch->adapters, batch->rows.tokens());
   const bool on_cpu_backend = weights->backend == SublayerBackend::cpu;
   SHINE_CHECK(x.size(0) == batch->rows.tokens() && batch->cos.defined() == on_cpu_backend, ShapeError, "sub-layer: x ",
               x.sizes(), " for a batch of ", batch->rows.tokens(), " tokens",
@@ -248,25 +244,24 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
   if (!on_cpu_backend)
-    return run_call(AttentionCall<torch_kernels::AttentionSublayer>{weights, type, batch, chosen}, rows, given, save);
+    return run_call(AttentionCall<torch_kernels::AttentionSublayer>{weights, type, batch, chosen}, rows, lora, save);
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(AttentionCall<cpu::AttentionSublayer<decltype(kind)>>{weights, type, batch, chosen}, rows, given,
+    return run_call(AttentionCall<cpu::AttentionSublayer<decltype(kind)>>{weights, type, batch, chosen}, rows, lora,
                     save);
   });
 }
 
 at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const at::Tensor& x,
-                        const std::array<LoraWeights, 3>* lora, const TokenAdapters& adapters, SavedActivations save) {
-  const auto given = lora == nullptr ? std::span<const LoraWeights>() : std::span<const LoraWeights>(*lora);
-  check(weights->linear, given, x, adapters, x.size(0));
+                        std::span<const LoraWeights> lora, const TokenAdapters& adapters, SavedActivations save) {
+  check(weights->linear, lora, x, adapters, x.size(0));
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
-  const TokenAdapters used = given.empty() ? TokenAdapters{} : adapters;
+  const TokenAdapters used = lora.empty() ? TokenAdapters{} : adapters;
   if (weights->backend == SublayerBackend::torch) {
-    return run_call(MlpCall<torch_kernels::MlpSublayer>{weights, type, used}, rows, given, save);
+    return run_call(MlpCall<torch_kernels::MlpSublayer>{weights, type, used}, rows, lora, save);
   }
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, given, save);
+    return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, lora, save);
   });
 }
 

@@ -2,10 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <memory>
-#include <optional>
-#include <vector>
+#include <span>
 
 #include "kernels/sublayer_parts.h"
 
@@ -25,18 +23,18 @@ bool cpu_backend_runs(at::ScalarType type, at::Device device);
 /// and throws where one of them was changed in place. The weights choose the backend; the batch must be made for the
 /// same one (ShapeError).
 /// @param x       (N, H), of the weights' type; on the CPU backend a type for which cpu_backend_runs
-/// @param lora    of q, k, v, o; null: none
+/// @param lora    of q, k, v, o; empty: none
 /// @param chosen  the tokens whose y is computed; null: all
 /// @return        (N, H), or (Nq, H)
 at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& weights, const at::Tensor& x,
-                              const std::array<LoraWeights, 4>* lora, const std::shared_ptr<const SublayerBatch>& batch,
+                              std::span<const LoraWeights> lora, const std::shared_ptr<const SublayerBatch>& batch,
                               const std::shared_ptr<const TokenChoice>& chosen, SavedActivations save);
 
 /// y = x + down(silu(gate) * up of norm(x)) with a LoRA on each projection; backends and backward as above.
 /// @param x         (N, H)
-/// @param lora      of gate, up, down; null: none
+/// @param lora      of gate, up, down; empty: none
 /// @param adapters  of the tokens; not read without a LoRA
 at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const at::Tensor& x,
-                        const std::array<LoraWeights, 3>* lora, const TokenAdapters& adapters, SavedActivations save);
+                        std::span<const LoraWeights> lora, const TokenAdapters& adapters, SavedActivations save);
 
 }  // namespace shine

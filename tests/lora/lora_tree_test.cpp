@@ -85,6 +85,23 @@ TEST(ConcatRanks, RefusesTreesThatDoNotFit) {
   EXPECT_THROW(concat_ranks(tree, LoraTree{}), ShapeError);
 }
 
+TEST(LoraLayerOf, TakesWhatAppendTensorsGives) {
+  const LoraLayer layer = random_tree(small_spec(true), 2, 3, 0).layers[1];
+  std::vector<at::Tensor> tensors;
+  append_tensors(layer.projections, tensors);
+  ASSERT_EQ(tensors.size(), 21U);
+  EXPECT_TRUE(tensors[5].is_same(layer[Projection::k].c));
+  const LoraLayer again = lora_layer_of(tensors);
+  for (const Projection p : kProjections) {
+    EXPECT_TRUE(again[p].a.is_same(layer[p].a) && again[p].b.is_same(layer[p].b)) << name_of(p);
+    EXPECT_TRUE(again[p].c.is_same(layer[p].c)) << name_of(p);
+  }
+  tensors.resize(18);
+  EXPECT_THROW(lora_layer_of(tensors), ShapeError);
+  tensors.resize(17);
+  EXPECT_THROW(lora_weights_of(tensors), ShapeError);
+}
+
 TEST(MetaLora, StartsAsNoChange) {
   LoraSpec spec = small_spec(true);
   spec.projections[0].in = 200;

@@ -87,11 +87,8 @@ at::Tensor bias_of(const Case& c, std::int64_t size, std::uint64_t seed, at::Sca
   return c.biases ? random_tensor({size}, type, seed) : at::Tensor();
 }
 
-template <std::size_t n>
-std::array<LoraWeights, n> lora_of(const std::vector<at::Tensor>& in) {
-  std::array<LoraWeights, n> lora;
-  for (std::size_t p = 0; p < n; ++p) lora[p] = {in[1 + 3 * p], in[2 + 3 * p], in[3 + 3 * p]};
-  return lora;
+std::vector<LoraWeights> lora_of(const std::vector<at::Tensor>& in) {
+  return lora_weights_of(std::span(in).subspan(1));
 }
 
 /// One projection by the reference; `p` counts the sub-layer's projections.
@@ -138,9 +135,7 @@ TensorFunction attention_form(const Case& c, const How& how) {
     const auto batch = make_sublayer_batch(how.backend, c.rows(),
                                            {type, at::kCPU, how.attention, c.d, kTheta, c.adapters, how.masked});
     const auto chosen = c.chosen.empty() ? nullptr : choose_tokens(*batch, index_of(c));
-    if (c.adapters == 0) return attention_sublayer(weights, in[0], nullptr, batch, chosen, how.save);
-    const auto lora = lora_of<4>(in);
-    return attention_sublayer(weights, in[0], &lora, batch, chosen, how.save);
+    return attention_sublayer(weights, in[0], lora_of(in), batch, chosen, how.save);
   };
 }
 
@@ -180,11 +175,10 @@ TensorFunction mlp_form(const Case& c, const How& how) {
       weights->linear[p] =
           prepare_linear(how.backend, weight_of(size, 60 + p, type), bias_of(c, size[1], 70 + p, type));
     }
-    if (c.adapters == 0) return mlp_sublayer(weights, in[0], nullptr, {}, how.save);
-    const auto lora = lora_of<3>(in);
+    if (c.adapters == 0) return mlp_sublayer(weights, in[0], {}, {}, how.save);
     const TokenAdapters adapters = how.masked ? TokenAdapters::masked(c.rows(), c.adapters, at::kCPU, type)
                                               : TokenAdapters::of(c.rows(), c.adapters);
-    return mlp_sublayer(weights, in[0], &lora, adapters, how.save);
+    return mlp_sublayer(weights, in[0], lora_of(in), adapters, how.save);
   };
 }
 
@@ -384,8 +378,23 @@ TEST_P(DecoderSublayers, RefusesABatchThatIsNotItsOwn) {
   longer.push(c.tokens() + 1);
   for (const auto& batch :
        {make_sublayer_batch(GetParam(), longer, shape), make_sublayer_batch(other, c.rows(), shape)}) {
-    EXPECT_THROW(attention_sublayer(shared, in[0], nullptr, batch, nullptr, SavedActivations::all), ShapeError);
+    EXPECT_THROW(attention_sublayer(shared, in[0], {}, batch, nullptr, SavedActivations::all), ShapeError);
   }
+}
+
+TEST_P(DecoderSublayers, RefusesALoraOfTooManyProjections) {
+  const Case& c = kCases[0];
+  const auto in = inputs_of(c, c.mlp_sizes(), at::kDouble, at::kDouble);
+  MlpWeights weights;
+  weights.backend = GetParam();
+  for (std::size_t p = 0; p < 3; ++p) {
+    weights.linear[p] = prepare_linear(GetParam(), weight_of(c.mlp_sizes()[p], 60 + p, at::kDouble), {});
+  }
+  std::vector<LoraWeights> lora = lora_of(in);
+  lora.push_back(lora.front());
+  EXPECT_THROW(mlp_sublayer(std::make_shared<const MlpWeights>(weights), in[0], lora,
+                            TokenAdapters::of(c.rows(), c.adapters), SavedActivations::all),
+               ShapeError);
 }
 
 TEST(SublayerAdapters, TheMaskIsThatOfTheSpans) {

@@ -35,10 +35,7 @@ struct SHINE_API LoraTree {
 /// Calls `f(name, tensor)` for every defined tensor; names are "{layer}.{attention|mlp}.{projection}.{A|B|C}".
 SHINE_API void for_each_tensor(LoraTree& tree, const std::function<void(const std::string&, at::Tensor&)>& f);
 
-/// Appends A, B and C of every projection, in order; C may be undefined.
-SHINE_API void append_tensors(const LoraLayer& layer, std::vector<at::Tensor>& tensors);
-
-/// The inverse of append_tensors. Throws ShapeError unless there are three tensors per projection.
+/// A layer from the tensors that append_tensors gives for its projections. Throws ShapeError for another number.
 SHINE_API LoraLayer lora_layer_of(std::span<const at::Tensor> tensors);
 
 /// Concatenates A and B along the rank and sums C: the result's delta is the sum of both. A tree with B_l = 1 is
