@@ -38,12 +38,8 @@ Hypernetwork::Hypernetwork(Decoder& decoder, HypernetworkOptions options)
     : decoder_(decoder), options_(std::move(options)) {
   const std::int64_t hidden = decoder.config().hidden_size;
   const HypernetworkConfig& config = options_.config;
-  shape_.spec = decoder.config().lora_spec();
-  shape_.rank = config.lora_rank;
-  shape_.hidden_size = hidden;
-  shape_.memory_tokens = shape_.spec.memory_tokens(shape_.rank, hidden);
-  memory_embeddings_ =
-      declare(*this, kMemoryName, {shape_.memory_tokens * config.m2p.mean_pool_size, hidden}, Decay::published_only);
+  shape_ = M2pShape::of(decoder.config().lora_spec(), config.lora_rank, hidden);
+  memory_embeddings_ = declare(*this, kMemoryName, {shape_.tokens_read(config.m2p), hidden}, Decay::published_only);
   const auto make_network = [config, shape = shape_, recompute = options_.recompute, type = decoder.dtype()] {
     return make_memory_to_params(config.m2p, shape, recompute, compute_type(config.dtype, type));
   };

@@ -6,7 +6,7 @@
 namespace shine {
 
 M2pLinear::M2pLinear(const M2pConfig& config, const M2pShape& shape, at::ScalarType compute) : config_(config) {
-  declare_positions(shape, shape.memory_tokens * config.mean_pool_size);
+  declare_positions(config, shape);
   const auto list = register_module("linear_layers", torch::nn::ModuleList());
   const std::int64_t width = shape.hidden_size, count = config.num_layers;
   const std::int64_t last = config.kind == M2pKind::lineargate ? 2 * width : width;

@@ -23,7 +23,7 @@ at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width) {
 
 M2pTransformer::M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute, at::ScalarType compute)
     : config_(config), recompute_(recompute) {
-  declare_positions(shape, shape.memory_tokens * config.mean_pool_size);
+  declare_positions(config, shape);
   const auto add_layers = [&](const char* name, std::int64_t count, const EncoderLayerOptions& options) {
     const auto list = register_module(name, torch::nn::ModuleList());
     std::vector<EncoderLayer> layers;

@@ -10,9 +10,13 @@
 
 namespace shine {
 
-void MemoryToParams::declare_positions(const M2pShape& shape, std::int64_t memory_tokens) {
+M2pShape M2pShape::of(const LoraSpec& spec, std::int64_t rank, std::int64_t hidden_size) {
+  return {spec, rank, hidden_size, spec.memory_tokens(rank, hidden_size)};
+}
+
+void MemoryToParams::declare_positions(const M2pConfig& config, const M2pShape& shape) {
   layer_pe_ = declare("layer_pe", {shape.spec.layers, shape.hidden_size}, Decay::published_only);
-  token_pe_ = declare("token_pe", {memory_tokens, shape.hidden_size}, Decay::published_only);
+  token_pe_ = declare("token_pe", {shape.tokens_read(config), shape.hidden_size}, Decay::published_only);
 }
 
 void MemoryToParams::initialise_positions() {

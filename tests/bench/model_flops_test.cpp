@@ -13,8 +13,7 @@ struct Counted {
 };
 
 Counted count(BenchSize size) {
-  M2pShape shape{size.decoder.lora_spec(), size.hypernetwork.lora_rank, size.decoder.hidden_size, 0};
-  shape.memory_tokens = shape.spec.memory_tokens(shape.rank, shape.hidden_size);
+  const auto shape = M2pShape::of(size.decoder.lora_spec(), size.hypernetwork.lora_rank, size.decoder.hidden_size);
   size.hypernetwork.m2p = resolve_m2p_config(size.hypernetwork.m2p, shape);
   const auto batches = draw_batches(size, /*seed=*/1, /*step=*/0, at::kCPU);
   return {count_flops(size.decoder, size.hypernetwork, shape, batches[0]),

@@ -17,7 +17,7 @@ namespace {
 class M2pMixer : public MemoryToParams {
  public:
   M2pMixer(const M2pConfig& config, const M2pShape& shape) : pool_(config.mean_pool_size) {
-    declare_positions(shape, shape.memory_tokens * pool_);
+    declare_positions(config, shape);
     const auto list = register_module("mixers", torch::nn::ModuleList());
     for (std::int64_t i = 0; i < config.num_layers; ++i) {
       mixers_.emplace_back(LinearImpl::Options{shape.spec.layers, shape.spec.layers, /*bias=*/false});
@@ -43,7 +43,7 @@ class M2pMixer : public MemoryToParams {
 // [/m2p]
 
 struct Mixer {
-  M2pShape shape{.spec = tiny_config().lora_spec(), .rank = 2, .hidden_size = 16, .memory_tokens = 29};
+  M2pShape shape = M2pShape::of(tiny_config().lora_spec(), /*rank=*/2, /*hidden_size=*/16);
   M2pMixer network;
 
   explicit Mixer(at::ScalarType dtype) : network(config(), shape) {

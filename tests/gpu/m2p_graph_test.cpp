@@ -20,9 +20,7 @@ class GpuM2pGraph : public GpuTest {
     made.linear_hidden = 12;
     return made;
   }
-  static M2pShape shape() {
-    return {.spec = tiny_config().lora_spec(), .rank = 16, .hidden_size = 16, .memory_tokens = 232};
-  }
+  static M2pShape shape() { return M2pShape::of(tiny_config().lora_spec(), /*rank=*/16, /*hidden_size=*/16); }
   static at::Tensor states(std::int64_t contexts, std::uint64_t seed) {
     return random_tensor({contexts, 2, 464, 16}, seed).to(gpu());
   }

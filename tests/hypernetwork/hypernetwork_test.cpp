@@ -174,6 +174,7 @@ TEST(Hypernetwork, MeanPoolingDoublesTheMemoryNotTheVector) {
   EXPECT_EQ(lora.memory_states.sizes().vec(), (std::vector<std::int64_t>{2, 2, 58, 16}));
   EXPECT_EQ(lora.vector.sizes().vec(), (std::vector<std::int64_t>{2, 2 * 29 * 16}));
   EXPECT_EQ(hypernetwork->tensors().front().tensor.size(0), 58);
+  EXPECT_EQ(hypernetwork->memory_tokens(), 58);
 }
 
 TEST(Hypernetwork, WhatALayersBlockHasBeyondItsLoraIsIgnored) {

@@ -83,9 +83,8 @@ TEST_P(M2pKinds, ProductsInBfloat16AreNearThoseInFloat32) {
   M2pConfig config = config_of(GetParam());
   config.couple_layers = GetParam() == M2pKind::transformer ? 1 : 0;
   config.linear_bias = true;
-  M2pShape shape = tiny_shape();
-  shape.rank = 16;  // couple layers need whole tokens of 16
-  shape.memory_tokens = 232;
+  const auto shape = M2pShape::of(tiny_config().lora_spec(), /*rank=*/16,
+                                  /*hidden_size=*/16);  // couple layers need whole tokens of 16
   const at::Tensor states = random_tensor({2, 2, 232, 16}, 1);
   const at::Tensor wide = make(config, shape)->forward(states);
   const at::Tensor narrow = make(config, shape, at::kBFloat16)->forward(states);
@@ -122,7 +121,7 @@ void expect_graphed_bits(const M2pConfig& config, const M2pShape& shape, at::Sca
   const Forward replay = [&](const at::Tensor& states) { return graphed.forward(states); };
   for (std::uint64_t step = 0; step < 4; ++step) {
     const std::int64_t contexts = step % 2 == 0 ? 2 : 1;
-    const at::Tensor states = random_tensor({contexts, 2, shape.memory_tokens * config.mean_pool_size, 16}, step + 1);
+    const at::Tensor states = random_tensor({contexts, 2, shape.tokens_read(config), 16}, step + 1);
     const auto found = train_once(*captured, replay, states), expected = train_once(*plain, called, states);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       EXPECT_TRUE(at::equal(found[i], expected[i])) << "step " << step << ", tensor " << i;
@@ -153,9 +152,8 @@ TEST(M2pTransformer, GraphedPassesOfCoupleLayersToo) {
   M2pConfig config = config_of(M2pKind::transformer);
   config.num_layers = 1;
   config.couple_layers = 1;
-  M2pShape shape = tiny_shape();
-  shape.rank = 16;  // couple layers need whole tokens of 16
-  shape.memory_tokens = 232;
+  const auto shape = M2pShape::of(tiny_config().lora_spec(), /*rank=*/16,
+                                  /*hidden_size=*/16);  // couple layers need whole tokens of 16
   expect_graphed_bits(config, shape, at::kFloat, /*recompute=*/true, /*replayed=*/true);
 }
 

@@ -101,7 +101,7 @@ StepReport run_benchmark(const StepOptions& options) {
                              options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
   subject.config.pass_tokens = options.pass_tokens;
   report.size = subject.size;
-  report.memory_tokens = subject.hypernetwork->shape().memory_tokens * subject.size.hypernetwork.m2p.mean_pool_size;
+  report.memory_tokens = subject.hypernetwork->memory_tokens();
   report.frozen = count_parameters(subject.decoder);
   report.trained = count_trained(*subject.hypernetwork);
   measure(subject, report);

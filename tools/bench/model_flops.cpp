@@ -91,7 +91,7 @@ void add_decoder_flops(ModelFlops& flops, const Passes& passes, const DecoderCon
 
 double m2p_flops(const Passes& passes, const M2pConfig& m2p, const M2pShape& shape) {
   const auto layers = static_cast<double>(shape.spec.layers), width = static_cast<double>(shape.hidden_size),
-             memory = static_cast<double>(shape.memory_tokens * m2p.mean_pool_size);
+             memory = static_cast<double>(shape.tokens_read(m2p));
   const double weights = 4 * width * width + 2 * width * static_cast<double>(m2p.feedforward);
   double flops = 0.0;
   for (std::int64_t i = 0; i < m2p.num_layers; ++i) {
@@ -118,7 +118,7 @@ namespace {
 /// The contexts through the decoder and the M2P.
 ModelFlops generation_flops(const Passes& passes, const DecoderConfig& decoder, const HypernetworkConfig& config,
                             const M2pShape& shape, const RowLayout& contexts) {
-  const RowsRead rows = contexts_read(contexts, shape.memory_tokens * config.m2p.mean_pool_size);
+  const RowsRead rows = contexts_read(contexts, shape.tokens_read(config.m2p));
   ModelFlops flops;
   add_decoder_flops(flops, passes, decoder, shape.spec, config.meta_lora_rank, rows);
   flops.m2p = static_cast<double>(contexts.rows()) * m2p_flops(passes, config.m2p, shape);

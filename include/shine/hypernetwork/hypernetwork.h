@@ -75,6 +75,9 @@ class SHINE_API Hypernetwork : public torch::nn::Module, public DeclaresParamete
   const HypernetworkOptions& options() const { return options_; }
   const M2pShape& shape() const { return shape_; }
 
+  /// M * pool, behind every context.
+  std::int64_t memory_tokens() const { return memory_embeddings_.size(0); }
+
  private:
   Decoder& decoder_;
   HypernetworkOptions options_;

@@ -11,11 +11,17 @@
 namespace shine {
 
 /// The sizes a memory-to-parameter network is built for.
-struct M2pShape {
+struct SHINE_API M2pShape {
   LoraSpec spec;                   ///< the adapted projections; spec.layers = L
   std::int64_t rank = 0;           ///< r of the generated LoRA
   std::int64_t hidden_size = 0;    ///< H
-  std::int64_t memory_tokens = 0;  ///< M, what the generated vector needs; the network reads M * mean_pool_size
+  std::int64_t memory_tokens = 0;  ///< M: what the generated vector needs
+
+  /// With the M that a generated LoRA of `rank` takes.
+  static M2pShape of(const LoraSpec& spec, std::int64_t rank, std::int64_t hidden_size);
+
+  /// M * pool: the memory tokens behind a context, whose states the network reads.
+  std::int64_t tokens_read(const M2pConfig& config) const { return memory_tokens * config.mean_pool_size; }
 };
 
 /// M2P: memory states (B, L, M * pool, H) -> the generated vector (B, L * M * H), which is the LoRA once reshaped
@@ -32,9 +38,8 @@ class SHINE_API MemoryToParams : public torch::nn::Module, public DeclaresParame
     return DeclaresParameters::declare(*this, name, shape, decay);
   }
 
-  /// Registers layer_pe and token_pe.
-  /// @param memory_tokens  M * pool
-  void declare_positions(const M2pShape& shape, std::int64_t memory_tokens);
+  /// Registers layer_pe (L, H) and token_pe (M * pool, H).
+  void declare_positions(const M2pConfig& config, const M2pShape& shape);
 
   /// memory_states + layer_pe[:, None] + token_pe, both learned.
   at::Tensor add_positions(const at::Tensor& memory_states) const;

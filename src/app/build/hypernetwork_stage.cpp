@@ -94,7 +94,7 @@ TrainedParts HypernetworkStage::describe(Decoder& decoder) const {
     parts[named.name.substr(0, named.name.find('.'))] += named.tensor.numel();
     trained.parameters += named.tensor.numel();
   }
-  trained.memory_tokens = shape.memory_tokens * config_.hypernetwork.m2p.mean_pool_size;
+  trained.memory_tokens = hypernetwork.memory_tokens();
   trained.text = str("generated LoRA: rank ", shape.rank, ", ", shape.spec.numel_per_layer(shape.rank),
                      " values a layer, ", shape.spec.numel_per_layer(shape.rank) * shape.spec.layers, " in all\n",
                      "memory tokens: ", trained.memory_tokens, "\n");

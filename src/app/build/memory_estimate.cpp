@@ -52,14 +52,13 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
   std::int64_t sample = config.text.conversation_max_length;
   if (plan.hypernetwork) {
     const HypernetworkConfig& network = config.hypernetwork;
-    const LoraSpec spec = model.lora_spec();
-    plan.shape = {spec, network.lora_rank, model.hidden_size, spec.memory_tokens(network.lora_rank, model.hidden_size)};
+    plan.shape = M2pShape::of(model.lora_spec(), network.lora_rank, model.hidden_size);
     plan.m2p = resolve_m2p_config(network.m2p, plan.shape);
     const bool narrow =
         network.dtype == WeightDtype::automatic ? plan.type == at::kBFloat16 : network.dtype == WeightDtype::bfloat16;
     plan.m2p_type = narrow ? at::kBFloat16 : at::kFloat;
     plan.m2p_on_cpu_backend = cpu_backend_runs(plan.m2p_type, device);
-    plan.memory = plan.shape.memory_tokens * plan.m2p.mean_pool_size;
+    plan.memory = plan.shape.tokens_read(plan.m2p);
     sample += config.text.context_max_length;
   }
   // A micro-batch, or as many as optimizer.pass_tokens lets into a pass.

@@ -115,9 +115,8 @@ class ReconstructionEvaluator {
 
   void check_positions(std::int64_t length) const {
     const std::int64_t positions = experiment_.decoder->config().max_positions;
-    const std::int64_t memory =
-        experiment_.hypernetwork->shape().memory_tokens * experiment_.config.hypernetwork.m2p.mean_pool_size;
-    const std::int64_t needed = length + std::max(buckets().context_margin + memory, buckets().conversation_margin);
+    const std::int64_t context = buckets().context_margin + experiment_.hypernetwork->memory_tokens();
+    const std::int64_t needed = length + std::max(context, buckets().conversation_margin);
     SHINE_CHECK(positions <= 0 || needed <= positions, ConfigError, "evaluation.buckets: a text of ", length,
                 " tokens needs ", needed, " positions with margin and memory tokens, the backbone has ", positions,
                 " (lower evaluation.buckets.last)");

@@ -48,7 +48,7 @@ std::string hash_of(const GenerationOptions& options, std::int64_t seed) {
 std::int64_t longest_context(const EvaluationConfig& evaluation, const Hypernetwork& hypernetwork) {
   const std::int64_t positions = hypernetwork.decoder().config().max_positions;
   if (positions == 0) return evaluation.context_max_length;
-  const std::int64_t memory = hypernetwork.shape().memory_tokens * hypernetwork.options().config.m2p.mean_pool_size;
+  const std::int64_t memory = hypernetwork.memory_tokens();
   SHINE_CHECK(memory < positions, ConfigError, memory, " memory tokens: the backbone has ", positions,
               " positions (max_position_embeddings)");
   return std::min(evaluation.context_max_length, positions - memory);
