@@ -6,22 +6,22 @@
 
 namespace shine {
 
-RowsForm rows_form(const PackedRows& rows) {
-  if (rows.cu_seqlens.defined()) return RowsForm::varlen;
-  return rows.rows.rows() > 1 ? RowsForm::several : RowsForm::one;
+RowPacking row_packing(const PackedRows& rows) {
+  if (rows.cu_seqlens.defined()) return RowPacking::varlen;
+  return rows.rows.rows() > 1 ? RowPacking::multiple : RowPacking::single;
 }
 
 ActivationBytes activation_bytes_of(SublayerBackend backend, const DecoderConfig& config, at::ScalarType type,
-                                    std::int64_t rank, RowsForm rows) {
+                                    std::int64_t rank, RowPacking rows) {
   const auto value = static_cast<std::int64_t>(at::elementSize(type));
   const std::int64_t wide = type == at::kDouble ? 8 : 4, kv = config.kv_heads * config.head_dim,
                      q = config.heads * config.head_dim, inputs = 2 * config.hidden_size * value;
   if (backend == SublayerBackend::torch) {
     // q, k, v; what the attention reads, after norm and rotation: v in place, or k and v of all heads; its output.
-    const bool in_place = rows == RowsForm::one && config.heads == config.kv_heads;
+    const bool in_place = rows == RowPacking::single && config.heads == config.kv_heads;
     std::int64_t read = in_place ? 2 * q : 3 * q;
-    if (rows == RowsForm::varlen) read = q + kv;
-    const std::int64_t projected = q + 2 * kv, output = rows == RowsForm::several ? 2 * q : q;
+    if (rows == RowPacking::varlen) read = q + kv;
+    const std::int64_t projected = q + 2 * kv, output = rows == RowPacking::multiple ? 2 * q : q;
     const std::int64_t norms = config.qk_norm ? 1 : 0;
     return {.inputs = inputs,
             .attention = (projected + read + output + 4 * rank) * value +

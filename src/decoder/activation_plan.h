@@ -20,17 +20,17 @@ struct ActivationBytes {
 };
 
 /// How LibTorch's attention reads the rows of a pass, which decides what it saves.
-enum class RowsForm {
-  one,      ///< a single row, in place
-  several,  ///< row by row or padded, outputs concatenated. Padding is not counted
-  varlen,   ///< packed, by a varlen kernel that takes grouped heads too
+enum class RowPacking {
+  single,    ///< one row, in place
+  multiple,  ///< row by row or padded, outputs concatenated. Padding is not counted
+  varlen,    ///< packed, by a varlen kernel that takes grouped heads too
 };
-RowsForm rows_form(const PackedRows& rows);
+RowPacking row_packing(const PackedRows& rows);
 
 /// @param rank  of the LoRA, 0 without; of all adapters together where a mask tells them apart
 /// @param rows  read for the torch backend only
 ActivationBytes activation_bytes_of(SublayerBackend backend, const DecoderConfig& config, at::ScalarType type,
-                                    std::int64_t rank, RowsForm rows);
+                                    std::int64_t rank, RowPacking rows);
 
 /// The same where DecoderLayer::forward runs.
 std::int64_t layer_activation_bytes(const DecoderConfig& config, at::ScalarType type);

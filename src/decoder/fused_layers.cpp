@@ -147,7 +147,7 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
           ? std::vector<LayerActivations>(layers.size(), {SavedActivations::input_only, SavedActivations::input_only})
           : plan_activations(layers.size(),
                              activation_bytes_of(backend, config, type, masked ? adapters * rank : rank,
-                                                 rows_form(batch->attention)),
+                                                 row_packing(batch->attention)),
                              rows.tokens(), options.activation_bytes);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto& last = i + 1 == layers.size() ? chosen : nullptr;

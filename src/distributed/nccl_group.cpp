@@ -220,10 +220,10 @@ class NcclGroup : public ProcessGroup {
 /// the rest to the failure watch, which polls NCCL and the GPU and keeps the time itself. Otherwise the watchdog might
 /// see an error first and abort the process with a trace before the others hear the reason.
 void prepare_c10d() {
-  constexpr const char* kNoHandling = "0";  // c10d::ErrorHandlingMode
+  constexpr const char* no_handling = "0";  // c10d::ErrorHandlingMode
   static_assert(c10d::NoHandling == 0);
   const auto set = [](const char* name, const char* value) { ::setenv(name, value, /*overwrite=*/0); };
-  set("TORCH_NCCL_ASYNC_ERROR_HANDLING", kNoHandling);
+  set("TORCH_NCCL_ASYNC_ERROR_HANDLING", no_handling);
   // A CUDA error ends only the watchdog's thread.
   set("TORCH_NCCL_RETHROW_CUDA_ERRORS", "0");
   // No traces of what all ranks did: it would wait for them.

@@ -31,9 +31,9 @@ constexpr double kServeSeconds = 10;
 /// c10d reports failures (a lost connection, a collective) by messages with stack traces besides the exceptions that
 /// say the same.
 void silence_c10d() {
-  constexpr int kFatalOnly = 3;
+  constexpr int fatal_only = 3;
   if (std::getenv("TORCH_CPP_LOG_LEVEL") != nullptr) return;
-  FLAGS_caffe2_log_level = std::max<int>(FLAGS_caffe2_log_level, kFatalOnly);
+  FLAGS_caffe2_log_level = std::max<int>(FLAGS_caffe2_log_level, fatal_only);
 }
 
 IoError store_error(const Launch& launch, std::string_view what) {

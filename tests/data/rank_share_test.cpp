@@ -119,18 +119,18 @@ TEST(RankShare, BalancesBetterThanRoundRobin) {
   Random random(5);
   for (const int ranks : {2, 4, 8}) {
     for (const int per_rank : {1, 2, 4, 8}) {
-      constexpr int kTrials = 500;
+      constexpr int trials = 500;
       double ours = 0;  // the busiest rank's tokens as a multiple of their mean, averaged over the trials
       double round = 0;
-      for (int trial = 0; trial < kTrials; ++trial) {
+      for (int trial = 0; trial < trials; ++trial) {
         const Tokens tokens = random_lengths(static_cast<std::size_t>(per_rank * ranks), 100, 2000, random);
         const double mean = static_cast<double>(std::reduce(tokens.begin(), tokens.end())) / ranks;
         const std::int64_t most_of_ours = most(loads_of(share_batches(tokens, ranks), tokens));
         const std::int64_t most_of_round = most(loads_of(round_robin(tokens.size(), ranks), tokens));
         // One share may by luck be better than greedy finds it, but not by more than the bound allows.
         EXPECT_LE(3 * ranks * most_of_ours, (4 * ranks - 1) * most_of_round);
-        ours += static_cast<double>(most_of_ours) / mean / kTrials;
-        round += static_cast<double>(most_of_round) / mean / kTrials;
+        ours += static_cast<double>(most_of_ours) / mean / trials;
+        round += static_cast<double>(most_of_round) / mean / trials;
       }
       const std::string figures = format("%.3f, round robin %.3f", ours, round);
       RecordProperty(format("ranks_%d_batches_%d", ranks, per_rank * ranks), figures);

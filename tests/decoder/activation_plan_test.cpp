@@ -25,7 +25,7 @@ std::int64_t again(const std::vector<LayerActivations>& plan, SavedActivations L
 /// What a plan saves of one pass.
 std::int64_t bytes(const std::vector<LayerActivations>& plan, std::int64_t tokens) {
   const ActivationBytes each =
-      activation_bytes_of(SublayerBackend::cpu, tiny_config(), at::kFloat, kRank, RowsForm::one);
+      activation_bytes_of(SublayerBackend::cpu, tiny_config(), at::kFloat, kRank, RowPacking::single);
   std::int64_t sum = 0;
   for (const LayerActivations& layer : plan) {
     sum += each.inputs + (layer.attention == SavedActivations::all ? each.attention : 0) +
@@ -84,7 +84,7 @@ TEST(ActivationPlan, CountsWhatTheCpuBackendSaves) {
   if (!cpu_backend_runs(at::kFloat, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
   constexpr auto backend = SublayerBackend::cpu;
   const DecoderConfig config = tiny_config();
-  const ActivationBytes each = activation_bytes_of(backend, config, at::kFloat, kRank, RowsForm::one);
+  const ActivationBytes each = activation_bytes_of(backend, config, at::kFloat, kRank, RowPacking::single);
   const at::Tensor x = at::zeros({kTokens, config.hidden_size});
 
   const MlpWeights mlp = zero_mlp(backend, config);
@@ -129,8 +129,8 @@ void expect_torch_backend_counted(const DecoderConfig& config, std::int64_t coun
         backend, rows, {at::kFloat, at::kCPU, layout, config.head_dim, config.rope_theta, count, masked});
     const std::string what = str(count, " rows, qk_norm ", config.qk_norm, ", ", config.kv_heads, " kv heads, masked ",
                                  masked, ", padded ", layout == AttentionLayout::padded);
-    const ActivationBytes each =
-        activation_bytes_of(backend, config, at::kFloat, masked ? count * kRank : kRank, rows_form(batch->attention));
+    const ActivationBytes each = activation_bytes_of(backend, config, at::kFloat, masked ? count * kRank : kRank,
+                                                     row_packing(batch->attention));
     torch_kernels::MlpSublayer::Saved mlp_saved;
     EXPECT_EQ(saved_by([&] { return mlp_sublayer.forward(x, batch->adapters, mlp_saved); }), tokens * each.mlp) << what;
     torch_kernels::AttentionSublayer::Saved saved;
@@ -166,7 +166,7 @@ TEST(ActivationPlan, SavesWhatTheBudgetAllows) {
       none(static_cast<std::size_t>(layers), {SavedActivations::input_only, SavedActivations::input_only});
   const std::int64_t everything = bytes(all, tokens), least = bytes(none, tokens);
   const ActivationBytes each =
-      activation_bytes_of(SublayerBackend::cpu, tiny_config(), at::kFloat, kRank, RowsForm::one);
+      activation_bytes_of(SublayerBackend::cpu, tiny_config(), at::kFloat, kRank, RowPacking::single);
   for (std::int64_t budget = least; budget <= everything; budget += 100) {
     const auto plan = plan_activations(static_cast<std::size_t>(layers), each, tokens, budget);
     EXPECT_LE(bytes(plan, tokens), budget);

@@ -22,7 +22,7 @@
 
 namespace shine::test {
 
-/// What a machine may lack. avx512: also its bf16 instructions, for the CPU engine; mpi: OpenMPI, in the build and as
+/// What a machine may lack. avx512: also its bf16 instructions, for the CPU backend; mpi: OpenMPI, in the build and as
 /// mpirun; gpu: one that LibTorch can use.
 inline constexpr std::array<std::string_view, 3> kFeatures{"avx512", "mpi", "gpu"};
 

@@ -82,9 +82,9 @@ Held decoder_pass(const Plan& plan, std::int64_t length, std::int64_t adapters, 
     return {static_cast<double>((layers - again) * whole + again * input),
             work_of(static_cast<double>(whole), again > 0)};
   }
-  const RowsForm several = plan.samples > 1 ? RowsForm::several : RowsForm::one;
+  const RowPacking rows = plan.samples > 1 ? RowPacking::multiple : RowPacking::single;
   const ActivationBytes each =
-      activation_bytes_of(*plan.backend, plan.model, plan.type, rank, plan.packed ? RowsForm::varlen : several);
+      activation_bytes_of(*plan.backend, plan.model, plan.type, rank, plan.packed ? RowPacking::varlen : rows);
   const auto count = static_cast<std::size_t>(layers);
   const std::vector<LayerActivations> plan_of_layers =
       plan.config.model.recompute
