@@ -101,9 +101,7 @@ at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const L
       pack_rows(rows, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim),
       make_rope_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type()),
       lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{}};
-  const std::int64_t recomputed = options_.recompute
-                                      ? config_.layers
-                                      : layers_to_recompute(config_, dtype(), rows.tokens(), options_.activation_bytes);
+  const std::int64_t recomputed = layers_to_recompute(config_, dtype(), rows.tokens(), options_.activation_limit());
   for (std::int64_t i = 0; i < config_.layers; ++i) {
     const auto index = static_cast<std::size_t>(i);
     const LoraLayer* adapted = lora ? &lora->layers[index] : nullptr;

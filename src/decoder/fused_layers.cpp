@@ -22,16 +22,6 @@ std::uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
 
-SublayerBackend best_backend(const Decoder& decoder) {
-  if (decoder.options().backend) return *decoder.options().backend;
-  const DecoderConfig& config = decoder.config();
-  // The bf16 products of the CPU backend take pairs of values along their inner dimension.
-  const bool even = config.hidden_size % 2 == 0 && config.intermediate_size % 2 == 0;
-  const at::ScalarType type = decoder.dtype();
-  return cpu_backend_runs(type, decoder.device()) && (even || type != at::kBFloat16) ? SublayerBackend::cpu
-                                                                                     : SublayerBackend::torch;
-}
-
 /// The same capabilities in small sizes.
 DecoderConfig small_config(DecoderConfig config) {
   config.heads = config.heads > config.kv_heads ? 2 : 1;
@@ -118,15 +108,24 @@ bool fused_layers_know(const DecoderConfig& config) {
   return known == config;
 }
 
+SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, at::Device device) {
+  // The bf16 products of the CPU backend take pairs of values along their inner dimension.
+  const bool even = config.hidden_size % 2 == 0 && config.intermediate_size % 2 == 0;
+  const bool on_cpu_backend = cpu_backend_runs(type, device) && (even || type != at::kBFloat16);
+  return on_cpu_backend ? SublayerBackend::cpu : SublayerBackend::torch;
+}
+
 std::optional<SublayerBackend> fused_backend(const Decoder& decoder) {
   if (decoder.is_trained() || !use_fused_forms()) return std::nullopt;
-  if (!fused_layers_know(decoder.config())) {
-    log_once(LogLevel::info, str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",
+  const DecoderConfig& config = decoder.config();
+  if (!fused_layers_know(config)) {
+    log_once(LogLevel::info, str(config.model_type, ": the backbone has a capability that the fused decoder ",
                                  "layer does not know; the readable layer runs"));
     return std::nullopt;
   }
-  const SublayerBackend backend = best_backend(decoder);
-  return layers_agree(small_config(decoder.config()), backend) ? std::optional(backend) : std::nullopt;
+  const SublayerBackend backend =
+      decoder.options().backend.value_or(best_backend(config, decoder.dtype(), decoder.device()));
+  return layers_agree(small_config(config), backend) ? std::optional(backend) : std::nullopt;
 }
 
 at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at::Tensor hidden, const RowLayout& rows,
@@ -142,13 +141,10 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
   const auto batch = make_sublayer_batch(
       backend, rows, {type, device, options.attention, config.head_dim, config.rope_theta, adapters, masked});
   const auto chosen = positions.defined() ? choose_tokens(*batch, positions) : nullptr;
+  const ActivationBytes each =
+      activation_bytes_of(backend, config, type, masked ? adapters * rank : rank, row_packing(batch->attention));
   const std::vector<LayerActivations> saved =
-      options.recompute
-          ? std::vector<LayerActivations>(layers.size(), {SavedActivations::input_only, SavedActivations::input_only})
-          : plan_activations(layers.size(),
-                             activation_bytes_of(backend, config, type, masked ? adapters * rank : rank,
-                                                 row_packing(batch->attention)),
-                             rows.tokens(), options.activation_bytes);
+      plan_activations(layers.size(), each, rows.tokens(), options.activation_limit());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto& last = i + 1 == layers.size() ? chosen : nullptr;
     std::span<const LoraWeights> adapted;

@@ -15,6 +15,9 @@ namespace shine {
 /// in training too, until it is added here.
 bool fused_layers_know(const DecoderConfig& config);
 
+/// The backend that suits a decoder of this config, type and device: cpu where it runs, else torch.
+SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, at::Device device);
+
 /// The backend that runs the layers; nothing where DecoderLayer::forward does: weights that are trained,
 /// `ops.fused: off`, a config for which fused_layers_know is false, or a fused form that disagrees with the readable
 /// one (compared on a small decoder with the same capabilities, once in the process).

@@ -14,15 +14,6 @@
 namespace shine {
 namespace {
 
-at::ScalarType compute_type(WeightDtype dtype, at::ScalarType backbone) {
-  switch (dtype) {
-    case WeightDtype::float32: return at::kFloat;
-    case WeightDtype::bfloat16: return at::kBFloat16;
-    case WeightDtype::automatic: break;
-  }
-  return backbone == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
-}
-
 /// On a CPU the graphed form gains nothing: it exists for the tests.
 bool graphs_m2p(CudaGraph key, const at::Device& device) {
   return (device.is_cuda() || key == CudaGraph::on) && use_cuda_graph(key, CudaKernel::m2p_graph);
@@ -41,7 +32,7 @@ Hypernetwork::Hypernetwork(Decoder& decoder, HypernetworkOptions options)
   shape_ = M2pShape::of(decoder.config().lora_spec(), config.lora_rank, hidden);
   memory_embeddings_ = declare(*this, kMemoryName, {shape_.tokens_read(config.m2p), hidden}, Decay::published_only);
   const auto make_network = [config, shape = shape_, recompute = options_.recompute, type = decoder.dtype()] {
-    return make_memory_to_params(config.m2p, shape, recompute, compute_type(config.dtype, type));
+    return make_memory_to_params(config.m2p, shape, recompute, m2p_compute_type(config.dtype, type));
   };
   memory_to_params_ = register_module(kM2pName, make_network());
   if (graphs_m2p(config.cuda_graph, decoder.device())) {

@@ -37,6 +37,11 @@ at::Tensor MemoryToParams::mean_pool(const at::Tensor& x, std::int64_t pool) {
   return x.reshape({x.size(0), x.size(1), pool, x.size(2) / pool, x.size(3)}).mean(2);
 }
 
+at::ScalarType m2p_compute_type(WeightDtype dtype, at::ScalarType backbone) {
+  const bool narrow = dtype == WeightDtype::automatic ? backbone == at::kBFloat16 : dtype == WeightDtype::bfloat16;
+  return narrow ? at::kBFloat16 : at::kFloat;
+}
+
 M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {
   const std::int64_t width = shape.hidden_size;
   const auto or_default = [](std::int64_t value, std::int64_t fallback) { return value == 0 ? fallback : value; };

@@ -25,6 +25,10 @@ struct DecoderOptions {
   std::int64_t activation_bytes = 0;  ///< saved by the layers of one pass for the backward, at most; the rest is
                                       ///< recomputed. 0: no limit
   std::optional<SublayerBackend> backend = {};  ///< of the fused layers; none: cpu where it runs, else torch
+
+  /// What `recompute` and `activation_bytes` allow to be saved; 0: no limit. A byte leaves the layers' inputs alone,
+  /// which are always saved.
+  std::int64_t activation_limit() const { return recompute ? 1 : activation_bytes; }
 };
 
 class FusedLayers;

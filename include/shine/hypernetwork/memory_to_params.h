@@ -57,6 +57,10 @@ class SHINE_API MemoryToParams : public torch::nn::Module, public DeclaresParame
 /// Throws ConfigError listing what does not divide.
 SHINE_API M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape);
 
+/// The type of the products' operands by `hypernetwork.dtype`: `auto` is that of the backbone's weights, float32 where
+/// they are not bfloat16.
+SHINE_API at::ScalarType m2p_compute_type(WeightDtype dtype, at::ScalarType backbone);
+
 /// The network of `config.kind`, without values: allocate_parameters and initialise, or load_parameters.
 /// @param recompute  save only each encoder layer's input for the backward
 /// @param compute    operands of matrix products: float32 or bfloat16

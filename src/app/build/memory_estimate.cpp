@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "decoder/activation_plan.h"
+#include "decoder/fused_layers.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
 #include "ops/linear_cross_entropy.h"
@@ -44,19 +45,13 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
   plan.hypernetwork = traits_of(config.stage.name).has_hypernetwork;
   plan.type = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
-  if (plan.hypernetwork && config.ops.fused != FusedOps::off) {
-    const bool even = model.hidden_size % 2 == 0 && model.intermediate_size % 2 == 0;
-    const bool on_cpu_backend = cpu_backend_runs(plan.type, device) && (even || plan.type != at::kBFloat16);
-    plan.backend = on_cpu_backend ? SublayerBackend::cpu : SublayerBackend::torch;
-  }
+  if (plan.hypernetwork && use_fused_forms()) plan.backend = best_backend(model, plan.type, device);
   std::int64_t sample = config.text.conversation_max_length;
   if (plan.hypernetwork) {
     const HypernetworkConfig& network = config.hypernetwork;
     plan.shape = M2pShape::of(model.lora_spec(), network.lora_rank, model.hidden_size);
     plan.m2p = resolve_m2p_config(network.m2p, plan.shape);
-    const bool narrow =
-        network.dtype == WeightDtype::automatic ? plan.type == at::kBFloat16 : network.dtype == WeightDtype::bfloat16;
-    plan.m2p_type = narrow ? at::kBFloat16 : at::kFloat;
+    plan.m2p_type = m2p_compute_type(network.dtype, plan.type);
     plan.m2p_on_cpu_backend = cpu_backend_runs(plan.m2p_type, device);
     plan.memory = plan.shape.tokens_read(plan.m2p);
     sample += config.text.context_max_length;
@@ -72,24 +67,22 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
 /// @param rank  of each of `adapters` LoRAs
 Held decoder_pass(const Plan& plan, std::int64_t length, std::int64_t adapters, std::int64_t rank) {
   const std::int64_t tokens = plan.samples * length, layers = plan.model.layers;
-  const std::int64_t budget =
-      plan.config.model.activation_memory * (std::int64_t{1} << 20) / (plan.hypernetwork ? 2 : 1);
+  const DecoderOptions options{
+      .recompute = plan.config.model.recompute,
+      .activation_bytes = plan.config.model.activation_memory * (std::int64_t{1} << 20) / (plan.hypernetwork ? 2 : 1)};
+  const std::int64_t limit = options.activation_limit();
   if (!plan.backend) {
     const std::int64_t whole = tokens * layer_activation_bytes(plan.model, plan.type);
     const std::int64_t input = tokens * plan.model.hidden_size * static_cast<std::int64_t>(at::elementSize(plan.type));
-    const std::int64_t again =
-        plan.config.model.recompute ? layers : layers_to_recompute(plan.model, plan.type, tokens, budget);
+    const std::int64_t again = layers_to_recompute(plan.model, plan.type, tokens, limit);
     return {static_cast<double>((layers - again) * whole + again * input),
             work_of(static_cast<double>(whole), again > 0)};
   }
   const RowPacking rows = plan.samples > 1 ? RowPacking::multiple : RowPacking::single;
   const ActivationBytes each =
       activation_bytes_of(*plan.backend, plan.model, plan.type, rank, plan.packed ? RowPacking::varlen : rows);
-  const auto count = static_cast<std::size_t>(layers);
   const std::vector<LayerActivations> plan_of_layers =
-      plan.config.model.recompute
-          ? std::vector<LayerActivations>(count, {SavedActivations::input_only, SavedActivations::input_only})
-          : plan_activations(count, each, tokens, budget);
+      plan_activations(static_cast<std::size_t>(layers), each, tokens, limit);
   const bool recomputed = plan_of_layers.front().mlp == SavedActivations::input_only;
   // Where a sub-layer is not recomputed, its LoRAs are saved as the products read them.
   const auto saved_loras = std::ranges::count(plan_of_layers, SavedActivations::all, &LayerActivations::attention);

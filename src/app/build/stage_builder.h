@@ -49,7 +49,7 @@ class StageBuilder {
   /// @param weights  as build_model
   virtual void complete(Experiment& experiment, const std::optional<WeightsSource>& weights) const = 0;
 
-  /// @param decoder  of the shapes alone, on the meta device
+  /// @param decoder  of the shapes alone, without values
   virtual TrainedParts describe(Decoder& decoder) const = 0;
 
   /// Data sets and objective over the experiment's models, which must be built.
