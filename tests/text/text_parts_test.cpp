@@ -40,7 +40,6 @@ TEST(Utf8, OffsetsLeadBackAndForth) {
   EXPECT_EQ(offsets.to_source({2, 5}), (TextSpan{1, 3}));
   EXPECT_EQ(offsets.to_source({5, 9}), (TextSpan{3, 6}));
   EXPECT_EQ(offsets.to_source({8, 9}), (TextSpan{5, 6}));
-  EXPECT_EQ(offsets.to_written({2, 4}), (TextSpan{4, 8}));
 }
 
 TEST(Nfc, ComposesAndReorders) {

@@ -27,9 +27,6 @@ SHINE_API void log_to_files(LogLevel level, std::string_view message);
 /// Writes a line the first time it is given in this process: for what holds for every pass.
 SHINE_API void log_once(LogLevel level, const std::string& message);
 
-inline void log_debug(std::string_view message) {
-  log(LogLevel::debug, message);
-}
 inline void log_info(std::string_view message) {
   log(LogLevel::info, message);
 }

@@ -49,29 +49,19 @@ std::size_t ascii_length(std::string_view bytes) {
 
 }  // namespace
 
-TextSpan OffsetMap::translate(const std::vector<Edit>& edits, TextSpan span, TextSpan Edit::*from, TextSpan Edit::*to) {
-  // The first edit that starts after the position; the one before it holds the position or lies before it.
-  const auto edit_before = [&](std::size_t position) {
-    return std::upper_bound(edits.begin(), edits.end(), position,
-                            [&](std::size_t value, const Edit& edit) { return value < (edit.*from).begin; });
-  };
-  const auto move = [&](std::size_t position, bool is_end) {
-    const auto after = edit_before(position);
-    if (after == edits.begin()) return position;
-    const Edit& edit = *(after - 1);
-    if (position < (edit.*from).end) return is_end ? (edit.*to).end - 1 : (edit.*to).begin;
-    return (edit.*to).end + (position - (edit.*from).end);
-  };
-  const std::size_t begin = move(span.begin, false);
-  return {begin, span.end > span.begin ? move(span.end - 1, true) + 1 : begin};
-}
-
 TextSpan OffsetMap::to_source(TextSpan written) const {
-  return edits_.empty() ? written : translate(edits_, written, &Edit::written, &Edit::source);
-}
-
-TextSpan OffsetMap::to_written(TextSpan source) const {
-  return edits_.empty() ? source : translate(edits_, source, &Edit::source, &Edit::written);
+  if (edits_.empty()) return written;
+  const auto move = [&](std::size_t position, bool is_end) {
+    // The first edit that starts after the position; the one before it holds the position or lies before it.
+    const auto after = std::upper_bound(edits_.begin(), edits_.end(), position,
+                                        [](std::size_t value, const Edit& edit) { return value < edit.written.begin; });
+    if (after == edits_.begin()) return position;
+    const Edit& edit = *(after - 1);
+    if (position < edit.written.end) return is_end ? edit.source.end - 1 : edit.source.begin;
+    return edit.source.end + (position - edit.written.end);
+  };
+  const std::size_t begin = move(written.begin, false);
+  return {begin, written.end > written.begin ? move(written.end - 1, true) + 1 : begin};
 }
 
 Utf8Unit next_utf8_unit(std::string_view bytes) {

@@ -18,9 +18,6 @@ class OffsetMap {
   /// The bytes of the old text that a span of the new one comes from; an edit counts as a whole.
   TextSpan to_source(TextSpan written) const;
 
-  /// The new text's bytes that come from a span of the old one; an edit counts as a whole.
-  TextSpan to_written(TextSpan source) const;
-
   bool is_identity() const { return edits_.empty(); }
 
  private:
@@ -28,8 +25,6 @@ class OffsetMap {
     TextSpan written;
     TextSpan source;
   };
-  static TextSpan translate(const std::vector<Edit>& edits, TextSpan span, TextSpan Edit::*from, TextSpan Edit::*to);
-
   std::vector<Edit> edits_;
 };
 
