@@ -45,6 +45,15 @@ struct MlpWeights {
   double eps = 1e-6;
 };
 
+/// What a call of the attention sub-layer reads beside x.
+struct AttentionPass {
+  std::shared_ptr<const SublayerBatch> batch;
+  std::shared_ptr<const TokenChoice> chosen;  ///< the tokens whose y is computed; null: all
+
+  /// Of the tokens whose y is computed.
+  const TokenAdapters& adapters_out() const { return chosen ? chosen->adapters : batch->adapters; }
+};
+
 /// Which gradients of a sub-layer, or of a group of adapted maps, are wanted.
 struct WantedGradients {
   bool x = true;

@@ -62,20 +62,31 @@ void check(std::span<const PreparedLinear> linear, std::span<const LoraWeights> 
               "sub-layer: offsets ", join(spans, ", "), " for ", adapters, " LoRAs and ", tokens, " tokens");
 }
 
-/// The autograd node of one sub-layer's call. A `Call` makes its sub-layer from LoRAs, and has forward, recompute (the
-/// same without y), backward and infer over it.
-template <class Call>
+/// One call of a sub-layer, by either backend.
+template <class Sublayer>
+struct Call {
+  std::unique_ptr<Sublayer> make(std::span<const LoraWeights> lora) const {
+    return std::make_unique<Sublayer>(*weights, lora, type, pass);
+  }
+
+  std::shared_ptr<const typename Sublayer::Weights> weights;
+  at::ScalarType type;
+  typename Sublayer::Pass pass;
+};
+
+/// Its autograd node.
+template <class Sublayer>
 class SublayerNode : public torch::autograd::Node {
  public:
-  SublayerNode(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations save)
+  SublayerNode(Call<Sublayer> call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations save)
       : call_(std::move(call)), save_(save) {
     for (const at::Tensor& each : differentiable(x, lora)) saved_.emplace_back(each, /*is_output=*/false);
   }
 
   at::Tensor run(const at::Tensor& x, std::span<const LoraWeights> lora) {
-    make(lora);
+    sublayer_ = call_.make(lora);
     activations_.emplace();
-    const at::Tensor y = call_.forward(*sublayer_, x, *activations_);
+    const at::Tensor y = sublayer_->forward(x, *activations_);
     if (save_ == SavedActivations::input_only) drop();
     return y;
   }
@@ -87,13 +98,13 @@ class SublayerNode : public torch::autograd::Node {
     for (auto& each : saved_) inputs.push_back(each.unpack());
     const at::Tensor x = inputs[0].detach();
     if (!activations_) {
-      make(detached(lora_weights_of(std::span(inputs).subspan(1))));
+      sublayer_ = call_.make(detached(lora_weights_of(std::span(inputs).subspan(1))));
       activations_.emplace();
-      call_.recompute(*sublayer_, x, *activations_);
+      sublayer_->recompute(x, *activations_);
     }
     WantedGradients wanted{should_compute_output(0), false};
     for (std::size_t i = 1; i < inputs.size(); ++i) wanted.lora |= inputs[i].defined() && should_compute_output(i);
-    const SublayerGradients found = call_.backward(*sublayer_, gradients[0].contiguous(), x, *activations_, wanted);
+    const SublayerGradients found = sublayer_->backward(gradients[0].contiguous(), x, *activations_, wanted);
     if (save_ == SavedActivations::input_only) drop();
     variable_list result = differentiable(found.x, found.lora);
     result.resize(saved_.size());  // without LoRAs where none is wanted
@@ -108,96 +119,30 @@ class SublayerNode : public torch::autograd::Node {
     drop();
   }
 
-  std::string name() const override { return Call::kName; }
+  std::string name() const override { return Sublayer::kName; }
 
  private:
-  using Sublayer = typename Call::Sublayer;
-
-  void make(std::span<const LoraWeights> lora) {
-    sublayer_ = std::unique_ptr<Sublayer>(new Sublayer(call_.make(lora)));
-  }
   void drop() {
     activations_.reset();
     sublayer_.reset();
   }
 
-  Call call_;
+  Call<Sublayer> call_;
   SavedActivations save_;
   std::vector<torch::autograd::SavedVariable> saved_;  ///< x, then a, b, c of each projection
   std::unique_ptr<Sublayer> sublayer_;                 ///< holds copies of the LoRAs
   std::optional<typename Sublayer::Saved> activations_;
 };
 
-/// By either backend.
-template <class Backend>
-struct MlpCall {
-  using Sublayer = Backend;
-  using Saved = typename Sublayer::Saved;
-  static constexpr const char* kName = "MlpSublayer";
-
-  Sublayer make(std::span<const LoraWeights> lora) const {
-    if constexpr (std::is_same_v<Sublayer, torch_kernels::MlpSublayer>) {
-      return Sublayer(*weights, lora, type, adapters.mask.defined());
-    } else {
-      return Sublayer(*weights, lora, type);
-    }
-  }
-  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Saved& saved) const {
-    return s.forward(x, adapters, saved);
-  }
-  at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, adapters); }
-  void recompute(const Sublayer& s, const at::Tensor& x, Saved& saved) const { s.recompute(x, adapters, saved); }
-  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                WantedGradients wanted) const {
-    return s.backward(dy, x, saved, adapters, wanted);
-  }
-
-  std::shared_ptr<const MlpWeights> weights;
-  at::ScalarType type;
-  TokenAdapters adapters;
-};
-
-template <class Backend>
-struct AttentionCall {
-  using Sublayer = Backend;
-  using Saved = typename Sublayer::Saved;
-  static constexpr const char* kName = "AttentionSublayer";
-
-  Sublayer make(std::span<const LoraWeights> lora) const {
-    if constexpr (std::is_same_v<Sublayer, torch_kernels::AttentionSublayer>) {
-      const TokenAdapters& out = chosen ? chosen->adapters : batch->adapters;
-      return Sublayer(*weights, lora, type, batch->adapters.mask.defined(), out.mask.defined());
-    } else {
-      return Sublayer(*weights, lora, type);
-    }
-  }
-  at::Tensor forward(const Sublayer& s, const at::Tensor& x, Saved& saved) const {
-    return s.forward(x, *batch, chosen.get(), saved);
-  }
-  at::Tensor infer(const Sublayer& s, const at::Tensor& x) const { return s.infer(x, *batch, chosen.get()); }
-  void recompute(const Sublayer& s, const at::Tensor& x, Saved& saved) const {
-    s.recompute(x, *batch, chosen.get(), saved);
-  }
-  auto backward(Sublayer& s, const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                WantedGradients wanted) const {
-    return s.backward(dy, x, saved, *batch, chosen.get(), wanted);
-  }
-
-  std::shared_ptr<const AttentionWeights> weights;
-  at::ScalarType type;
-  std::shared_ptr<const SublayerBatch> batch;
-  std::shared_ptr<const TokenChoice> chosen;
-};
-
-template <class Call>
-at::Tensor run_call(Call call, const at::Tensor& x, std::span<const LoraWeights> lora, SavedActivations save) {
+template <class Sublayer>
+at::Tensor run_call(Call<Sublayer> call, const at::Tensor& x, std::span<const LoraWeights> lora,
+                    SavedActivations save) {
   const variable_list inputs = differentiable(x, lora);
   const std::vector<LoraWeights> frozen = detached(lora);
   if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(inputs)) {
-    const auto sublayer = call.make(frozen);
-    return call.infer(sublayer, x);
+    return call.make(frozen)->infer(x);
   }
-  using Node = SublayerNode<Call>;
+  using Node = SublayerNode<Sublayer>;
   const auto node = std::shared_ptr<Node>(new Node(std::move(call), x, lora, save), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   at::Tensor y;
@@ -243,11 +188,12 @@ at::Tensor attention_sublayer(const std::shared_ptr<const AttentionWeights>& wei
               batch->cos.defined() == on_cpu_backend ? "" : ", made for another backend");
   const at::Tensor rows = x.contiguous();
   const at::ScalarType type = x.scalar_type();
-  if (!on_cpu_backend)
-    return run_call(AttentionCall<torch_kernels::AttentionSublayer>{weights, type, batch, chosen}, rows, lora, save);
+  const AttentionPass pass{batch, chosen};
+  if (!on_cpu_backend) {
+    return run_call(Call<torch_kernels::AttentionSublayer>{weights, type, pass}, rows, lora, save);
+  }
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(AttentionCall<cpu::AttentionSublayer<decltype(kind)>>{weights, type, batch, chosen}, rows, lora,
-                    save);
+    return run_call(Call<cpu::AttentionSublayer<decltype(kind)>>{weights, type, pass}, rows, lora, save);
   });
 }
 
@@ -258,10 +204,10 @@ at::Tensor mlp_sublayer(const std::shared_ptr<const MlpWeights>& weights, const 
   const at::ScalarType type = x.scalar_type();
   const TokenAdapters used = lora.empty() ? TokenAdapters{} : adapters;
   if (weights->backend == SublayerBackend::torch) {
-    return run_call(MlpCall<torch_kernels::MlpSublayer>{weights, type, used}, rows, lora, save);
+    return run_call(Call<torch_kernels::MlpSublayer>{weights, type, used}, rows, lora, save);
   }
   return cpu::with_kernel_type(type, [&](auto kind) {
-    return run_call(MlpCall<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, lora, save);
+    return run_call(Call<cpu::MlpSublayer<decltype(kind)>>{weights, type, used}, rows, lora, save);
   });
 }
 

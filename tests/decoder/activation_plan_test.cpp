@@ -90,14 +90,14 @@ TEST(ActivationPlan, CountsWhatTheCpuBackendSaves) {
   const MlpWeights mlp = zero_mlp(backend, config);
   const auto mlp_lora = zero_lora(mlp.linear);
   cpu::MlpSublayer<float>::Saved mlp_saved;
-  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat).forward(x, one_row(backend, config)->adapters, mlp_saved);
+  const AttentionPass pass{one_row(backend, config), nullptr};
+  cpu::MlpSublayer<float>(mlp, mlp_lora, at::kFloat, pass.adapters_out()).forward(x, mlp_saved);
   EXPECT_EQ(size_of({mlp_saved.inverse, mlp_saved.gate_up, mlp_saved.down_in, mlp_saved.down_out}), kTokens * each.mlp);
 
   const AttentionWeights attention = zero_attention(backend, config);
   const auto attention_lora = zero_lora(attention.linear);
   cpu::AttentionSublayer<float>::Saved saved;
-  cpu::AttentionSublayer<float>(attention, attention_lora, at::kFloat)
-      .forward(x, *one_row(backend, config), nullptr, saved);
+  cpu::AttentionSublayer<float>(attention, attention_lora, at::kFloat, pass).forward(x, saved);
   EXPECT_EQ(size_of({saved.inverse, saved.q_raw, saved.k_raw, saved.v, saved.attention.out, saved.attention.log_sums,
                      saved.down_in, saved.down_out}),
             kTokens * each.attention);
@@ -120,22 +120,23 @@ void expect_torch_backend_counted(const DecoderConfig& config, std::int64_t coun
   const at::Tensor x = random_tensor({tokens, config.hidden_size}, 1);
   const MlpWeights mlp = zero_mlp(backend, config);
   const auto mlp_lora = zero_lora(mlp.linear, count);
-  const torch_kernels::MlpSublayer mlp_sublayer(mlp, mlp_lora, at::kFloat, masked);
   const AttentionWeights attention = zero_attention(backend, config);
   const auto attention_lora = zero_lora(attention.linear, count);
-  const torch_kernels::AttentionSublayer attention_sublayer(attention, attention_lora, at::kFloat, masked, masked);
   for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
     const auto batch = make_sublayer_batch(
         backend, rows, {at::kFloat, at::kCPU, layout, config.head_dim, config.rope_theta, count, masked});
     const std::string what = str(count, " rows, qk_norm ", config.qk_norm, ", ", config.kv_heads, " kv heads, masked ",
                                  masked, ", padded ", layout == AttentionLayout::padded);
-    const ActivationBytes each = activation_bytes_of(backend, config, at::kFloat, masked ? count * kRank : kRank,
-                                                     row_packing(batch->attention));
+    const ActivationBytes each =
+        activation_bytes_of(backend, config, at::kFloat, masked ? count * kRank : kRank, row_packing(batch->attention));
+    const torch_kernels::MlpSublayer mlp_sublayer(mlp, mlp_lora, at::kFloat, batch->adapters);
     torch_kernels::MlpSublayer::Saved mlp_saved;
-    EXPECT_EQ(saved_by([&] { return mlp_sublayer.forward(x, batch->adapters, mlp_saved); }), tokens * each.mlp) << what;
+    EXPECT_EQ(saved_by([&] { return mlp_sublayer.forward(x, mlp_saved); }), tokens * each.mlp) << what;
+    const AttentionPass pass{batch, nullptr};
+    const torch_kernels::AttentionSublayer attention_sublayer(attention, attention_lora, at::kFloat, pass);
     torch_kernels::AttentionSublayer::Saved saved;
-    const double share = saved_by([&] { return attention_sublayer.forward(x, *batch, nullptr, saved); }) /
-                         static_cast<double>(tokens * each.attention);
+    const double share =
+        saved_by([&] { return attention_sublayer.forward(x, saved); }) / static_cast<double>(tokens * each.attention);
     EXPECT_LE(share, 1.02) << what;
     // Of several rows, v is read in place if no heads are repeated and no rows padded.
     const bool v_in_place = count > 1 && config.kv_heads == config.heads && layout == AttentionLayout::per_row;

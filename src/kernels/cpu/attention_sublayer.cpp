@@ -18,18 +18,14 @@ at::Tensor index_of(const TokenChoice& chosen) {
   return at::tensor(chosen.flat, at::TensorOptions().dtype(at::kLong));
 }
 
-/// Of the tokens whose y is computed.
-const std::vector<std::int64_t>& spans_of(const SublayerBatch& batch, const TokenChoice* chosen) {
-  return chosen == nullptr ? batch.adapters.spans : chosen->adapters.spans;
-}
-
-AttentionRows rows_of(const SublayerBatch& batch, const TokenChoice* chosen) {
-  if (chosen == nullptr) return {batch.rows, batch.rows, {}};
-  AttentionRows rows{batch.rows, chosen->rows, {}};
+AttentionRows rows_of(const AttentionPass& pass) {
+  const auto& [batch, chosen] = pass;
+  if (chosen == nullptr) return {batch->rows, batch->rows, {}};
+  AttentionRows rows{batch->rows, chosen->rows, {}};
   for (std::int64_t row = 0; row < chosen->rows.rows(); ++row) {
     const auto i = static_cast<std::size_t>(row);
     for (std::int64_t j = chosen->rows.starts[i]; j < chosen->rows.starts[i + 1]; ++j) {
-      rows.positions.push_back(chosen->flat[static_cast<std::size_t>(j)] - batch.rows.starts[i]);
+      rows.positions.push_back(chosen->flat[static_cast<std::size_t>(j)] - batch->rows.starts[i]);
     }
   }
   return rows;
@@ -38,16 +34,17 @@ AttentionRows rows_of(const SublayerBatch& batch, const TokenChoice* chosen) {
 }  // namespace
 
 template <class T>
-AttentionSublayer<T>::AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora,
-                                        at::ScalarType type)
+AttentionSublayer<T>::AttentionSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type,
+                                        const Pass& pass)
     : weights_(weights),
+      pass_(pass),
       type_(type),
       heads_{weights.heads, weights.kv_heads, weights.head_dim, 1.0 / std::sqrt(static_cast<double>(weights.head_dim))},
       in_(std::span(weights.linear).first(3), some_of(lora, 0, 3), type),
       out_(std::span(weights.linear).subspan(3), some_of(lora, 3, 1), type) {}
 
 template <class T>
-void AttentionSublayer<T>::project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const {
+void AttentionSublayer<T>::project(const at::Tensor& x, Saved& saved) const {
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1);
   const std::int64_t q_width = heads_.heads * heads_.d, kv_width = heads_.kv_heads * heads_.d, all = in_.out();
@@ -56,7 +53,7 @@ void AttentionSublayer<T>::project(const at::Tensor& x, const SublayerBatch& bat
   saved.k_raw = at::empty({tokens, kv_width}, type_);
   saved.v = at::empty({tokens, kv_width}, type_);
   saved.down_in = at::empty({tokens, in_.rank()}, type_);
-  const TokenPlan plan(tokens, batch.adapters.spans);
+  const TokenPlan plan(tokens, pass_.batch->adapters.spans);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
     T* normed = scratch.take<T>(m * hidden);
@@ -71,33 +68,30 @@ void AttentionSublayer<T>::project(const at::Tensor& x, const SublayerBatch& bat
 }
 
 template <class T>
-typename AttentionSublayer<T>::Rotated AttentionSublayer<T>::rotate(const SublayerBatch& batch,
-                                                                    const TokenChoice* chosen,
-                                                                    const Saved& saved) const {
+typename AttentionSublayer<T>::Rotated AttentionSublayer<T>::rotate(const Saved& saved) const {
   using W = Wide<T>;
   const std::int64_t d = heads_.d, q_width = heads_.heads * d, kv_width = heads_.kv_heads * d;
   Rotated rotated{at::empty_like(saved.q_raw), at::empty_like(saved.k_raw)};
-  const TokenPlan plan(saved.q_raw.size(0), batch.adapters.spans);
+  const TokenPlan plan(saved.q_raw.size(0), pass_.batch->adapters.spans);
   plan.for_blocks([&](std::size_t, std::int64_t first, std::int64_t m) {
-    const W *cos = data<W>(batch.cos) + first * (d / 2), *sin = data<W>(batch.sin) + first * (d / 2);
+    const W *cos = data<W>(pass_.batch->cos) + first * (d / 2), *sin = data<W>(pass_.batch->sin) + first * (d / 2);
     head_norm_rope({m, heads_.heads, d}, data<T>(saved.q_raw) + first * q_width, values_or_null<W>(weights_.q_norm),
                    weights_.eps, cos, sin, mutable_data<T>(rotated.q) + first * q_width);
     head_norm_rope({m, heads_.kv_heads, d}, data<T>(saved.k_raw) + first * kv_width, values_or_null<W>(weights_.k_norm),
                    weights_.eps, cos, sin, mutable_data<T>(rotated.k) + first * kv_width);
   });
-  if (chosen != nullptr) rotated.q = rotated.q.index_select(0, index_of(*chosen));
+  if (pass_.chosen) rotated.q = rotated.q.index_select(0, index_of(*pass_.chosen));
   return rotated;
 }
 
 /// @param y  undefined: not wanted, and `residual` is not read
 template <class T>
-void AttentionSublayer<T>::project_out(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved,
-                                       const at::Tensor& y) const {
+void AttentionSublayer<T>::project_out(const at::Tensor& residual, Saved& saved, const at::Tensor& y) const {
   using W = Wide<T>;
   const at::Tensor& attn_out = saved.attention.out;
   const std::int64_t tokens = attn_out.size(0), hidden = out_.out();
   saved.down_out = at::empty({tokens, out_.rank()}, type_);
-  const TokenPlan plan(tokens, spans);
+  const TokenPlan plan(tokens, pass_.adapters_out().spans);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
     W* wide = y.defined() ? scratch.take<W>(padded_rows(m) * hidden) : nullptr;
@@ -110,40 +104,35 @@ void AttentionSublayer<T>::project_out(const at::Tensor& residual, const std::ve
 }
 
 template <class T>
-void AttentionSublayer<T>::attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                  Saved& saved) const {
-  project(x, batch, saved);
-  const Rotated rotated = rotate(batch, chosen, saved);
-  saved.attention = attention_forward(rotated.q, rotated.k, saved.v, rows_of(batch, chosen), heads_);
+void AttentionSublayer<T>::attend(const at::Tensor& x, Saved& saved) const {
+  project(x, saved);
+  const Rotated rotated = rotate(saved);
+  saved.attention = attention_forward(rotated.q, rotated.k, saved.v, rows_of(pass_), heads_);
 }
 
 template <class T>
-at::Tensor AttentionSublayer<T>::forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                         Saved& saved) const {
-  attend(x, batch, chosen, saved);
-  const at::Tensor residual = chosen == nullptr ? x : x.index_select(0, index_of(*chosen));
+at::Tensor AttentionSublayer<T>::forward(const at::Tensor& x, Saved& saved) const {
+  attend(x, saved);
+  const at::Tensor residual = pass_.chosen ? x.index_select(0, index_of(*pass_.chosen)) : x;
   at::Tensor y = at::empty_like(residual);
-  project_out(residual, spans_of(batch, chosen), saved, y);
+  project_out(residual, saved, y);
   return y;
 }
 
 template <class T>
-at::Tensor AttentionSublayer<T>::infer(const at::Tensor& x, const SublayerBatch& batch,
-                                       const TokenChoice* chosen) const {
+at::Tensor AttentionSublayer<T>::infer(const at::Tensor& x) const {
   Saved saved;
-  return forward(x, batch, chosen, saved);
+  return forward(x, saved);
 }
 
 template <class T>
-void AttentionSublayer<T>::recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                     Saved& saved) const {
-  attend(x, batch, chosen, saved);
-  project_out({}, spans_of(batch, chosen), saved, {});
+void AttentionSublayer<T>::recompute(const at::Tensor& x, Saved& saved) const {
+  attend(x, saved);
+  project_out({}, saved, {});
 }
 
 template <class T>
 SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                                                 const SublayerBatch& batch, const TokenChoice* chosen,
                                                  WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
@@ -151,7 +140,7 @@ SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at:
   const std::int64_t hidden = x.size(1), d = heads_.d, attn_width = out_.in();
   const std::int64_t q_width = heads_.heads * d, kv_width = heads_.kv_heads * d, all = in_.out();
   const at::Tensor d_attn_out = at::empty({dy.size(0), attn_width}, type_);
-  const TokenPlan out_plan(dy.size(0), spans_of(batch, chosen));
+  const TokenPlan out_plan(dy.size(0), pass_.adapters_out().spans);
   std::vector<GroupGradients> out_sums, in_sums;
   if (wanted.lora) out_sums = out_.make_gradients(out_plan);
   out_plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
@@ -164,25 +153,25 @@ SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at:
   });
   AttentionGradients to;
   {
-    const Rotated rotated = rotate(batch, chosen, saved);
-    to = attention_backward(d_attn_out, rotated.q, rotated.k, saved.v, saved.attention, rows_of(batch, chosen), heads_);
+    const Rotated rotated = rotate(saved);
+    to = attention_backward(d_attn_out, rotated.q, rotated.k, saved.v, saved.attention, rows_of(pass_), heads_);
   }
   at::Tensor residual = dy;
-  if (chosen != nullptr) {
-    const at::Tensor index = index_of(*chosen);
+  if (pass_.chosen) {
+    const at::Tensor index = index_of(*pass_.chosen);
     to.q = at::zeros({x.size(0), q_width}, type_).index_copy_(0, index, to.q);
     residual = at::zeros_like(x).index_copy_(0, index, dy);
   }
   const at::Tensor dx = wanted.x ? at::empty_like(x) : at::Tensor();
   T* dx_values = wanted.x ? mutable_data<T>(dx) : nullptr;
-  const TokenPlan plan(x.size(0), batch.adapters.spans);
+  const TokenPlan plan(x.size(0), pass_.batch->adapters.spans);
   if (wanted.lora) in_sums = in_.make_gradients(plan);
   plan.for_blocks([&](std::size_t segment, std::int64_t first, std::int64_t m) {
     Scratch scratch;
     T* dprojected = scratch.take<T>(m * all);
     T* normed = scratch.take<T>(m * hidden);
     W* dnormed = scratch.take<W>(padded_rows(m) * hidden);
-    const W *cos = data<W>(batch.cos) + first * (d / 2), *sin = data<W>(batch.sin) + first * (d / 2);
+    const W *cos = data<W>(pass_.batch->cos) + first * (d / 2), *sin = data<W>(pass_.batch->sin) + first * (d / 2);
     const T* x_rows = data<T>(x) + first * hidden;
     const W* inverse = data<W>(saved.inverse) + first;
     head_norm_rope_gradient({m, heads_.heads, d, all}, data<T>(saved.q_raw) + first * q_width,

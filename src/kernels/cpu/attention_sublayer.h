@@ -18,20 +18,23 @@ class AttentionSublayer {
     AttentionResult attention;
     at::Tensor down_in, down_out;  ///< x A of q, k, v (N, R), and of o (Nq, R')
   };
-  AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type);
+  using Weights = AttentionWeights;
+  using Pass = AttentionPass;
+  static constexpr const char* kName = "AttentionSublayer";
 
-  /// @param chosen  null: all tokens
-  at::Tensor forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  /// @param weights, pass  must outlive it
+  AttentionSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type, const Pass& pass);
+
+  at::Tensor forward(const at::Tensor& x, Saved& saved) const;
 
   /// The same where nothing is saved.
-  at::Tensor infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const;
+  at::Tensor infer(const at::Tensor& x) const;
 
   /// What `forward` saves, recomputed without y.
-  void recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  void recompute(const at::Tensor& x, Saved& saved) const;
 
   /// Once for each call of forward.
-  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, const SublayerBatch& batch,
-                             const TokenChoice* chosen, WantedGradients wanted);
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, WantedGradients wanted);
 
  private:
   /// What the attention reads beside v: after norm and rotation, q of the chosen tokens alone.
@@ -39,13 +42,13 @@ class AttentionSublayer {
     at::Tensor q, k;
   };
 
-  void project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const;
-  Rotated rotate(const SublayerBatch& batch, const TokenChoice* chosen, const Saved& saved) const;
-  void attend(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
-  void project_out(const at::Tensor& residual, const std::vector<std::int64_t>& spans, Saved& saved,
-                   const at::Tensor& y) const;
+  void project(const at::Tensor& x, Saved& saved) const;
+  Rotated rotate(const Saved& saved) const;
+  void attend(const at::Tensor& x, Saved& saved) const;
+  void project_out(const at::Tensor& residual, Saved& saved, const at::Tensor& y) const;
 
-  const AttentionWeights& weights_;
+  const Weights& weights_;
+  const Pass& pass_;
   at::ScalarType type_;
   AttentionHeads heads_;
   AdaptedGroup<T> in_, out_;

@@ -7,33 +7,35 @@
 namespace shine::cpu {
 
 template <class T>
-MlpSublayer<T>::MlpSublayer(const MlpWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type)
+MlpSublayer<T>::MlpSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type,
+                            const Pass& adapters)
     : weights_(weights),
+      adapters_(adapters),
       type_(type),
       in_(std::span(weights.linear).first(2), some_of(lora, 0, 2), type),
       out_(std::span(weights.linear).subspan(2), some_of(lora, 2, 1), type) {}
 
 template <class T>
-at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const {
+at::Tensor MlpSublayer<T>::forward(const at::Tensor& x, Saved& saved) const {
   at::Tensor y = at::empty_like(x);
-  run(x, adapters, &saved, y);
+  run(x, &saved, y);
   return y;
 }
 
 template <class T>
-at::Tensor MlpSublayer<T>::infer(const at::Tensor& x, const TokenAdapters& adapters) const {
+at::Tensor MlpSublayer<T>::infer(const at::Tensor& x) const {
   at::Tensor y = at::empty_like(x);
-  run(x, adapters, nullptr, y);
+  run(x, nullptr, y);
   return y;
 }
 
 /// @param saved  null: nothing is saved
 /// @param y      undefined: not wanted
 template <class T>
-void MlpSublayer<T>::run(const at::Tensor& x, const TokenAdapters& adapters, Saved* saved, const at::Tensor& y) const {
+void MlpSublayer<T>::run(const at::Tensor& x, Saved* saved, const at::Tensor& y) const {
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
-  const TokenPlan plan(tokens, adapters.spans);
+  const TokenPlan plan(tokens, adapters_.spans);
   if (saved != nullptr) {
     saved->inverse = at::empty({tokens}, wide_type(type_));
     saved->gate_up = at::empty({tokens, 2 * inner}, type_);
@@ -67,12 +69,12 @@ void MlpSublayer<T>::run(const at::Tensor& x, const TokenAdapters& adapters, Sav
 
 template <class T>
 SublayerGradients MlpSublayer<T>::backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                                           const TokenAdapters& adapters, WantedGradients wanted) {
+                                           WantedGradients wanted) {
   in_.prepare_backward();
   out_.prepare_backward();
   using W = Wide<T>;
   const std::int64_t tokens = x.size(0), hidden = x.size(1), inner = out_.in();
-  const TokenPlan plan(tokens, adapters.spans);
+  const TokenPlan plan(tokens, adapters_.spans);
   std::vector<GroupGradients> in_sums, out_sums;
   if (wanted.lora) {
     in_sums = in_.make_gradients(plan);

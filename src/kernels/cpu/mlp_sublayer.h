@@ -15,26 +15,29 @@ class MlpSublayer {
     at::Tensor gate_up;            ///< (N, 2 ff)
     at::Tensor down_in, down_out;  ///< x A of gate and up (N, R), and of down (N, R')
   };
-  MlpSublayer(const MlpWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type);
+  using Weights = MlpWeights;
+  using Pass = TokenAdapters;
+  static constexpr const char* kName = "MlpSublayer";
 
-  at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+  /// @param weights, adapters  must outlive it
+  MlpSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type, const Pass& adapters);
+
+  at::Tensor forward(const at::Tensor& x, Saved& saved) const;
 
   /// The same where nothing is saved.
-  at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
+  at::Tensor infer(const at::Tensor& x) const;
 
   /// What `forward` saves, recomputed without y.
-  void recompute(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const {
-    run(x, adapters, &saved, {});
-  }
+  void recompute(const at::Tensor& x, Saved& saved) const { run(x, &saved, {}); }
 
   /// Once for each call of forward.
-  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                             const TokenAdapters& adapters, WantedGradients wanted);
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, WantedGradients wanted);
 
  private:
-  void run(const at::Tensor& x, const TokenAdapters& adapters, Saved* saved, const at::Tensor& y) const;
+  void run(const at::Tensor& x, Saved* saved, const at::Tensor& y) const;
 
-  const MlpWeights& weights_;
+  const Weights& weights_;
+  const Pass& adapters_;
   at::ScalarType type_;
   AdaptedGroup<T> in_, out_;
 };

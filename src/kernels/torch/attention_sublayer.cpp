@@ -11,17 +11,13 @@
 namespace shine::torch_kernels {
 namespace {
 
-const TokenAdapters& adapters_of(const SublayerBatch& batch, const TokenChoice* chosen) {
-  return chosen == nullptr ? batch.adapters : chosen->adapters;
-}
-
 /// The rows of the chosen tokens.
-at::Tensor pick(const at::Tensor& x, const TokenChoice* chosen) {
+at::Tensor pick(const at::Tensor& x, const std::shared_ptr<const TokenChoice>& chosen) {
   return chosen == nullptr ? x : x.index_select(0, chosen->positions);
 }
 
 /// Back to (N, ..), zero elsewhere.
-at::Tensor spread(const at::Tensor& x, const TokenChoice* chosen, std::int64_t tokens) {
+at::Tensor spread(const at::Tensor& x, const std::shared_ptr<const TokenChoice>& chosen, std::int64_t tokens) {
   if (chosen == nullptr) return x;
   return at::zeros({tokens, x.size(1)}, x.options()).index_copy_(0, chosen->positions, x);
 }
@@ -43,17 +39,19 @@ std::array<at::Tensor, 3> gradients_of_heads(const AttentionSublayer::Saved& sav
 
 }  // namespace
 
-AttentionSublayer::AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora,
-                                     at::ScalarType type, bool masked_in, bool masked_out)
+AttentionSublayer::AttentionSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type,
+                                     const Pass& pass)
     : weights_(weights),
-      in_(std::span(weights.linear).first(3), some_of(lora, 0, 3), type, masked_in),
-      out_(std::span(weights.linear).subspan(3), some_of(lora, 3, 1), type, masked_out) {}
+      pass_(pass),
+      in_(std::span(weights.linear).first(3), some_of(lora, 0, 3), type, pass.batch->adapters.mask.defined()),
+      out_(std::span(weights.linear).subspan(3), some_of(lora, 3, 1), type, pass.adapters_out().mask.defined()) {}
 
-void AttentionSublayer::project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const {
+void AttentionSublayer::project(const at::Tensor& x, Saved& saved) const {
+  const TokenAdapters& adapters = pass_.batch->adapters;
   const at::Tensor normed = rms_norm_values(x, weights_.norm, weights_.eps).y;
-  saved.reduced_in = in_.reduce(normed, batch.adapters);
+  saved.reduced_in = in_.reduce(normed, adapters);
   const auto heads = [&](std::size_t map, std::int64_t count) {
-    return in_.apply(map, normed, saved.reduced_in, batch.adapters, /*residual=*/{})
+    return in_.apply(map, normed, saved.reduced_in, adapters, /*residual=*/{})
         .view({x.size(0), count, weights_.head_dim});
   };
   saved.q = heads(0, weights_.heads);
@@ -61,7 +59,8 @@ void AttentionSublayer::project(const at::Tensor& x, const SublayerBatch& batch,
   saved.v = heads(2, weights_.kv_heads);
 }
 
-at::Tensor AttentionSublayer::attend(const SublayerBatch& batch, const Saved& saved) const {
+at::Tensor AttentionSublayer::attend(const Saved& saved) const {
+  const SublayerBatch& batch = *pass_.batch;
   const auto rotated = [&](const at::Tensor& y, const at::Tensor& norm) {
     return norm.defined() ? norm_rope(y, norm, batch.rope, weights_.eps) : apply_rope(y, batch.rope);
   };
@@ -71,51 +70,47 @@ at::Tensor AttentionSublayer::attend(const SublayerBatch& batch, const Saved& sa
       .reshape({saved.q.size(0), weights_.heads * weights_.head_dim});
 }
 
-void AttentionSublayer::attend_with_graph(const SublayerBatch& batch, Saved& saved) const {
+void AttentionSublayer::attend_with_graph(Saved& saved) const {
   const at::AutoGradMode with_gradient(true);
   for (at::Tensor* each : {&saved.q, &saved.k, &saved.v}) *each = each->detach().requires_grad_(true);
-  saved.attn_out = attend(batch, saved);
+  saved.attn_out = attend(saved);
 }
 
-at::Tensor AttentionSublayer::finish(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                     Saved& saved) const {
-  const at::Tensor attn_out = pick(saved.attn_out.detach(), chosen);
-  saved.reduced_out = out_.reduce(attn_out, adapters_of(batch, chosen));
-  return out_.apply(0, attn_out, saved.reduced_out, adapters_of(batch, chosen), pick(x, chosen));
+at::Tensor AttentionSublayer::finish(const at::Tensor& x, Saved& saved) const {
+  const at::Tensor attn_out = pick(saved.attn_out.detach(), pass_.chosen);
+  saved.reduced_out = out_.reduce(attn_out, pass_.adapters_out());
+  return out_.apply(0, attn_out, saved.reduced_out, pass_.adapters_out(), pick(x, pass_.chosen));
 }
 
-at::Tensor AttentionSublayer::forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                      Saved& saved) const {
-  project(x, batch, saved);
-  attend_with_graph(batch, saved);
-  return finish(x, batch, chosen, saved);
+at::Tensor AttentionSublayer::forward(const at::Tensor& x, Saved& saved) const {
+  project(x, saved);
+  attend_with_graph(saved);
+  return finish(x, saved);
 }
 
-at::Tensor AttentionSublayer::infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const {
+at::Tensor AttentionSublayer::infer(const at::Tensor& x) const {
   Saved saved;
-  project(x, batch, saved);
-  saved.attn_out = attend(batch, saved);
-  return finish(x, batch, chosen, saved);
+  project(x, saved);
+  saved.attn_out = attend(saved);
+  return finish(x, saved);
 }
 
-void AttentionSublayer::recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen,
-                                  Saved& saved) const {
-  project(x, batch, saved);
-  attend_with_graph(batch, saved);
-  saved.reduced_out = out_.reduce(pick(saved.attn_out.detach(), chosen), adapters_of(batch, chosen));
+void AttentionSublayer::recompute(const at::Tensor& x, Saved& saved) const {
+  project(x, saved);
+  attend_with_graph(saved);
+  saved.reduced_out = out_.reduce(pick(saved.attn_out.detach(), pass_.chosen), pass_.adapters_out());
 }
 
 SublayerGradients AttentionSublayer::backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                                              const SublayerBatch& batch, const TokenChoice* chosen,
                                               WantedGradients wanted) const {
   const std::int64_t tokens = x.size(0);
-  SublayerGradients out = out_.backward({&dy, 1}, pick(saved.attn_out.detach(), chosen), saved.reduced_out,
-                                        adapters_of(batch, chosen), {.lora = wanted.lora});
-  const std::array<at::Tensor, 3> inner = gradients_of_heads(saved, spread(out.x, chosen, tokens));
+  SublayerGradients out = out_.backward({&dy, 1}, pick(saved.attn_out.detach(), pass_.chosen), saved.reduced_out,
+                                        pass_.adapters_out(), {.lora = wanted.lora});
+  const std::array<at::Tensor, 3> inner = gradients_of_heads(saved, spread(out.x, pass_.chosen, tokens));
   const auto [normed, inverse] = rms_norm_values(x, weights_.norm, weights_.eps);
-  SublayerGradients found = in_.backward(inner, normed, saved.reduced_in, batch.adapters, wanted);
+  SublayerGradients found = in_.backward(inner, normed, saved.reduced_in, pass_.batch->adapters, wanted);
   found.lora.insert(found.lora.end(), out.lora.begin(), out.lora.end());
-  if (wanted.x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, spread(dy, chosen, tokens));
+  if (wanted.x) found.x = rms_norm_gradient(found.x, x, weights_.norm, inverse, spread(dy, pass_.chosen, tokens));
   return found;
 }
 

@@ -14,32 +14,34 @@ class AttentionSublayer {
     at::Tensor attn_out;                 ///< (N, heads * d), with the graph that leads to q, k and v
     at::Tensor reduced_in, reduced_out;  ///< x A of q, k, v (N, K), and of o (Nq, K')
   };
-  /// @param weights  must outlive it
-  /// @param masked_in, masked_out  whether the adapters of all tokens, and of the chosen ones, are told apart by a mask
-  AttentionSublayer(const AttentionWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type,
-                    bool masked_in, bool masked_out);
+  using Weights = AttentionWeights;
+  using Pass = AttentionPass;
+  static constexpr const char* kName = "AttentionSublayer";
 
-  /// @param chosen  null: all tokens
-  at::Tensor forward(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  /// @param weights, pass  must outlive it
+  AttentionSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type, const Pass& pass);
+
+  at::Tensor forward(const at::Tensor& x, Saved& saved) const;
 
   /// The same without a graph.
-  at::Tensor infer(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen) const;
+  at::Tensor infer(const at::Tensor& x) const;
 
   /// What `forward` saves, recomputed without y.
-  void recompute(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  void recompute(const at::Tensor& x, Saved& saved) const;
 
   /// Once for each call of forward: it uses up the graph.
-  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved, const SublayerBatch& batch,
-                             const TokenChoice* chosen, WantedGradients wanted) const;
+  SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
+                             WantedGradients wanted) const;
 
  private:
-  void project(const at::Tensor& x, const SublayerBatch& batch, Saved& saved) const;
+  void project(const at::Tensor& x, Saved& saved) const;
   /// (N, heads * d)
-  at::Tensor attend(const SublayerBatch& batch, const Saved& saved) const;
-  void attend_with_graph(const SublayerBatch& batch, Saved& saved) const;
-  at::Tensor finish(const at::Tensor& x, const SublayerBatch& batch, const TokenChoice* chosen, Saved& saved) const;
+  at::Tensor attend(const Saved& saved) const;
+  void attend_with_graph(Saved& saved) const;
+  at::Tensor finish(const at::Tensor& x, Saved& saved) const;
 
-  const AttentionWeights& weights_;
+  const Weights& weights_;
+  const Pass& pass_;
   AdaptedGroup in_, out_;
 };
 

@@ -12,25 +12,30 @@ class MlpSublayer {
     at::Tensor gate, up;                 ///< (N, ff)
     at::Tensor reduced_in, reduced_out;  ///< x A of gate and up (N, K), and of down (N, K')
   };
-  /// @param weights  must outlive it
-  MlpSublayer(const MlpWeights& weights, std::span<const LoraWeights> lora, at::ScalarType type, bool masked);
+  using Weights = MlpWeights;
+  using Pass = TokenAdapters;
+  static constexpr const char* kName = "MlpSublayer";
 
-  at::Tensor forward(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+  /// @param weights, adapters  must outlive it
+  MlpSublayer(const Weights& weights, std::span<const LoraWeights> lora, at::ScalarType type, const Pass& adapters);
+
+  at::Tensor forward(const at::Tensor& x, Saved& saved) const;
 
   /// The same where nothing is saved.
-  at::Tensor infer(const at::Tensor& x, const TokenAdapters& adapters) const;
+  at::Tensor infer(const at::Tensor& x) const;
 
   /// What `forward` saves, recomputed without y.
-  void recompute(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+  void recompute(const at::Tensor& x, Saved& saved) const { inner(x, saved); }
 
   SublayerGradients backward(const at::Tensor& dy, const at::Tensor& x, const Saved& saved,
-                             const TokenAdapters& adapters, WantedGradients wanted) const;
+                             WantedGradients wanted) const;
 
  private:
   /// Fills `saved` and returns silu(gate) * up, (N, ff).
-  at::Tensor inner(const at::Tensor& x, const TokenAdapters& adapters, Saved& saved) const;
+  at::Tensor inner(const at::Tensor& x, Saved& saved) const;
 
-  const MlpWeights& weights_;
+  const Weights& weights_;
+  const Pass& adapters_;
   AdaptedGroup in_, out_;
 };
 
