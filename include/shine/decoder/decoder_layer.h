@@ -1,10 +1,48 @@
 #pragma once
 
 #include "shine/common/api.h"
-#include "shine/decoder/attention.h"
-#include "shine/decoder/mlp.h"
+#include "shine/decoder/decoder_config.h"
+#include "shine/decoder/layer_pass.h"
+#include "shine/lora/lora_tree.h"
+#include "shine/nn/linear.h"
+#include "shine/nn/norm.h"
 
 namespace shine {
+
+/// Grouped-query self-attention with rotary positions, named as in Hugging Face checkpoints (`self_attn`).
+class SHINE_API AttentionImpl : public Module<AttentionImpl> {
+ public:
+  /// @param index  among the decoder's layers
+  AttentionImpl(const DecoderConfig& model, std::int64_t index) : config(model), layer(index) { reset(); }
+  void reset() override;
+
+  /// @param x     (N, H), the packed tokens of all rows
+  /// @param lora  of this layer; null: none
+  /// @return      (N, H)
+  at::Tensor forward(const at::Tensor& x, const LoraLayer* lora, const LayerPass& pass) const;
+
+  DecoderConfig config;
+  std::int64_t layer;
+  Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, o_proj{nullptr};
+  RmsNorm q_norm{nullptr}, k_norm{nullptr};  ///< over head_dim; empty without config.qk_norm
+};
+TORCH_MODULE(Attention);
+
+/// down(silu(gate(x)) * up(x)), named as in Hugging Face checkpoints (`mlp`).
+class SHINE_API MlpImpl : public Module<MlpImpl> {
+ public:
+  explicit MlpImpl(const DecoderConfig& model) : config(model) { reset(); }
+  void reset() override;
+
+  /// @param x     (N, H)
+  /// @param lora  of this layer; null: none
+  /// @return      (N, H)
+  at::Tensor forward(const at::Tensor& x, const LoraLayer* lora, const LayerPass& pass) const;
+
+  DecoderConfig config;
+  Linear gate_proj{nullptr}, up_proj{nullptr}, down_proj{nullptr};
+};
+TORCH_MODULE(Mlp);
 
 /// One pre-norm layer: h = x + self_attn(norm(x)); h + mlp(norm(h)). This is the layer in training, evaluation and
 /// decoding; where the fused form (fused_layers.h) runs instead, it computes the same values.

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "app/build/build_stage.h"
 #include "app/build/memory_estimate.h"
 #include "app/build/stage_builder.h"
 #include "app/train/trainer_options.h"

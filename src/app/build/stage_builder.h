@@ -66,6 +66,9 @@ std::unique_ptr<StageBuilder> backbone_stage(const ExperimentConfig& config);
 /// The builder of stage.name.
 std::unique_ptr<StageBuilder> make_stage_builder(const ExperimentConfig& config);
 
+/// Datasets and objective of the configured stage; the experiment's models must be built.
+Stage build_stage(const Experiment& experiment);
+
 /// Rows that the tokenizer's ids need beyond the embedding matrix.
 inline std::int64_t missing_rows(const Decoder& decoder, const Tokenizer& tokenizer) {
   return std::max<std::int64_t>(0, tokenizer.size() - decoder.config().vocab_size);

@@ -1,6 +1,5 @@
-#include "app/build/build_stage.h"
-
 #include "app/build/stage_builder.h"
+
 #include "app/train/stage_diagnostics.h"
 #include "shine/common/error.h"
 
