@@ -15,17 +15,9 @@ std::string dotted_name(Projection projection) {
   return str(mlp ? "mlp." : "attention.", name_of(projection));
 }
 
-std::int64_t LoraSpec::numel(Projection projection, std::int64_t rank) const {
-  std::int64_t total = 0;
-  for (const LoraSlice& slice : lora_slices(*this, rank, LoraReshape::rl, /*scale=*/1.0)) {
-    if (slice.projection == projection) total += slice.numel();
-  }
-  return total;
-}
-
 std::int64_t LoraSpec::numel_per_layer(std::int64_t rank) const {
   std::int64_t total = 0;
-  for (const Projection projection : kProjections) total += numel(projection, rank);
+  for (const LoraSlice& slice : lora_slices(*this, rank, LoraReshape::rl, /*scale=*/1.0)) total += slice.numel();
   return total;
 }
 

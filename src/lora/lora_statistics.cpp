@@ -23,11 +23,6 @@ at::Tensor delta_inner_products(const LoraWeights& weights) {
   return products.view({adapters, rank, adapters, rank}).sum({1, 3}).cpu();
 }
 
-at::Tensor delta_inner_products_reference(const LoraWeights& weights) {
-  const at::Tensor deltas = wide(weights.a).matmul(wide(weights.b)).flatten(1);  // (B_l, in * out)
-  return deltas.mm(deltas.t()).cpu();
-}
-
 at::Tensor delta_singular_values(const LoraWeights& weights) {
   const at::Tensor a = wide(weights.a).cpu(), b = wide(weights.b).cpu();
   const at::Tensor r_a = std::get<1>(at::linalg_qr(a));                  // (B_l, min(in, r), r)

@@ -14,9 +14,6 @@ namespace shine {
 /// r x r matrices (A_i^T A_j) * (B_i B_j^T).
 at::Tensor delta_inner_products(const LoraWeights& weights);
 
-/// The same from the changes themselves, (B_l, in, out): the reference that tests delta_inner_products.
-at::Tensor delta_inner_products_reference(const LoraWeights& weights);
-
 /// Singular values of A B, largest first, (B_l, min(in, r, out)): those of R_A R_B^T, where A = Q_A R_A and
 /// B^T = Q_B R_B.
 at::Tensor delta_singular_values(const LoraWeights& weights);

@@ -38,10 +38,7 @@ struct SHINE_API LoraSpec {
     return projections[static_cast<std::size_t>(projection)];
   }
 
-  /// Values of one projection at a rank: in*r + r*out, and out for the bias term C.
-  std::int64_t numel(Projection projection, std::int64_t rank) const;
-
-  /// Values of one layer at a rank.
+  /// Values of one layer at a rank: in*r + r*out for each projection, and out for the bias term C.
   std::int64_t numel_per_layer(std::int64_t rank) const;
 
   /// M = ceil(values of one layer / hidden size): how many memory tokens the generated LoRA takes.
