@@ -7,6 +7,7 @@
 #include "config/config_io.h"
 #include "shine/app/builders.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -23,12 +24,7 @@ ExperimentConfig config_of(const TemporaryFolder& folder) {
 
 /// What a resume in the folder says to a changed configuration; empty: nothing.
 std::string refusal(const ExperimentConfig& config) {
-  try {
-    check_run_folder(config);
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "";
+  return fault_of<ConfigError>([&] { check_run_folder(config); });
 }
 
 TEST(CheckRunFolder, WhatChangesTheLastBitsIsRefusedOnlyInADeterministicRun) {

@@ -38,12 +38,7 @@ class CompareRuns : public testing::Test {
     return run.root;
   }
 
-  std::string compare(const fs::path& a, const fs::path& b) const {
-    std::string text = compare_runs(a, b);
-    const std::string prefix = folder_.path().string() + "/";
-    for (std::size_t at = 0; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());
-    return text;
-  }
+  std::string compare(const fs::path& a, const fs::path& b) const { return folder_.shorten(compare_runs(a, b)); }
 
   TemporaryFolder folder_;
 };

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "shine/common/error.h"
 #include "support/paths.h"
 
@@ -22,7 +20,7 @@ class EvaluationInputsTest : public testing::Test {
 
   std::string model() const { return report_labels(config_, "mqa", {}).model; }
   WeightsSource checkpoint(const std::string& yaml) const {
-    std::ofstream(root_.path() / "config.yaml") << yaml;
+    root_.write("config.yaml", yaml);
     return {root_.path(), false, ""};
   }
 

@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "io/files/text_file.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -23,14 +22,9 @@ class ResultsFolderTest : public testing::Test {
   fs::path folder() const { return root_.path() / "a" / "results"; }
   void open(bool resume) const { ResultsFolder(folder(), identity_, "answers.jsonl", resume); }
   std::string fault(bool resume) const {
-    try {
-      open(resume);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
+    return fault_of<Error>([&] { open(resume); });
   }
-  void write_results(const std::string& text) const { std::ofstream(folder() / "answers.jsonl") << text; }
+  void write_results(const std::string& text) const { write_bytes(folder() / "answers.jsonl", text); }
 
   TemporaryFolder root_;
   EvaluationIdentity identity_{"shine_test_mqa", {}, {{"data", "1"}, {"backbone", "2"}}};

@@ -4,17 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine::bench {
 namespace {
 
 TEST(BenchSizes, AnUnknownNameListsTheKnownOnes) {
-  try {
-    find_size("9b");
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_NE(std::string(error.what()).find("cpu-small, tiny, 0.6b, 1.7b, 8b"), std::string::npos) << error.what();
-  }
+  test::expect_fault<ConfigError>("cpu-small, tiny, 0.6b, 1.7b, 8b", [&] { find_size("9b"); });
 }
 
 TEST(BenchSizes, OptionsReplaceWhatTheSizeSays) {

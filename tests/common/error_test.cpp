@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/faults.h"
+
 namespace shine {
 namespace {
 
@@ -13,12 +15,7 @@ TEST(Error, NamesPlaceFaultAndCureOnOneLine) {
 
 TEST(Error, CheckThrowsTheNamedKind) {
   EXPECT_NO_THROW(SHINE_CHECK(true, ShapeError, "unused"));
-  try {
-    SHINE_CHECK(false, ShapeError, "rank ", 3);
-    FAIL();
-  } catch (const ShapeError& error) {
-    EXPECT_STREQ(error.what(), "rank 3");
-  }
+  EXPECT_EQ(test::fault_of<ShapeError>([&] { SHINE_CHECK(false, ShapeError, "rank ", 3); }), "rank 3");
 }
 
 TEST(Str, JoinsAnyItems) {

@@ -3,18 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "support/paths.h"
 
 namespace shine::test {
 namespace {
-
-std::string content_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// Each in a process of its own: the console's level and the log files cannot be reset.
 TEST(Logging, AConsoleThatIsSilentBelowErrorsLeavesTheFileWhole) {
@@ -28,7 +21,7 @@ TEST(Logging, AConsoleThatIsSilentBelowErrorsLeavesTheFileWhole) {
     std::_Exit(0);
   };
   EXPECT_EXIT(body(), testing::ExitedWithCode(0), "^[0-9:]+ error three\n$");
-  const std::string log = content_of(folder.path() / "log-rank1.txt");
+  const std::string log = read_bytes(folder.path() / "log-rank1.txt");
   EXPECT_NE(log.find(" info one\n"), log.npos) << log;
   EXPECT_NE(log.find(" warning two\n"), log.npos) << log;
   EXPECT_NE(log.find(" error three\n"), log.npos) << log;
@@ -43,7 +36,7 @@ TEST(Logging, WhatIsForTheFilesAloneDoesNotReachTheConsole) {
     std::_Exit(0);
   };
   EXPECT_EXIT(body(), testing::ExitedWithCode(0), "^$");
-  EXPECT_TRUE(content_of(folder.path() / "log.txt").ends_with(" error kept\n"));
+  EXPECT_TRUE(read_bytes(folder.path() / "log.txt").ends_with(" error kept\n"));
 }
 
 TEST(Logging, AFullDiskIsPassedOverInSilence) {

@@ -8,8 +8,6 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <new>
 #include <thread>
 
@@ -30,11 +28,6 @@ Ending ending_of(const std::function<int()>& body) {
   testing::internal::CaptureStderr();
   const int status = run_main("prog", body, "lower x");
   return {status, testing::internal::GetCapturedStderr()};
-}
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 TEST(MainGuard, EveryKindOfFaultIsOneLine) {
@@ -107,7 +100,7 @@ TEST(MainGuard, AFaultGoesToTheLogFilesToo) {
     throw IoError("gone", "b.bin");
   };
   EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: error: b.bin: gone\n$");
-  const std::string log = text_of(folder.path() / "log.txt");
+  const std::string log = read_bytes(folder.path() / "log.txt");
   EXPECT_TRUE(log.ends_with(" error error: b.bin: gone\n")) << log;
 }
 
@@ -120,7 +113,7 @@ TEST(EndProcess, AThreadEndsAProgramThatHangs) {
     return 3;
   };
   EXPECT_EXIT(std::_Exit(run_main("prog", body)), testing::ExitedWithCode(1), "^prog: rank 1 of 2: error: lost\n$");
-  const std::string log = text_of(folder.path() / "log.txt");
+  const std::string log = read_bytes(folder.path() / "log.txt");
   EXPECT_TRUE(log.ends_with(" error error: lost\n")) << log;
 }
 

@@ -2,13 +2,13 @@
 
 #include <array>
 #include <cstdint>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/config_io.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -75,12 +75,7 @@ struct SampleConfig {
 /// Writes YAML files into a temporary folder and reads them; "DIR/" in a message stands for that folder.
 class ConfigFolder {
  public:
-  std::string write(const std::string& name, const std::string& text) const {
-    const std::filesystem::path file = folder_.path() / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << text;
-    return file.string();
-  }
+  std::string write(const std::string& name, const std::string& text) const { return folder_.write(name, text); }
 
   SampleConfig read(const std::string& text, const std::vector<std::string>& overrides = {}) const {
     SampleConfig config;
@@ -90,19 +85,10 @@ class ConfigFolder {
 
   /// The message of the error that reading raises; "" when it raises none.
   std::string fault(const std::string& text, const std::vector<std::string>& overrides = {}) const {
-    try {
-      read(text, overrides);
-    } catch (const Error& error) {
-      return shorten(error.what());
-    }
-    return "";
+    return shorten(fault_of<Error>([&] { read(text, overrides); }));
   }
 
-  std::string shorten(std::string message) const {
-    const std::string prefix = folder_.path().string() + "/";
-    for (std::size_t at = 0; (at = message.find(prefix)) != std::string::npos;) message.erase(at, prefix.size());
-    return message;
-  }
+  std::string shorten(const std::string& message) const { return folder_.shorten(message); }
 
   const std::filesystem::path& path() const { return folder_.path(); }
 

@@ -7,6 +7,7 @@
 
 #include "data/golden.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -15,19 +16,11 @@ using Texts = std::vector<std::string>;
 
 class DocumentsTest : public testing::Test {
  protected:
-  std::filesystem::path file(const std::string& name, std::string_view content) {
-    test::write_text(folder_.path() / name, content);
-    return folder_.path() / name;
-  }
+  std::filesystem::path file(const std::string& name, std::string_view content) { return folder_.write(name, content); }
 
   template <class Kind>
   void expect_error(const std::filesystem::path& path, const std::string& part) {
-    try {
-      read_documents({path}, {});
-      ADD_FAILURE() << "no error for " << path;
-    } catch (const Kind& error) {
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-    }
+    test::expect_fault<Kind>(part, [&] { read_documents({path}, {}); });
   }
 
   test::TemporaryFolder folder_;

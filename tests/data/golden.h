@@ -16,8 +16,4 @@ inline nlohmann::json read_data_golden(const std::string& name) {
   return nlohmann::json::parse(file);
 }
 
-inline void write_text(const std::filesystem::path& path, std::string_view content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
-
 }  // namespace shine::test

@@ -10,16 +10,14 @@
 #include "data/golden.h"
 #include "shine/common/error.h"
 #include "shine/config/enum_names.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
 
 class QaConvertTest : public testing::Test {
  protected:
-  std::filesystem::path file(const std::string& name, std::string_view content) {
-    test::write_text(folder_.path() / name, content);
-    return folder_.path() / name;
-  }
+  std::filesystem::path file(const std::string& name, std::string_view content) { return folder_.write(name, content); }
 
   /// The items as lines of JSON.
   std::vector<std::string> convert(const std::vector<std::filesystem::path>& files, const QaConvertOptions& options) {
@@ -33,16 +31,7 @@ class QaConvertTest : public testing::Test {
 
   /// The fault that the content is, without the folder.
   std::string fault(QaFormat format, std::string_view content, const std::string& name = "in.json") {
-    try {
-      convert({file(name, content)}, {.format = format});
-    } catch (const FormatError& error) {
-      const std::string message = error.what();
-      const std::string prefix = folder_.path().string() + "/";
-      EXPECT_EQ(message.find(prefix), 0U) << message;
-      return message.substr(std::min(prefix.size(), message.size()));
-    }
-    ADD_FAILURE() << "no error for " << content;
-    return {};
+    return folder_.shorten(test::fault_of<FormatError>([&] { convert({file(name, content)}, {.format = format}); }));
   }
 
   void expect_faults(QaFormat format, const std::vector<std::pair<std::string, std::string>>& cases) {

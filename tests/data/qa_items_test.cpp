@@ -4,6 +4,7 @@
 
 #include "data/golden.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -11,21 +12,16 @@ namespace {
 class QaItemsTest : public testing::Test {
  protected:
   std::vector<QaItem> read(std::string_view content) {
-    test::write_text(path(), content);
+    test::write_bytes(path(), content);
     return read_qa_items(path());
   }
 
   /// The fault of a file of one sound line and then `line`, without the path.
   std::string fault(const std::string& line) {
-    try {
-      read(R"({"context": "c", "questions": [{"question": "q", "answers": ["a"]}]})" + ("\n" + line + "\n"));
-    } catch (const FormatError& error) {
-      const std::string message = error.what();
-      EXPECT_EQ(message.find(path().string()), 0U) << message;
-      return message.substr(path().string().size());
-    }
-    ADD_FAILURE() << "no error for " << line;
-    return {};
+    const std::string sound = R"({"context": "c", "questions": [{"question": "q", "answers": ["a"]}]})";
+    const std::string message = test::fault_of<FormatError>([&] { read(sound + "\n" + line + "\n"); });
+    EXPECT_EQ(message.find(path().string()), 0U) << message << " for " << line;
+    return message.substr(std::min(path().string().size(), message.size()));
   }
 
   std::filesystem::path path() const { return folder_.path() / "qa.jsonl"; }
@@ -135,14 +131,11 @@ TEST(QaItems, ContextsInBothTrainingAndValidationAreRefused) {
   const std::vector<QaItem> train = {{.id = "a", .context = "one  text\n"}, {.id = "b", .context = "other"}};
   check_contexts_disjoint(train, {{.id = "c", .context = "onetext"}});
   check_contexts_disjoint(train, {});
-  try {
-    check_contexts_disjoint(train, {{.id = "c", .context = "x"}, {.id = "d", .context = " one text"}});
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(),
-                 "data.validation: 1 of 2 training items have a context of the validation data, \"a\" that of \"d\" "
-                 "(take them out of one side, or allow it by data.check_overlap=false)");
-  }
+  EXPECT_EQ(test::fault_of<ConfigError>([&] {
+              check_contexts_disjoint(train, {{.id = "c", .context = "x"}, {.id = "d", .context = " one text"}});
+            }),
+            "data.validation: 1 of 2 training items have a context of the validation data, \"a\" that of \"d\" "
+            "(take them out of one side, or allow it by data.check_overlap=false)");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "data/byte_tokenizer.h"
 #include "shine/common/error.h"
 #include "shine/text/chat_template.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -65,12 +66,7 @@ TEST(QaPrompts, RefusesPatternsWithoutTheirMarks) {
   const auto fault = [](Method method, QaForm form, std::string PromptConfig::*key, const char* pattern) {
     PromptConfig prompts = kPrompts;
     prompts.*key = pattern;
-    try {
-      const QaPrompts made(method, form, prompts);
-    } catch (const ConfigError& error) {
-      return std::string(error.what());
-    }
-    return std::string();
+    return test::fault_of<ConfigError>([&] { const QaPrompts made(method, form, prompts); });
   };
   using P = PromptConfig;
   const auto one = QaForm::one_question;

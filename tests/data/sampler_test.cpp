@@ -11,6 +11,7 @@
 #include "common/random.h"
 #include "data/sampling/rank_share.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -68,12 +69,7 @@ SamplerOptions by_length(std::vector<std::int64_t> tokens, std::size_t batch_siz
 }
 
 std::string message_of(Sampler& sampler, const SamplerState& state) {
-  try {
-    sampler.restore(state);
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::fault_of<ConfigError>([&] { sampler.restore(state); });
 }
 
 TEST(Sampler, EachSampleOncePerEpochInAnotherOrder) {

@@ -6,6 +6,7 @@
 
 #include "io/files/text_file.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine::test {
@@ -37,12 +38,7 @@ DecoderConfig read(const Json& json) {
 /// The message of the Kind of error that reading `json` throws; empty for none. Another error passes through.
 template <class Kind>
 std::string message(const Json& json) {
-  try {
-    read(json);
-  } catch (const Kind& error) {
-    return error.what();
-  }
-  return "";
+  return fault_of<Kind>([&] { read(json); });
 }
 
 template <class Kind>

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -67,14 +68,10 @@ void expect_place(const Launch& launch, Launcher launcher, std::array<int, 4> pl
 
 /// The message of the ConfigError that this environment is, which must be one line.
 std::string fault_of(const Variables& variables) {
-  try {
-    launch_of(variables);
-  } catch (const ConfigError& error) {
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "accepted";
-  return "";
+  const std::string message = test::fault_of<ConfigError>([&] { launch_of(variables); });
+  EXPECT_NE(message, "") << "accepted";
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  return message;
 }
 
 void expect_fault(const Variables& variables, const std::vector<std::string>& parts) {
@@ -195,12 +192,7 @@ TEST(Launch, WhereTheRanksMeet) {
   EXPECT_EQ(require_master(one_machine).master_port, 1234);
 
   const auto fault = [](Variables variables) -> std::string {
-    try {
-      require_master(launch_of(variables));
-    } catch (const ConfigError& error) {
-      return error.what();
-    }
-    return "";
+    return test::fault_of<ConfigError>([&] { require_master(launch_of(variables)); });
   };
   EXPECT_NE(fault(kMpirun).find("MASTER_ADDR and MASTER_PORT not set"), std::string::npos) << fault(kMpirun);
   EXPECT_NE(fault(with(kMpirun, {{"MASTER_ADDR", "node0"}})).find("machines, and MASTER_PORT not set"),

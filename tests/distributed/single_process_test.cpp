@@ -4,6 +4,7 @@
 #include "distributed/exchange.h"
 #include "shine/common/error.h"
 #include "shine/distributed/process_group.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -69,12 +70,7 @@ TEST(ProcessGroup, TorchrunDoesNotServeRanksOnTheCpu) {
   Launch launch;
   launch.launcher = Launcher::torchrun;
   launch.size = 2;
-  try {
-    make_process_group(launch, at::kCPU, {});
-    FAIL() << "accepted";
-  } catch (const ConfigError& error) {
-    EXPECT_NE(std::string(error.what()).find("mpirun -n 2"), std::string::npos) << error.what();
-  }
+  test::expect_fault<ConfigError>("mpirun -n 2", [&] { make_process_group(launch, at::kCPU, {}); });
 }
 
 }  // namespace

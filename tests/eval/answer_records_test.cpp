@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <limits>
 
 #include "shine/common/error.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine {
@@ -52,16 +52,11 @@ ContextRecord context_record(Method method, const std::string& item) {
 
 class ResultsFile {
  public:
-  explicit ResultsFile(const std::string& content) { std::ofstream(path(), std::ios::binary) << content; }
+  explicit ResultsFile(const std::string& content) { test::write_bytes(path(), content); }
   std::filesystem::path path() const { return folder_.path() / "answers.jsonl"; }
 
   std::string message() const {
-    try {
-      read_results(path());
-    } catch (const FormatError& fault) {
-      return fault.what();
-    }
-    return "no fault";
+    return test::fault_of<FormatError>([&] { read_results(path()); });
   }
 
  private:
@@ -100,12 +95,10 @@ TEST(AnswerRecords, ComeBackAsTheyWere) {
   EXPECT_EQ(results_text(results), text);
   EXPECT_EQ(results_text(parse_results(text, "unit 1")), text);
   EXPECT_TRUE(parse_results("", "unit 1").contexts.empty());
-  try {
-    parse_results(line(context_record(Method::shine, "i")) + "{\"kind\": \"loss\"}", "unit 1");
-    ADD_FAILURE();
-  } catch (const FormatError& error) {
-    EXPECT_EQ(std::string(error.what()).find("unit 1:2: "), 0U) << error.what();
-  }
+  EXPECT_EQ(test::fault_of<FormatError>([&] {
+              parse_results(line(context_record(Method::shine, "i")) + "{\"kind\": \"loss\"}", "unit 1");
+            }).find("unit 1:2: "),
+            0U);
 }
 
 TEST(AnswerRecords, BytesThatAreNoTextAreReplaced) {

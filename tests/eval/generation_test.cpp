@@ -6,6 +6,7 @@
 
 #include "decoder/tiny_model.h"
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine::test {
 namespace {
@@ -241,14 +242,11 @@ TEST(Generation, EndsAtTheModelsPositions) {
     EXPECT_EQ(texts[2].ids.size(), 12U);
     for (const GeneratedText& text : texts) EXPECT_FALSE(text.stopped);
   }
-  try {
-    session.generate({{1}, random_ids(16, 1), {2}}, greedy());
-    FAIL() << "a prompt that fills all positions was taken";
-  } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(),
-                 "generation, row 1: a prompt of 16 tokens leaves no position for an answer: the model has 16 "
-                 "(max_position_embeddings) (shorten the context or the conversation)");
-  }
+  EXPECT_EQ(fault_of<ConfigError>([&] {
+              session.generate({{1}, random_ids(16, 1), {2}}, greedy());
+            }),
+            "generation, row 1: a prompt of 16 tokens leaves no position for an answer: the model has 16 "
+            "(max_position_embeddings) (shorten the context or the conversation)");
 }
 
 TEST(Generation, TakesATrainedLoraOfAnotherDtype) {
@@ -281,12 +279,9 @@ TEST(Generation, LogitsThatAreNotFiniteAreAnError) {
   for (const GenerationOptions& options : {greedy(), sampling(1)}) {
     GenerationSession session(*decoder, &tree, 2);
     EXPECT_NO_THROW(session.generate({{1, 2}, {}}, options));
-    try {
+    expect_fault<Error>("generation, row 1: the logits are not finite", [&] {
       session.generate({{1, 2}, {3}}, options);
-      FAIL() << "NaN was taken for a token";
-    } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("generation, row 1: the logits are not finite"), std::string::npos);
-    }
+    });
   }
 }
 

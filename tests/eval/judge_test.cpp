@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "shine/common/error.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -16,12 +17,7 @@ std::vector<AnswerRecord> answers(std::size_t count, const std::string& raw = "x
 }
 
 std::string message(const std::string& command) {
-  try {
-    judge_answers(command, answers(2));
-  } catch (const Error& fault) {
-    return fault.what();
-  }
-  return "no fault";
+  return test::fault_of<Error>([&] { judge_answers(command, answers(2)); });
 }
 
 TEST(Judge, ReadsAnswersAndWritesNumbers) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -98,7 +97,7 @@ TEST(PerplexityReport, RecordsComeBackAsTheyWere) {
   const LossRecord good = loss_record(Method::shine, 3, 1.5);
   EXPECT_EQ(record_json(bad),
             R"({"kind":"loss","length":100,"task":"completion","method":"shuffled","text":7,"tokens":17,"loss":null})");
-  std::ofstream(file) << record_json(bad) << "\n" << record_json(good) << "\n{\"kind\":\"lo";
+  test::write_bytes(file, record_json(bad) + "\n" + record_json(good) + "\n{\"kind\":\"lo");
   const std::vector<LossRecord> records = read_losses(file);
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(record_json(records[0]), record_json(bad));
@@ -108,9 +107,9 @@ TEST(PerplexityReport, RecordsComeBackAsTheyWere) {
   EXPECT_EQ(record_json(parsed[0]), record_json(bad));
   EXPECT_EQ(record_json(parsed[1]), record_json(good));
   EXPECT_THROW(parse_losses("{\"kind\":\"loss\"}", "unit 1"), FormatError);
-  std::ofstream(file) << "{\"kind\":\"loss\",\"length\":1,\"task\":\"other\"}\n";
+  test::write_bytes(file, "{\"kind\":\"loss\",\"length\":1,\"task\":\"other\"}\n");
   EXPECT_THROW(read_losses(file), FormatError);
-  std::ofstream(file) << "{\"kind\":\"answer\"}\n";
+  test::write_bytes(file, "{\"kind\":\"answer\"}\n");
   EXPECT_THROW(read_losses(file), FormatError);
 }
 

@@ -9,6 +9,7 @@
 #include "data/byte_tokenizer.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
+#include "support/faults.h"
 
 namespace shine {
 namespace {
@@ -75,12 +76,9 @@ TEST(QaContexts, TheLimitDrawsBySeedAndKeepsTheOrder) {
 }
 
 TEST(QaContexts, AnIdTwiceIsAFault) {
-  try {
+  test::expect_fault<ConfigError>("two items have the id 'x'", [&] {
     multi_turn_contexts({item("x", "a", {{"q", {"a"}}}), item("x", "b", {{"q", {"a"}}})}, {});
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_NE(std::string(error.what()).find("two items have the id 'x'"), std::string::npos) << error.what();
-  }
+  });
 }
 
 TEST(QaContexts, GroupsHaveEqualCountsAndTheWantedMeanLength) {

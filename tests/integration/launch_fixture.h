@@ -76,10 +76,7 @@ class Launch : public testing::Test {
 
   /// Takes the folder's name out of what was printed.
   void shorten(Outcome& outcome) const {
-    for (std::string* text : {&outcome.out, &outcome.err}) {
-      const std::string prefix = folder_.path().string() + "/";
-      for (std::size_t at = 0; (at = text->find(prefix)) != std::string::npos;) text->erase(at, prefix.size());
-    }
+    for (std::string* text : {&outcome.out, &outcome.err}) *text = folder_.shorten(*text);
   }
 
   std::filesystem::path program() const { return folder_.path() / "bin" / "shine_train"; }

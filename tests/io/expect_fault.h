@@ -3,30 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
 #include "shine/tensor/raw_tensor.h"
+#include "support/faults.h"
+#include "support/paths.h"
 
 namespace shine::test {
-
-/// Runs `action` and expects a fault of one kind whose message holds `part`.
-template <class Kind, class Action>
-void expect_fault(std::string_view part, Action&& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no fault; expected one with \"" << part << "\"";
-  } catch (const Kind& fault) {
-    EXPECT_NE(std::string_view(fault.what()).find(part), std::string_view::npos)
-        << "expected \"" << part << "\" in: " << fault.what();
-  }
-}
-
-inline void write_bytes(const std::filesystem::path& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
 
 /// The numbers as bytes in memory order.
 template <class Number>

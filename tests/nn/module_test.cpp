@@ -4,6 +4,7 @@
 
 #include "shine/common/error.h"
 #include "shine/nn/encoder_layer.h"
+#include "support/faults.h"
 #include "support/tensor_match.h"
 
 namespace shine::test {
@@ -113,13 +114,8 @@ TEST(LoadParameters, NamesTheFirstOfManyFaults) {
   const Scaled module;
   RawTensorDict source = file_of({});
   for (const char name : std::string("abcdefghij")) source.emplace(std::string(1, name), to_raw(at::zeros({})));
-  try {
-    load_parameters(*module.ptr(), source, float32(), "model.safetensors");
-    FAIL() << "loaded";
-  } catch (const ShapeError& error) {
-    EXPECT_NE(std::string(error.what()).find("10 unexpected: a, b, c, d, e, f, g, h, and 2 more"), std::string::npos)
-        << error.what();
-  }
+  expect_fault<ShapeError>("10 unexpected: a, b, c, d, e, f, g, h, and 2 more",
+                           [&] { load_parameters(*module.ptr(), source, float32(), "model.safetensors"); });
 }
 
 TEST(LoadParameters, ReshapingIsNotLoading) {

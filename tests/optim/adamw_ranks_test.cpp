@@ -10,6 +10,7 @@
 #include "optim/rank_check.h"
 #include "shine/common/error.h"
 #include "shine/optim/adamw.h"
+#include "support/faults.h"
 #include "support/thread_group.h"
 
 namespace shine::test {
@@ -276,13 +277,10 @@ TEST(RankCheck, EqualTensorsPassAndADifferenceIsNamedOnEveryRank) {
     EXPECT_NO_THROW(require_equal_tensors(group, tensors, "at the start"));
     if (group.rank() == 2) second[3] = std::nextafter(second[3].item<float>(), 10.0F);
     if (group.rank() == 1) third[0] = 5;
-    try {
-      require_equal_tensors(group, tensors, "after step 7");
-      ADD_FAILURE() << "no difference found";
-    } catch (const DivergenceError& error) {
-      EXPECT_EQ(std::string(error.what()).find("second: differs from rank 0's on rank 2 after step 7"), 0U)
-          << error.what();
-    }
+    EXPECT_EQ(fault_of<DivergenceError>([&] {
+                require_equal_tensors(group, tensors, "after step 7");
+              }).find("second: differs from rank 0's on rank 2 after step 7"),
+              0U);
   });
 }
 

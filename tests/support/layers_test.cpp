@@ -63,13 +63,11 @@ TEST(Layers, IncludesPointDownwards) {
 
 TEST(Layers, AnUpwardIncludeIsFound) {
   const TemporaryFolder folder;
-  std::filesystem::create_directory(folder.path() / "io");
-  std::ofstream(folder.path() / "io" / "bad.h")
-      << "#include \"shine/train/trainer.h\"\n#include \"shine/common/str.h\"\n";
+  folder.write("io/bad.h", "#include \"shine/train/trainer.h\"\n#include \"shine/common/str.h\"\n");
   EXPECT_EQ(violations_below(folder.path()).size(), 1U);
-  std::ofstream(folder.path() / "io" / "bad.cpp")
-      << "#include \"text/unicode/utf8.h\"\n#include \"io/files/posix_file.h\"\n#include \"posix_file.h\"\n"
-      << "#include \"nlohmann/json.hpp\"\n#include \"shine/nowhere/x.h\"\n";
+  folder.write("io/bad.cpp",
+               "#include \"text/unicode/utf8.h\"\n#include \"io/files/posix_file.h\"\n#include \"posix_file.h\"\n"
+               "#include \"nlohmann/json.hpp\"\n#include \"shine/nowhere/x.h\"\n");
   EXPECT_EQ(violations_below(folder.path()).size(), 3U);
 }
 

@@ -2,7 +2,10 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <string_view>
 
 namespace shine::test {
 
@@ -26,6 +29,17 @@ inline std::filesystem::path shared_dir() {
   return source_dir().parent_path() / "shared";
 }
 
+inline std::string read_bytes(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Makes the file's folder too.
+inline void write_bytes(const std::filesystem::path& file, std::string_view bytes) {
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
 /// A folder of its own for one test, removed at the end.
 class TemporaryFolder {
  public:
@@ -40,6 +54,19 @@ class TemporaryFolder {
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   const std::filesystem::path& path() const { return path_; }
+
+  /// @return  the path of the file
+  std::filesystem::path write(const std::string& name, std::string_view bytes) const {
+    write_bytes(path_ / name, bytes);
+    return path_ / name;
+  }
+
+  /// A message without this folder's name before that of its files.
+  std::string shorten(std::string message) const {
+    const std::string prefix = path_.string() + "/";
+    for (std::size_t at = 0; (at = message.find(prefix)) != std::string::npos;) message.erase(at, prefix.size());
+    return message;
+  }
 
  private:
   std::filesystem::path path_;

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
-#include <iterator>
 #include <regex>
 #include <set>
 
@@ -14,11 +12,6 @@ namespace shine::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string read_file(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 std::vector<std::string> split_lines(const std::string& text) {
   std::vector<std::string> lines;
@@ -41,7 +34,7 @@ std::string marked_region(const fs::path& file, const std::string& name) {
   std::string region;
   bool inside = false;
   std::size_t indentation = 0;
-  for (const std::string& line : split_lines(read_file(file))) {
+  for (const std::string& line : split_lines(read_bytes(file))) {
     if (trim(line) == "// [/" + name + "]") return region;
     if (inside) region += line.substr(std::min(line.size(), indentation)) + "\n";
     if (trim(line) == "// [" + name + "]") {
@@ -137,7 +130,7 @@ std::set<std::string> literals_below(const std::vector<fs::path>& roots) {
     for (const auto& file : fs::recursive_directory_iterator(root)) {
       const auto extension = file.path().extension();
       if (extension != ".h" && extension != ".cpp") continue;
-      for (std::string& text : literals_of(read_file(file.path()))) literals.insert(std::move(text));
+      for (std::string& text : literals_of(read_bytes(file.path()))) literals.insert(std::move(text));
     }
   }
   return literals;
@@ -170,7 +163,7 @@ std::vector<std::string> quoted_words(const std::string& section) {
 }
 
 TEST(Readme, ExamplesAreTheTextOfTests) {
-  const std::vector<Snippet> snippets = snippets_of(read_file(source_dir() / "README.md"));
+  const std::vector<Snippet> snippets = snippets_of(read_bytes(source_dir() / "README.md"));
   EXPECT_GE(snippets.size(), 7U);
   for (const Snippet& snippet : snippets) {
     EXPECT_EQ(snippet.code, marked_region(source_dir() / snippet.file, snippet.name)) << snippet.file;
@@ -178,7 +171,7 @@ TEST(Readme, ExamplesAreTheTextOfTests) {
 }
 
 TEST(Readme, QuotedMessagesAreThoseOfTheCode) {
-  const std::string section = section_of(read_file(source_dir() / "README.md"), "When something goes wrong");
+  const std::string section = section_of(read_bytes(source_dir() / "README.md"), "When something goes wrong");
   const std::vector<std::string> all = quoted_words(section);
   EXPECT_GE(all.size(), 25U);
   const std::set<std::string> literals = literals_below(

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "distributed/exchange.h"
+#include "support/faults.h"
 
 namespace shine::test {
 namespace {
@@ -15,12 +16,7 @@ constexpr int kRanks = 3;
 
 /// The message of what run_ranks throws; empty where it throws nothing.
 std::string failure_of(const std::function<void(ProcessGroup&)>& body) {
-  try {
-    run_ranks(kRanks, body);
-  } catch (const std::exception& failure) {
-    return failure.what();
-  }
-  return "";
+  return fault_of<std::exception>([&] { run_ranks(kRanks, body); });
 }
 
 TEST(ThreadGroup, CollectivesGiveWhatTheyPromise) {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "shine/common/error.h"
@@ -12,11 +11,6 @@
 
 namespace shine {
 namespace {
-
-std::string read(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 TEST(PairLearner, MergesTheMostFrequentPairFirst) {
   // "ab" 5 times, "bc" 4 times; after ab: "abc" 3 times.
@@ -54,7 +48,7 @@ TEST(BpeTrainer, WritesATokenizerThatReadsBack) {
   };
   train("a", false);
   train("b", true);
-  EXPECT_EQ(read(folder.path() / "a/tokenizer.json"), read(folder.path() / "b/tokenizer.json"));
+  EXPECT_EQ(test::read_bytes(folder.path() / "a/tokenizer.json"), test::read_bytes(folder.path() / "b/tokenizer.json"));
 
   const BpeTokenizer tokenizer(folder.path() / "a");
   EXPECT_EQ(tokenizer.size(), 280);
@@ -65,7 +59,7 @@ TEST(BpeTrainer, WritesATokenizerThatReadsBack) {
     EXPECT_EQ(tokenizer.decode(encoding.ids), text);
     EXPECT_LT(encoding.ids.size(), text.size());
   }
-  const auto config = nlohmann::json::parse(read(folder.path() / "a/tokenizer_config.json"));
+  const auto config = nlohmann::json::parse(test::read_bytes(folder.path() / "a/tokenizer_config.json"));
   EXPECT_EQ(config["eos_token"], "<|im_end|>");
   EXPECT_EQ(config["pad_token"], "<|endoftext|>");
 }

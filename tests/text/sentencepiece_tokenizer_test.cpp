@@ -13,6 +13,7 @@
 #include "shine/common/error.h"
 #include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine {
@@ -105,16 +106,11 @@ class SentencePieceFolder : public testing::Test {
     std::filesystem::copy_file(folder() / (model + ".model"), path() / "tokenizer.model");
   }
   const std::filesystem::path& path() const { return folder_.path(); }
-  void write(const std::string& name, const std::string& content) const { std::ofstream(path() / name) << content; }
+  void write(const std::string& name, const std::string& content) const { folder_.write(name, content); }
   std::unique_ptr<Tokenizer> load() const { return load_tokenizer(path()); }
 
   std::string message() const {
-    try {
-      load();
-    } catch (const Error& fault) {
-      return fault.what();
-    }
-    return {};
+    return test::fault_of<Error>([&] { load(); });
   }
 
   // Ids 440 to 442 of a model of 440 pieces.

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fstream>
 
 #include "data/qa/qa_items.h"
 #include "shine/text/chat_template.h"
@@ -22,8 +21,7 @@ struct Outcome {
 
 Outcome run(const std::string& program, const std::string& arguments, const std::string& input) {
   const test::TemporaryFolder folder;
-  const std::filesystem::path file = folder.path() / "input";
-  std::ofstream(file) << input;
+  const std::filesystem::path file = folder.write("input", input);
   const std::string command = (test::bin_dir() / program).string() + ' ' + arguments + " < " + file.string() + " 2>&1";
   Outcome outcome;
   FILE* pipe = popen(command.c_str(), "r");
@@ -68,8 +66,8 @@ TEST(TokenizeProgram, NamesTheLineOfAFault) {
 
 TEST(PrepareProgram, LearnsATokenizer) {
   const test::TemporaryFolder folder;
-  std::ofstream(folder.path() / "a.txt") << "the cat the cat the cat";
-  std::ofstream(folder.path() / "b.jsonl") << "{\"text\": \"a cat\"}\n";
+  folder.write("a.txt", "the cat the cat the cat");
+  folder.write("b.jsonl", "{\"text\": \"a cat\"}\n");
   const std::string inputs = (folder.path() / "a.txt").string() + ' ' + (folder.path() / "b.jsonl").string();
   const std::string output = (folder.path() / "out").string();
   const Outcome made = run("shine_prepare", "tokenizer --vocab-size 262 --output " + output + " --input " + inputs, "");
