@@ -50,6 +50,7 @@ class AddedVocabulary {
   void add(const AddedToken& token, std::int32_t id, std::string_view normalized);
 
   std::optional<std::int32_t> find(std::string_view content) const;
+  bool holds(std::int32_t id) const { return by_id_.contains(id); }
   bool is_special(std::int32_t id) const;
 
   /// A part of a text: an added token, or (no id) other text.

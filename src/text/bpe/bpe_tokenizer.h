@@ -1,15 +1,14 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "shine/text/tokenizer.h"
+#include "text/bpe/bpe_model.h"
+#include "text/bpe/pre_tokenizer.h"
+#include "text/vocabulary_tokenizer.h"
 
 namespace shine {
+
+struct TokenizerFile;
 
 /// Byte-level BPE from a Hugging Face tokenizer.json (Qwen, Llama 3, SmolLM2, GPT-2). Ids equal those of the Python
 /// package `tokenizers` 0.22 on any text.
@@ -24,23 +23,25 @@ namespace shine {
 /// With the split patterns of Qwen, Llama 3, GPT-2 and SmolLM2 encoding takes O(n log n) for a text of n bytes,
 /// whatever it holds; any other pattern is run by PCRE2, within its match limit. The tokens of words of up to 24 bytes
 /// are remembered in a table of 2 MiB that all threads share.
-class BpeTokenizer final : public Tokenizer {
+class BpeTokenizer final : public VocabularyTokenizer {
  public:
   /// @param path  a tokenizer.json or a folder that holds one
   explicit BpeTokenizer(const std::filesystem::path& path);
-  ~BpeTokenizer() override;
-
-  Encoding encode_with_escapes(std::string_view text, std::span<const TextSpan> escaped) const override;
-  std::string_view token_bytes(std::int64_t id) const override;
-  bool is_special(std::int64_t id) const override;
-  std::optional<std::int64_t> token_to_id(std::string_view token) const override;
-  std::string id_to_token(std::int64_t id) const override;
-  std::int64_t size() const override;
-  std::vector<std::int64_t> add_tokens(std::span<const AddedToken> tokens) override;
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
+  BpeTokenizer(const std::filesystem::path& file, TokenizerFile&& source);
+
+  void encode_part(std::string_view part, std::size_t start, const TextSource& source, Encoding& result) const override;
+  std::optional<std::int32_t> find_in_vocabulary(std::string_view token) const override;
+  void set_added(std::int32_t id, const AddedToken& token) override;
+
+  void fill_names();
+  template <class ToRepaired>
+  void encode_words(std::string_view text, const TextSource& source, ToRepaired to_repaired, Encoding& result) const;
+
+  bool nfc_;
+  PreTokenizer pre_tokenizer_;
+  BpeModel model_;
 };
 
 }  // namespace shine

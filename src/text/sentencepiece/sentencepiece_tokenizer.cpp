@@ -2,17 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 
 #include "io/json/json_file.h"
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"
-#include "text/encode_around_added.h"
-#include "text/sentencepiece/sentencepiece_model.h"
-#include "text/sentencepiece/sentencepiece_normalizer.h"
 
 namespace shine {
 namespace {
@@ -95,156 +89,89 @@ TextSpan without_leading_space(std::string_view text, TextSpan span) {
 
 }  // namespace
 
-struct SentencePieceTokenizer::Parts {
-  std::string file;
-  SentencePieceNormalizer normalizer;
-  SentencePieceModel model;
-  AddedVocabulary added;
-  std::vector<std::string> names;  // by id
-  std::vector<std::string> bytes;  // by id, as they are decoded
-  std::vector<bool> is_added;      // by id
-  std::unordered_map<std::string_view, std::int64_t> pieces;
+SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& path)
+    : SentencePieceTokenizer(model_path(path), read_sentencepiece_file(model_path(path)), read_tokens_beside(path)) {}
 
-  Parts(const std::filesystem::path& path, SentencePieceData&& data, const TokensById& tokens)
-      : file(path.string()), normalizer(std::move(data.rules)), model(std::move(data)) {
-    for (const SentencePiece& piece : model.data().pieces) {
-      pieces.emplace(piece.text, static_cast<std::int64_t>(names.size()));
-      names.push_back(piece.text);
-      bytes.push_back(decoded(piece));
-    }
-    is_added.resize(names.size());
-    for (std::size_t i = 0; i < 256 && model.data().byte_fallback; ++i) {
-      bytes[static_cast<std::size_t>(model.data().bytes[i])] = std::string(1, static_cast<char>(i));
-    }
-    for (const auto& [id, token] : tokens) {
-      const std::int64_t given = add(token);
-      if (given != id)
-        throw FormatError(
-            str("the added token ", quote_text(token.content), " has the id ", id, ", but its place gives it ", given),
-            file, "ids of added tokens must follow the pieces without gaps");
-    }
+SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& file, SentencePieceData&& data,
+                                               const TokensById& tokens)
+    : VocabularyTokenizer(file.string()), normalizer_(std::move(data.rules)), model_(std::move(data)) {
+  for (const SentencePiece& piece : model_.data().pieces) {
+    pieces_.emplace(piece.text, static_cast<std::int32_t>(names_.size()));
+    names_.emplace_back(piece.text);
+    bytes_.push_back(decoded(piece));
   }
-
-  std::string decoded(const SentencePiece& piece) const {
-    switch (piece.type) {
-      case PieceType::control: return {};
-      case PieceType::unknown: return model.data().unknown_text;
-      default: return spaces_for_marks(piece.text);
-    }
+  for (std::size_t i = 0; i < 256 && model_.data().byte_fallback; ++i) {
+    bytes_[static_cast<std::size_t>(model_.data().bytes[i])] = std::string(1, static_cast<char>(i));
   }
+  for (const auto& [id, token] : tokens) add_listed(token, id);
+}
 
-  bool has(std::int64_t id) const { return id >= 0 && static_cast<std::size_t>(id) < names.size(); }
-
-  std::int64_t add(const AddedToken& token) {
-    if (token.content.empty()) throw ConfigError("an added token is empty");
-    if (!is_valid_utf8(token.content)) throw ConfigError("an added token is not valid UTF-8");
-    auto id = find(token.content);
-    if (!id) {
-      if (names.size() >= static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
-        throw ConfigError("the tokenizer has no room for more tokens");
-      id = static_cast<std::int64_t>(names.size());
-      names.push_back(token.content);
-      bytes.emplace_back();
-      is_added.push_back(false);
-    } else if (static_cast<std::size_t>(*id) < model.data().pieces.size()) {
-      model.retire(static_cast<std::int32_t>(*id));
-    }
-    const auto index = static_cast<std::size_t>(*id);
-    bytes[index] = token.content;
-    is_added[index] = true;
-    AddedToken raw = token;
-    raw.normalized = false;
-    added.add(raw, static_cast<std::int32_t>(*id), token.content);
-    return *id;
+std::string SentencePieceTokenizer::decoded(const SentencePiece& piece) const {
+  switch (piece.type) {
+    case PieceType::control: return {};
+    case PieceType::unknown: return model_.data().unknown_text;
+    default: return spaces_for_marks(piece.text);
   }
+}
 
-  std::optional<std::int64_t> find(std::string_view token) const {
-    if (const auto id = added.find(token)) return id;
-    const auto found = pieces.find(token);
-    if (found == pieces.end()) return std::nullopt;
-    return found->second;
-  }
+std::optional<std::int32_t> SentencePieceTokenizer::find_in_vocabulary(std::string_view token) const {
+  const auto found = pieces_.find(token);
+  if (found == pieces_.end()) return std::nullopt;
+  return found->second;
+}
 
-  // A part of the text that holds no added token; `start` is its place there.
-  void encode_part(std::string_view part, std::size_t start, const TextSource& source, Encoding& result) const {
-    const SentencePieceText normalized = normalizer.normalize(part, model.symbols());
-    std::optional<std::size_t> unknown_begin;  // of the unknown token before: the neighbouring characters join it
-    for (const PieceToken& token : model.tokenize(normalized.text)) {
-      const bool joins = unknown_begin && token.id == model.data().unknown;
-      const std::size_t begin = joins ? *unknown_begin : normalized.sources[token.begin];
-      const TextSpan span = without_leading_space(part, {begin, normalized.sources[token.end]});
-      const TextSpan given = source.original({span.begin + start, span.end + start});
-      unknown_begin.reset();
-      if (token.id != model.data().unknown) {
+void SentencePieceTokenizer::set_added(std::int32_t id, const AddedToken& token) {
+  if (static_cast<std::size_t>(id) < model_.data().pieces.size()) model_.retire(id);
+  bytes_[static_cast<std::size_t>(id)] = token.content;
+  AddedToken raw = token;
+  raw.normalized = false;
+  added_.add(raw, id, token.content);
+}
+
+void SentencePieceTokenizer::encode_part(std::string_view part, std::size_t start, const TextSource& source,
+                                         Encoding& result) const {
+  const SentencePieceText normalized = normalizer_.normalize(part, model_.symbols());
+  std::optional<std::size_t> unknown_begin;  // of the unknown token before: the neighbouring characters join it
+  for (const PieceToken& token : model_.tokenize(normalized.text)) {
+    const bool joins = unknown_begin && token.id == model_.data().unknown;
+    const std::size_t begin = joins ? *unknown_begin : normalized.sources[token.begin];
+    const TextSpan span = without_leading_space(part, {begin, normalized.sources[token.end]});
+    const TextSpan given = source.original({span.begin + start, span.end + start});
+    unknown_begin.reset();
+    if (token.id != model_.data().unknown) {
+      result.ids.push_back(token.id);
+      result.offsets.push_back(given);
+    } else if (model_.data().byte_fallback) {
+      for (std::size_t i = token.begin; i < token.end; ++i) {
+        result.ids.push_back(model_.data().bytes[static_cast<unsigned char>(normalized.text[i])]);
+        result.offsets.push_back(given);
+      }
+    } else {
+      unknown_begin = begin;
+      if (joins) {
+        result.offsets.back() = given;
+      } else {
         result.ids.push_back(token.id);
         result.offsets.push_back(given);
-      } else if (model.data().byte_fallback) {
-        for (std::size_t i = token.begin; i < token.end; ++i) {
-          result.ids.push_back(model.data().bytes[static_cast<unsigned char>(normalized.text[i])]);
-          result.offsets.push_back(given);
-        }
-      } else {
-        unknown_begin = begin;
-        if (joins) {
-          result.offsets.back() = given;
-        } else {
-          result.ids.push_back(token.id);
-          result.offsets.push_back(given);
-        }
       }
     }
   }
-};
-
-SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& path)
-    : parts_(std::make_unique<Parts>(model_path(path), read_sentencepiece_file(model_path(path)),
-                                     read_tokens_beside(path))) {}
-
-SentencePieceTokenizer::~SentencePieceTokenizer() = default;
-
-Encoding SentencePieceTokenizer::encode_with_escapes(std::string_view given, std::span<const TextSpan> escaped) const {
-  return encode_around_added(parts_->added, given, escaped,
-                             [&](std::string_view part, std::size_t begin, const TextSource& source, Encoding& result) {
-                               parts_->encode_part(part, begin, source, result);
-                             });
 }
 
-std::string_view SentencePieceTokenizer::token_bytes(std::int64_t id) const {
-  return parts_->has(id) ? std::string_view(parts_->bytes[static_cast<std::size_t>(id)]) : std::string_view();
+bool SentencePieceTokenizer::is_piece(std::int64_t id) const {
+  return has(id) && !added_.holds(static_cast<std::int32_t>(id));
 }
 
 LeadingSpace SentencePieceTokenizer::leading_space(std::int64_t id) const {
-  const auto index = static_cast<std::size_t>(id);
-  if (!parts_->has(id) || parts_->is_added[index] || !parts_->names[index].starts_with(kSpaceMark))
-    return LeadingSpace::keep;
-  const SentencePieceRules& rules = parts_->normalizer.rules();
+  if (!is_piece(id) || !names_[static_cast<std::size_t>(id)]->starts_with(kSpaceMark)) return LeadingSpace::keep;
+  const SentencePieceRules& rules = normalizer_.rules();
   if (rules.remove_extra_spaces) return LeadingSpace::drop_each;
   return rules.dummy_prefix ? LeadingSpace::drop_first : LeadingSpace::keep;
 }
 
 bool SentencePieceTokenizer::is_special(std::int64_t id) const {
-  if (!parts_->has(id)) return false;
-  if (parts_->is_added[static_cast<std::size_t>(id)]) return parts_->added.is_special(static_cast<std::int32_t>(id));
-  return parts_->model.data().pieces[static_cast<std::size_t>(id)].type == PieceType::control;
-}
-
-std::optional<std::int64_t> SentencePieceTokenizer::token_to_id(std::string_view token) const {
-  return parts_->find(token);
-}
-
-std::string SentencePieceTokenizer::id_to_token(std::int64_t id) const {
-  if (!parts_->has(id)) throw ConfigError(str("no token has the id ", id, "; there are ", size()), parts_->file);
-  return parts_->names[static_cast<std::size_t>(id)];
-}
-
-std::int64_t SentencePieceTokenizer::size() const {
-  return static_cast<std::int64_t>(parts_->names.size());
-}
-
-std::vector<std::int64_t> SentencePieceTokenizer::add_tokens(std::span<const AddedToken> tokens) {
-  std::vector<std::int64_t> ids;
-  for (const AddedToken& token : tokens) ids.push_back(parts_->add(token));
-  return ids;
+  if (!is_piece(id)) return VocabularyTokenizer::is_special(id);
+  return model_.data().pieces[static_cast<std::size_t>(id)].type == PieceType::control;
 }
 
 }  // namespace shine

@@ -1,13 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
+#include <map>
+#include <unordered_map>
 
-#include "shine/text/tokenizer.h"
+#include "text/sentencepiece/sentencepiece_model.h"
+#include "text/sentencepiece/sentencepiece_normalizer.h"
+#include "text/vocabulary_tokenizer.h"
 
 namespace shine {
 
@@ -23,24 +22,28 @@ namespace shine {
 /// Offsets are the package's, except that the white space before a word is left out (a token that is white space alone
 /// keeps it), and that all byte pieces of a character cover it. Bytes that are not UTF-8 decode to one U+FFFD for each
 /// maximal part, where the package writes one for each byte.
-class SentencePieceTokenizer final : public Tokenizer {
+class SentencePieceTokenizer final : public VocabularyTokenizer {
  public:
   /// @param path  a folder with tokenizer.model, or a .model file, which is then the only one read
   explicit SentencePieceTokenizer(const std::filesystem::path& path);
-  ~SentencePieceTokenizer() override;
 
-  Encoding encode_with_escapes(std::string_view text, std::span<const TextSpan> escaped) const override;
-  std::string_view token_bytes(std::int64_t id) const override;
   LeadingSpace leading_space(std::int64_t id) const override;
   bool is_special(std::int64_t id) const override;
-  std::optional<std::int64_t> token_to_id(std::string_view token) const override;
-  std::string id_to_token(std::int64_t id) const override;
-  std::int64_t size() const override;
-  std::vector<std::int64_t> add_tokens(std::span<const AddedToken> tokens) override;
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
+  SentencePieceTokenizer(const std::filesystem::path& file, SentencePieceData&& data,
+                         const std::map<std::int64_t, AddedToken>& tokens);
+
+  void encode_part(std::string_view part, std::size_t start, const TextSource& source, Encoding& result) const override;
+  std::optional<std::int32_t> find_in_vocabulary(std::string_view token) const override;
+  void set_added(std::int32_t id, const AddedToken& token) override;
+
+  std::string decoded(const SentencePiece& piece) const;
+  bool is_piece(std::int64_t id) const;
+
+  SentencePieceNormalizer normalizer_;
+  SentencePieceModel model_;
+  std::unordered_map<std::string_view, std::int32_t> pieces_;
 };
 
 }  // namespace shine
