@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::int64_t kFirstCapacity = 64;
 
-at::Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
-  return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(device);
-}
-
 }  // namespace
 
 KvCache::KvCache(const DecoderConfig& config, std::int64_t rows, const at::TensorOptions& options)
@@ -82,9 +78,9 @@ void KvCache::begin_append(const RowLayout& added) {
       }
     }
   }
-  const at::Tensor index = to_device(positions, options_.device());
+  const at::Tensor index = index_tensor(positions, options_.device());
   added_rope_ = {rope_.cos.index_select(0, index), rope_.sin.index_select(0, index)};
-  added_places_ = to_device(places, options_.device());
+  added_places_ = index_tensor(places, options_.device());
   added_ = added;
 }
 

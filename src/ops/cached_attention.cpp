@@ -17,8 +17,7 @@ constexpr double kHidden = -std::numeric_limits<double>::infinity();
 at::Tensor length_mask(const std::vector<std::int64_t>& lengths, std::int64_t longest,
                        const at::TensorOptions& options) {
   if (std::ranges::all_of(lengths, [&](std::int64_t length) { return length == longest; })) return {};
-  const auto integers = at::TensorOptions().dtype(at::kLong);
-  const at::Tensor masked = at::arange(longest, integers).unsqueeze(0) >= at::tensor(lengths, integers).unsqueeze(1);
+  const at::Tensor masked = at::arange(longest, at::kLong).unsqueeze(0) >= index_tensor(lengths, at::kCPU).unsqueeze(1);
   const at::Tensor mask = at::zeros(masked.sizes(), at::kFloat).masked_fill_(masked, kHidden);
   return mask.view({-1, 1, 1, longest}).to(options);
 }

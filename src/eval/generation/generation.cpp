@@ -114,7 +114,7 @@ at::Tensor GenerationSession::last_hidden(const Rows& ids, const std::vector<boo
     seen_[row].insert(seen_[row].end(), added[row].begin(), added[row].end());
   }
   if (tokens == static_cast<std::int64_t>(last.size())) return hidden;
-  return hidden.index_select(0, at::tensor(last, at::TensorOptions().dtype(at::kLong)).to(hidden.device()));
+  return hidden.index_select(0, index_tensor(last, hidden.device()));
 }
 
 /// The logits behind the one new token that every active row has.
@@ -131,7 +131,7 @@ at::Tensor GenerationSession::step_logits(const Rows& ids, const std::vector<boo
   const at::Tensor logits = step_->run(last, active);
   for (const std::size_t row : rows) seen_[row].push_back(last[row]);
   if (rows.size() == ids.size()) return logits;
-  return logits.index_select(0, at::tensor(kept, at::TensorOptions().dtype(at::kLong)).to(logits.device()));
+  return logits.index_select(0, index_tensor(kept, logits.device()));
 }
 
 std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, const GenerationOptions& options) {

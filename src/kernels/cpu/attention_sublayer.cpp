@@ -14,10 +14,6 @@ const W* values_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? data<W>(tensor) : nullptr;
 }
 
-at::Tensor index_of(const TokenChoice& chosen) {
-  return at::tensor(chosen.flat, at::TensorOptions().dtype(at::kLong));
-}
-
 AttentionRows rows_of(const AttentionPass& pass) {
   const auto& [batch, chosen] = pass;
   if (chosen == nullptr) return {batch->rows, batch->rows, {}};
@@ -80,7 +76,7 @@ typename AttentionSublayer<T>::Rotated AttentionSublayer<T>::rotate(const Saved&
     head_norm_rope({m, heads_.kv_heads, d}, data<T>(saved.k_raw) + first * kv_width, values_or_null<W>(weights_.k_norm),
                    weights_.eps, cos, sin, mutable_data<T>(rotated.k) + first * kv_width);
   });
-  if (pass_.chosen) rotated.q = rotated.q.index_select(0, index_of(*pass_.chosen));
+  if (pass_.chosen) rotated.q = rotated.q.index_select(0, pass_.chosen->positions);
   return rotated;
 }
 
@@ -113,7 +109,7 @@ void AttentionSublayer<T>::attend(const at::Tensor& x, Saved& saved) const {
 template <class T>
 at::Tensor AttentionSublayer<T>::forward(const at::Tensor& x, Saved& saved) const {
   attend(x, saved);
-  const at::Tensor residual = pass_.chosen ? x.index_select(0, index_of(*pass_.chosen)) : x;
+  const at::Tensor residual = pass_.chosen ? x.index_select(0, pass_.chosen->positions) : x;
   at::Tensor y = at::empty_like(residual);
   project_out(residual, saved, y);
   return y;
@@ -158,7 +154,7 @@ SublayerGradients AttentionSublayer<T>::backward(const at::Tensor& dy, const at:
   }
   at::Tensor residual = dy;
   if (pass_.chosen) {
-    const at::Tensor index = index_of(*pass_.chosen);
+    const at::Tensor index = pass_.chosen->positions;
     to.q = at::zeros({x.size(0), q_width}, type_).index_copy_(0, index, to.q);
     residual = at::zeros_like(x).index_copy_(0, index, dy);
   }
