@@ -121,7 +121,7 @@ at::Tensor GenerationSession::last_hidden(const Rows& ids, const std::vector<boo
 at::Tensor GenerationSession::step_logits(const Rows& ids, const std::vector<bool>& active,
                                           const std::vector<std::size_t>& rows) {
   if (!step_) {
-    step_ = std::make_unique<DecodingStep>(decoder_, lora_.layers.empty() ? nullptr : &lora_, cache_, /*record=*/true);
+    step_ = std::make_unique<DecodingStep>(decoder_, lora_.layers.empty() ? nullptr : &lora_, cache_, /*capture=*/true);
   }
   std::vector<std::int64_t> last(ids.size(), 0), kept;
   for (const std::size_t row : rows) {
