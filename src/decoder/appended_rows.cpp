@@ -24,10 +24,10 @@ AppendedRows::AppendedRows(KvCache& cache, const RowLayout& added, const Decoder
 }
 
 at::Tensor AppendedRows::attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                double scale) {
+                                const AttentionOptions& options) {
   cache_.append(layer, k, v);
-  return plan_ ? plan_->attend(q, cache_.keys(layer), cache_.values(layer), scale)
-               : causal_attention(q, k, v, rows_, scale);
+  return plan_ ? plan_->attend(q, cache_.keys(layer), cache_.values(layer), options)
+               : causal_attention(q, k, v, rows_, options);
 }
 
 }  // namespace shine

@@ -15,7 +15,7 @@ class AppendedRows : public CachedAttention {
 
   const PackedRows& rows() const { return rows_; }
   at::Tensor attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                    double scale) override;
+                    const AttentionOptions& options) override;
 
  private:
   KvCache& cache_;

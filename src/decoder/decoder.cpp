@@ -97,11 +97,16 @@ at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const L
   if (const auto backend = fused_backend(*this)) {
     return fused_->run(*this, *backend, std::move(hidden), rows, lora, positions, visitor);
   }
-  const LayerPass pass{
-      pack_rows(rows, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim),
-      make_rope_table(rows.positions(hidden.device()), config_.head_dim, config_.rope_theta, hidden.scalar_type()),
-      lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{}};
-  const std::int64_t recomputed = layers_to_recompute(config_, dtype(), rows.tokens(), options_.activation_limit());
+  const LayerPass pass{pack_rows(rows, options_.attention, hidden.device(), hidden.scalar_type(), config_.head_dim),
+                       rope_table_of(config_, rows.positions(hidden.device()), hidden.scalar_type()),
+                       lora ? rows.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{}};
+  return run_readable(std::move(hidden), lora, pass, positions, visitor);
+}
+
+at::Tensor Decoder::run_readable(at::Tensor hidden, const LoraTree* lora, const LayerPass& pass,
+                                 const at::Tensor& positions, const LayerVisitor& visitor) const {
+  const std::int64_t recomputed =
+      pass.cached ? 0 : layers_to_recompute(config_, dtype(), hidden.size(0), options_.activation_limit());
   for (std::int64_t i = 0; i < config_.layers; ++i) {
     const auto index = static_cast<std::size_t>(i);
     const LoraLayer* adapted = lora ? &lora->layers[index] : nullptr;
@@ -117,6 +122,10 @@ at::Tensor Decoder::forward(const TokenRows& rows, const LoraTree* lora, const a
   return norm_->forward(run_layers(embed(rows), rows.layout, lora, positions));
 }
 
+at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, const LayerPass& pass) const {
+  return norm_->forward(run_readable(embed(added), lora, pass, {}, {}));
+}
+
 at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCache& cache) const {
   const c10::InferenceMode inference;
   at::Tensor hidden = embed(added);
@@ -124,9 +133,7 @@ at::Tensor Decoder::forward(const TokenRows& added, const LoraTree* lora, KvCach
   AppendedRows appended(cache, added.layout, *this);
   const LayerPass pass{appended.rows(), cache.added_rope(),
                        lora ? added.layout.adapter_spans(lora->adapters()) : std::vector<std::int64_t>{}, &appended};
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    hidden = layers_[i]->forward(hidden, lora ? &lora->layers[i] : nullptr, pass);
-  }
+  hidden = run_readable(std::move(hidden), lora, pass, {}, {});
   cache.end_append();
   return norm_->forward(hidden);
 }
@@ -140,7 +147,8 @@ at::Tensor Decoder::logits(const at::Tensor& hidden) const {
 }
 
 at::Tensor Decoder::losses(const at::Tensor& hidden, const at::Tensor& targets) const {
-  return linear_cross_entropy(hidden, head_weight(), targets);
+  return fused_loss_runs(*this) ? linear_cross_entropy(hidden, head_weight(), targets)
+                                : cross_entropy(logits(hidden), targets);
 }
 
 at::Tensor Decoder::losses(const at::Tensor& hidden, const LabelledTokens& labelled) const {

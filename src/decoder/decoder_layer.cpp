@@ -45,10 +45,14 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, const LoraLayer* lora, co
   }
   q = apply_rope(q, pass.rope);
   k = apply_rope(k, pass.rope);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(d));
-  const at::Tensor attn_out = pass.cached != nullptr ? pass.cached->attend(layer, q, k, v, scale)
-                                                     : causal_attention(q, k, v, pass.rows, scale);  // (N, heads, d)
+  const AttentionOptions options{.scale = 1.0 / std::sqrt(static_cast<double>(d))};
+  const at::Tensor attn_out = pass.cached != nullptr ? pass.cached->attend(layer, q, k, v, options)
+                                                     : causal_attention(q, k, v, pass.rows, options);  // (N, heads, d)
   return o_proj->forward(attn_out.reshape({n, config.heads * d}), lora_of(lora, Projection::o), pass.spans);
+}
+
+RopeTable rope_table_of(const DecoderConfig& model, const at::Tensor& positions, at::ScalarType type) {
+  return make_rope_table(positions, model.head_dim, model.rope_theta, type);
 }
 
 void MlpImpl::reset() {

@@ -29,7 +29,7 @@ class DecodingStep::Window : public CachedAttention {
   }
 
   at::Tensor attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                    double scale) override {
+                    const AttentionOptions& options) override {
     const std::int64_t rows = q.size(0), heads = q.size(1), d = q.size(2), kv_heads = k.size(1),
                        group = heads / kv_heads;
     const auto put = [&](const at::Tensor& all, const at::Tensor& added) {
@@ -40,7 +40,7 @@ class DecodingStep::Window : public CachedAttention {
     // Heads that share a kv head are queries of one head.
     const at::Tensor out =
         attention(q.view({rows, kv_heads, group, d}), cache_.keys(layer).narrow(2, 0, window_),
-                  cache_.values(layer).narrow(2, 0, window_), mask_.expand({-1, kv_heads, group, -1}), scale);
+                  cache_.values(layer).narrow(2, 0, window_), mask_.expand({-1, kv_heads, group, -1}), options);
     return out.reshape({rows, heads, d});
   }
 
@@ -105,12 +105,9 @@ void DecodingStep::compute() {
   Window window(cache_, window_, capacity_, places, logits_.options());
   const RopeTable& all = cache_.rope();
   const LayerPass pass{{}, {all.cos.index_select(0, places), all.sin.index_select(0, places)}, spans_, &window};
-  TokenRows tokens{ids, {}, /*lowest=*/0, /*highest=*/decoder_.config().vocab_size - 1};
-  at::Tensor hidden = decoder_.embed(tokens);  // (R, H)
-  for (std::size_t i = 0; i < decoder_.layers().size(); ++i) {
-    hidden = decoder_.layers()[i]->forward(hidden, lora_.layers.empty() ? nullptr : &lora_.layers[i], pass);
-  }
-  at::mm_out(logits_, decoder_.final_norm()->forward(hidden), decoder_.head_weight().t());
+  const TokenRows tokens{ids, {}, /*lowest=*/0, /*highest=*/decoder_.config().vocab_size - 1};
+  const at::Tensor hidden = decoder_.forward(tokens, lora_.layers.empty() ? nullptr : &lora_, pass);  // (R, H)
+  logits_.copy_(decoder_.logits(hidden));
 }
 
 }  // namespace shine

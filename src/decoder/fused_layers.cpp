@@ -8,6 +8,7 @@
 #include "kernels/fused.h"
 #include "ops/agreement.h"
 #include "ops/decoder_sublayers.h"
+#include "ops/linear_cross_entropy.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 
@@ -29,17 +30,24 @@ DecoderConfig small_config(DecoderConfig config) {
   config.head_dim = 8;
   config.hidden_size = 16;
   config.intermediate_size = 12;
-  config.layers = 2;
-  config.vocab_size = 8;
-  config.tied_embeddings = true;
+  config.layers = 3;
+  config.vocab_size = 12;
   return config;
+}
+
+/// Random weights, norms and biases too.
+std::unique_ptr<Decoder> small_decoder(const DecoderConfig& small, const DecoderOptions& options) {
+  auto decoder = std::make_unique<Decoder>(small, options);
+  initialise_decoder(*decoder, /*gain=*/2.0, /*seed=*/1);
+  perturb_vectors(decoder->parameters());
+  return decoder;
 }
 
 /// Layers of `small`, a small_config, by DecoderLayer::forward and by `backend`, for two rows with a LoRA each.
 bool forms_of_layers_agree(const DecoderConfig& small, SublayerBackend backend) {
-  Decoder decoder(small, {.backend = backend});
-  initialise_decoder(decoder, /*gain=*/2.0, /*seed=*/1);
-  const RowLayout rows{{0, 3, 5}};
+  const auto made = small_decoder(small, {.backend = backend});
+  const Decoder& decoder = *made;
+  const RowLayout rows{{0, 7, 12}};
   const LoraSpec spec = decoder.config().lora_spec();
   std::vector<std::vector<std::int64_t>> shapes{{rows.tokens(), decoder.config().hidden_size}};
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
@@ -67,11 +75,21 @@ bool forms_of_layers_agree(const DecoderConfig& small, SublayerBackend backend) 
       form_inputs(shapes));
 }
 
-/// The same, compared once in the process for each small config and backend.
-bool layers_agree(const DecoderConfig& small, SublayerBackend backend) {
+/// The loss of `small` by Decoder::logits and by linear_cross_entropy.
+bool forms_of_loss_agree(const DecoderConfig& small) {
+  const auto decoder = small_decoder(small, {});
+  const at::Tensor targets = at::tensor({0, 11, 4}, at::kLong);
+  return forms_agree(
+      "loss", [&](const FormInputs& in) { return cross_entropy(decoder->logits(in[0]), targets); },
+      [&](const FormInputs& in) { return linear_cross_entropy(in[0], decoder->head_weight(), targets); },
+      form_inputs({{3, small.hidden_size}}, 3.0));
+}
+
+/// What was found equal or not in this process: the layers by a backend, or without one the loss.
+bool agree_once(const DecoderConfig& small, std::optional<SublayerBackend> backend) {
   struct Compared {
     DecoderConfig small;
-    SublayerBackend backend;
+    std::optional<SublayerBackend> backend;
     bool agree;
   };
   static std::mutex mutex;
@@ -80,9 +98,19 @@ bool layers_agree(const DecoderConfig& small, SublayerBackend backend) {
   const auto found = std::ranges::find_if(
       compared, [&](const Compared& each) { return each.backend == backend && each.small == small; });
   if (found != compared.end()) return found->agree;
-  const bool agree = outside_inference_mode([&] { return forms_of_layers_agree(small, backend); });
+  const bool agree = outside_inference_mode(
+      [&] { return backend ? forms_of_layers_agree(small, *backend) : forms_of_loss_agree(small); });
   compared.push_back({small, backend, agree});
   return agree;
+}
+
+/// Whether a fused form may stand in for any part of the decoder.
+bool may_be_fused(const Decoder& decoder) {
+  if (decoder.is_trained() || !use_fused_forms()) return false;
+  if (fused_layers_know(decoder.config())) return true;
+  log_once(LogLevel::info, str(decoder.config().model_type, ": the backbone has a capability that the fused decoder ",
+                               "layer does not know; the readable layer runs"));
+  return false;
 }
 
 }  // namespace
@@ -116,16 +144,15 @@ SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, a
 }
 
 std::optional<SublayerBackend> fused_backend(const Decoder& decoder) {
-  if (decoder.is_trained() || !use_fused_forms()) return std::nullopt;
+  if (!may_be_fused(decoder)) return std::nullopt;
   const DecoderConfig& config = decoder.config();
-  if (!fused_layers_know(config)) {
-    log_once(LogLevel::info, str(config.model_type, ": the backbone has a capability that the fused decoder ",
-                                 "layer does not know; the readable layer runs"));
-    return std::nullopt;
-  }
   const SublayerBackend backend =
       decoder.options().backend.value_or(best_backend(config, decoder.dtype(), decoder.device()));
-  return layers_agree(small_config(config), backend) ? std::optional(backend) : std::nullopt;
+  return agree_once(small_config(config), backend) ? std::optional(backend) : std::nullopt;
+}
+
+bool fused_loss_runs(const Decoder& decoder) {
+  return may_be_fused(decoder) && agree_once(small_config(decoder.config()), std::nullopt);
 }
 
 at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at::Tensor hidden, const RowLayout& rows,

@@ -23,6 +23,10 @@ SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, a
 /// one (compared on a small decoder with the same capabilities, once in the process).
 std::optional<SublayerBackend> fused_backend(const Decoder& decoder);
 
+/// Whether linear_cross_entropy computes the loss, which takes the head's place too: under the same conditions, and if
+/// it agrees with Decoder::logits.
+bool fused_loss_runs(const Decoder& decoder);
+
 /// A decoder's frozen layers as fused sub-layers, attention and MLP, with hand-written gradients: the fast form of
 /// DecoderLayer::forward for whole rows. Safe to use from several threads.
 class FusedLayers {

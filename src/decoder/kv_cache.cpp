@@ -6,6 +6,7 @@
 #include <array>
 
 #include "shine/common/error.h"
+#include "shine/decoder/decoder_layer.h"
 
 namespace shine {
 namespace {
@@ -15,11 +16,7 @@ constexpr std::int64_t kFirstCapacity = 64;
 }  // namespace
 
 KvCache::KvCache(const DecoderConfig& config, std::int64_t rows, const at::TensorOptions& options)
-    : kv_heads_(config.kv_heads),
-      head_dim_(config.head_dim),
-      max_positions_(config.max_positions),
-      rope_theta_(config.rope_theta),
-      options_(options) {
+    : config_(config), options_(options) {
   SHINE_CHECK(rows > 0, ShapeError, "a key/value cache of ", rows, " rows");
   lengths_.resize(static_cast<std::size_t>(rows));
   keys_.resize(static_cast<std::size_t>(config.layers));
@@ -36,17 +33,17 @@ void KvCache::truncate(std::int64_t row, std::int64_t length) {
 void KvCache::grow(std::int64_t needed) {
   const c10::InferenceMode inference;
   std::int64_t capacity = std::max({needed, 2 * capacity_, kFirstCapacity});
-  if (max_positions_ > 0) capacity = std::max(needed, std::min(capacity, max_positions_));
+  if (config_.max_positions > 0) capacity = std::max(needed, std::min(capacity, config_.max_positions));
   // Zeros, not what memory happens to hold: a place that is masked out is still multiplied by a weight of zero.
   const auto enlarge = [&](at::Tensor& tensor) {
-    const at::Tensor larger = at::zeros({rows(), kv_heads_, capacity, head_dim_}, options_);
+    const at::Tensor larger = at::zeros({rows(), config_.kv_heads, capacity, config_.head_dim}, options_);
     if (tensor.defined()) larger.narrow(2, 0, capacity_).copy_(tensor);
     tensor = larger;
   };
   for (at::Tensor& tensor : keys_) enlarge(tensor);
   for (at::Tensor& tensor : values_) enlarge(tensor);
   const at::Tensor positions = at::arange(capacity, at::TensorOptions().dtype(at::kLong).device(options_.device()));
-  rope_ = make_rope_table(positions, head_dim_, rope_theta_, c10::typeMetaToScalarType(options_.dtype()));
+  rope_ = rope_table_of(config_, positions, c10::typeMetaToScalarType(options_.dtype()));
   capacity_ = capacity;
 }
 
@@ -73,8 +70,8 @@ void KvCache::begin_append(const RowLayout& added) {
   for (std::int64_t row = 0; row < rows(); ++row) {
     for (std::int64_t t = 0; t < added.length(row); ++t) {
       positions.push_back(lengths_[static_cast<std::size_t>(row)] + t);
-      for (std::int64_t head = 0; head < kv_heads_; ++head) {
-        places.push_back((row * kv_heads_ + head) * capacity_ + positions.back());
+      for (std::int64_t head = 0; head < config_.kv_heads; ++head) {
+        places.push_back((row * config_.kv_heads + head) * capacity_ + positions.back());
       }
     }
   }
@@ -86,12 +83,12 @@ void KvCache::begin_append(const RowLayout& added) {
 
 void KvCache::append(std::int64_t layer, const at::Tensor& keys, const at::Tensor& values) {
   const c10::InferenceMode inference;
-  const std::array<std::int64_t, 3> expected{added_.tokens(), kv_heads_, head_dim_};
+  const std::array<std::int64_t, 3> expected{added_.tokens(), config_.kv_heads, config_.head_dim};
   SHINE_CHECK(keys.sizes() == at::IntArrayRef(expected) && values.sizes() == keys.sizes(), ShapeError,
               "key/value cache: keys ", keys.sizes(), ", values ", values.sizes(), ": expected twice ",
               at::IntArrayRef(expected));
   const auto put = [&](const at::Tensor& all, const at::Tensor& added) {
-    all.view({-1, head_dim_}).index_copy_(0, added_places_, added.reshape({-1, head_dim_}));
+    all.view({-1, config_.head_dim}).index_copy_(0, added_places_, added.reshape({-1, config_.head_dim}));
   };
   put(keys_[static_cast<std::size_t>(layer)], keys);
   put(values_[static_cast<std::size_t>(layer)], values);

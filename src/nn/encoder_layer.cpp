@@ -29,8 +29,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const at::Tensor& att
     mask = at::zeros(attn_mask.sizes(), qkv.options())
                .masked_fill(attn_mask, -std::numeric_limits<double>::infinity());  // (T, T)
   }
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head));
-  const at::Tensor attn_out = attention(qkv[0], qkv[1], qkv[2], mask, scale);  // (B, heads, T, d / heads)
+  const AttentionOptions scaled{.scale = 1.0 / std::sqrt(static_cast<double>(head))};
+  const at::Tensor attn_out = attention(qkv[0], qkv[1], qkv[2], mask, scaled);  // (B, heads, T, d / heads)
   return out_proj->forward(attn_out.transpose(1, 2).reshape({batch, length, d}).to(x.scalar_type()));
 }
 

@@ -19,16 +19,18 @@ at::Tensor readable_encoder_layer(const EncoderLayer& layer, const at::Tensor& x
   return layer->forward(sequences, attn_mask).view({outer, inner, length, d}).transpose(1, 2);
 }
 
-/// On a small layer, with a mask, by all its parameters.
+/// On a small layer, with a mask; all its parameters too.
 bool forms_of_encoder_layer_agree() {
   EncoderLayer layer(EncoderLayerOptions{.width = 8, .heads = 2, .feedforward = 12});
   allocate_parameters(*layer, at::kFloat);
   at::Generator generator = at::detail::createCPUGenerator(1);
   layer->initialise(generator);
-  const at::Tensor mask = at::ones({3, 3}, at::kBool).triu(1);
+  perturb_vectors(layer->parameters());
+  const at::Tensor mask = at::ones({5, 5}, at::kBool).triu(1);
   return forms_agree(
       "encoder layer", [&](const FormInputs& in) { return readable_encoder_layer(layer, in[0], mask); },
-      [&](const FormInputs& in) { return fused_encoder_layer(layer, in[0], mask); }, form_inputs({{2, 3, 2, 8}}, 3.0));
+      [&](const FormInputs& in) { return fused_encoder_layer(layer, in[0], mask); }, form_inputs({{2, 5, 2, 8}}, 3.0),
+      layer->parameters());
 }
 
 bool fused_runs(const EncoderLayer& layer, const at::Tensor& x) {

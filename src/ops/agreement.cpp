@@ -12,8 +12,9 @@
 namespace shine {
 namespace {
 
-/// The value, its gradients by the inputs, and the value in inference mode.
-std::vector<at::Tensor> results_of(const Form& form, const FormInputs& inputs) {
+/// The value, its gradients by the inputs and parameters, and the value in inference mode.
+std::vector<at::Tensor> results_of(const Form& form, const FormInputs& inputs,
+                                   const std::vector<at::Tensor>& parameters) {
   const c10::InferenceMode off(false);
   const at::AutoGradMode with_gradient(true);
   FormInputs leaves;
@@ -21,9 +22,11 @@ std::vector<at::Tensor> results_of(const Form& form, const FormInputs& inputs) {
   const at::Tensor value = form(leaves);
   std::vector<at::Tensor> results{value.detach()};
   if (value.requires_grad()) {
+    std::vector<at::Tensor> sources = leaves;
+    sources.insert(sources.end(), parameters.begin(), parameters.end());
     const at::Tensor slope =
         at::arange(1, value.numel() + 1, value.options()).remainder_(7).sub_(3).view(value.sizes());
-    for (const at::Tensor& each : torch::autograd::grad({value}, leaves, {slope}, /*retain_graph=*/std::nullopt,
+    for (const at::Tensor& each : torch::autograd::grad({value}, sources, {slope}, /*retain_graph=*/std::nullopt,
                                                         /*create_graph=*/false, /*allow_unused=*/true)) {
       results.push_back(each);
     }
@@ -49,16 +52,26 @@ FormInputs form_inputs(const std::vector<std::vector<std::int64_t>>& shapes, dou
   return inputs;
 }
 
+void perturb_vectors(const std::vector<at::Tensor>& parameters) {
+  const at::NoGradGuard no_grad;
+  std::vector<std::vector<std::int64_t>> shapes;
+  for (const at::Tensor& parameter : parameters) shapes.push_back(parameter.sizes().vec());
+  const FormInputs added = form_inputs(shapes, 0.3);
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i].dim() == 1) at::Tensor(parameters[i]).add_(added[i]);
+  }
+}
+
 bool forms_agree(std::string_view name, const Form& readable, const Form& fused, const FormInputs& inputs,
-                 double tolerance) {
+                 const std::vector<at::Tensor>& parameters, double tolerance) {
   std::string fault;
   try {
     std::vector<at::Tensor> expected;
     {
       const ReferenceForms references;
-      expected = results_of(readable, inputs);
+      expected = results_of(readable, inputs, parameters);
     }
-    const std::vector<at::Tensor> found = results_of(fused, inputs);
+    const std::vector<at::Tensor> found = results_of(fused, inputs, parameters);
     double worst = found.size() == expected.size() ? 0.0 : 1.0;
     for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i) {
       const double each = distance(found[i], expected[i]);

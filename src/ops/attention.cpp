@@ -10,6 +10,7 @@
 #include "kernels/fused.h"
 #include "ops/agreement.h"
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
 
 namespace shine {
 namespace {
@@ -47,7 +48,7 @@ constexpr double kDeviation = 3.0;
 bool forms_of_attention_agree() {
   const at::Tensor mask = at::full({3, 4}, -std::numeric_limits<float>::infinity()).triu_(2);
   return forms_agree(
-      "attention", [&](const FormInputs& in) { return attention_reference(in[0], in[1], in[2], mask, 0.5); },
+      "attention", [&](const FormInputs& in) { return attention_reference(in[0], in[1], in[2], mask, {.scale = 0.5}); },
       [&](const FormInputs& in) { return attention_fused(in[0], in[1], in[2], mask, 0.5); },
       form_inputs({{2, 2, 3, 8}, {2, 2, 4, 8}, {2, 2, 4, 8}}, kDeviation));
 }
@@ -56,7 +57,7 @@ bool forms_of_causal_attention_agree() {
   const RowLayout rows{{0, 2, 5}};
   return forms_agree(
       "causal attention",
-      [&](const FormInputs& in) { return causal_attention_reference(in[0], in[1], in[2], rows, 0.5); },
+      [&](const FormInputs& in) { return causal_attention_reference(in[0], in[1], in[2], rows, {.scale = 0.5}); },
       [&](const FormInputs& in) {
         return causal_attention_fused(in[0], in[1], in[2], {rows, {}, {}}, 0.5);
       },
@@ -66,21 +67,28 @@ bool forms_of_causal_attention_agree() {
 }  // namespace
 
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
-                               double scale) {
-  at::Tensor scores = at::matmul(q, k.transpose(-2, -1)) * scale;  // (.., T, S)
+                               const AttentionOptions& options) {
+  at::Tensor scores = at::matmul(q, k.transpose(-2, -1)) * options.scale;  // (.., T, S)
   if (mask.defined()) scores = scores + mask;
   const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   return at::matmul(at::softmax(scores, -1, wide).to(v.scalar_type()), v);
 }
 
+bool fused_attention_knows(const AttentionOptions& options) {
+  if (options == AttentionOptions{.scale = options.scale}) return true;
+  log_once(LogLevel::info, "attention has an option that its faster forms do not know: the reference runs");
+  return false;
+}
+
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
-                     double scale) {
+                     const AttentionOptions& options) {
   static const bool agree = outside_inference_mode(forms_of_attention_agree);
-  return use_fused_forms() && agree ? attention_fused(q, k, v, mask, scale) : attention_reference(q, k, v, mask, scale);
+  return use_fused_forms() && agree && fused_attention_knows(options) ? attention_fused(q, k, v, mask, options.scale)
+                                                                      : attention_reference(q, k, v, mask, options);
 }
 
 at::Tensor causal_attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                      const RowLayout& rows, double scale) {
+                                      const RowLayout& rows, const AttentionOptions& options) {
   const std::int64_t group = q.size(1) / k.size(1);
   std::vector<at::Tensor> outputs;
   for (std::int64_t row = 0; row < rows.rows(); ++row) {
@@ -90,21 +98,22 @@ at::Tensor causal_attention_reference(const at::Tensor& q, const at::Tensor& k, 
     };
     const at::Tensor future =
         at::full({length, length}, -std::numeric_limits<double>::infinity(), q.options()).triu_(1);
-    outputs.push_back(attention_reference(part(q, 1), part(k, group), part(v, group), future, scale).transpose(0, 1));
+    outputs.push_back(attention_reference(part(q, 1), part(k, group), part(v, group), future, options).transpose(0, 1));
   }
   return at::cat(outputs, 0);
 }
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedRows& rows,
-                            double scale) {
+                            const AttentionOptions& options) {
   static const bool agree = outside_inference_mode(forms_of_causal_attention_agree);
   const bool fits = q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == rows.rows.tokens() &&
                     k.size(0) == q.size(0) && k.size(2) == q.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0;
   SHINE_CHECK(fits, ShapeError, "attention: q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes(), ", rows of ",
               rows.rows.tokens(), " tokens: expected (N, heads, d) and twice (N, kv_heads, d)");
   if (rows.rows.tokens() == 0) return q.clone();
-  return use_fused_forms() && agree ? causal_attention_fused(q, k, v, rows, scale)
-                                    : causal_attention_reference(q, k, v, rows.rows, scale);
+  return use_fused_forms() && agree && fused_attention_knows(options)
+             ? causal_attention_fused(q, k, v, rows, options.scale)
+             : causal_attention_reference(q, k, v, rows.rows, options);
 }
 
 }  // namespace shine

@@ -53,7 +53,7 @@ CachedAttentionPlan::CachedAttentionPlan(const RowLayout& added, const std::vect
 }
 
 at::Tensor CachedAttentionPlan::attend_part(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                                            const Part& part, double scale) const {
+                                            const Part& part, const AttentionOptions& options) const {
   const std::int64_t kv_heads = keys.size(1), d = q.size(2);
   const auto cached = [&](const at::Tensor& all) {  // (rows, kv_heads, longest, d)
     return all.narrow(0, part.first_row, part.rows).narrow(2, 0, part.keys);
@@ -62,14 +62,14 @@ at::Tensor CachedAttentionPlan::attend_part(const at::Tensor& q, const at::Tenso
                                  .view({part.rows, part.each, kv_heads, group_, d})
                                  .permute({0, 2, 3, 1, 4})
                                  .reshape({part.rows, kv_heads, group_ * part.each, d});
-  const at::Tensor out = attention(queries, cached(keys), cached(values), part.mask, scale);
+  const at::Tensor out = attention(queries, cached(keys), cached(values), part.mask, options);
   return out.reshape({part.rows, kv_heads, group_, part.each, d})
       .permute({0, 3, 1, 2, 4})
       .reshape({part.rows * part.each, kv_heads * group_, d});
 }
 
 at::Tensor CachedAttentionPlan::attend(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                                       double scale) const {
+                                       const AttentionOptions& options) const {
   const bool fits = q.dim() == 3 && keys.dim() == 4 && keys.sizes() == values.sizes() && q.size(0) == tokens_ &&
                     keys.size(0) == rows_ && keys.size(1) * group_ == q.size(1) && keys.size(2) >= longest_ &&
                     keys.size(3) == q.size(2);
@@ -78,9 +78,9 @@ at::Tensor CachedAttentionPlan::attend(const at::Tensor& q, const at::Tensor& ke
               longest_, ", d)");
   const at::NoGradGuard no_grad;
   if (parts_.empty()) return at::empty_like(q);
-  if (parts_.size() == 1) return attend_part(q, keys, values, parts_[0], scale);
+  if (parts_.size() == 1) return attend_part(q, keys, values, parts_[0], options);
   std::vector<at::Tensor> outputs;
-  for (const Part& part : parts_) outputs.push_back(attend_part(q, keys, values, part, scale));
+  for (const Part& part : parts_) outputs.push_back(attend_part(q, keys, values, part, options));
   return at::cat(outputs, 0);
 }
 

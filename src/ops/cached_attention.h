@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shine/tensor/attention_options.h"
 #include "shine/tensor/token_rows.h"
 
 namespace shine {
@@ -27,7 +28,8 @@ class CachedAttentionPlan {
   /// @param keys, values  (R, kv_heads, capacity, d), with the new tokens'
   /// @return              (N, heads, d)
   /// Throws ShapeError for other shapes.
-  at::Tensor attend(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, double scale) const;
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                    const AttentionOptions& options) const;
 
  private:
   /// One call of the kernel.
@@ -39,7 +41,7 @@ class CachedAttentionPlan {
   };
 
   at::Tensor attend_part(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const Part& part,
-                         double scale) const;
+                         const AttentionOptions& options) const;
 
   std::vector<Part> parts_;
   std::int64_t rows_, tokens_, group_, longest_ = 0;

@@ -79,10 +79,14 @@ bool forms_of_cross_entropy_agree() {
 
 }  // namespace
 
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets) {
+  const at::Tensor log_probability = at::log_softmax(logits.to(loss_type(logits.scalar_type())), -1);  // (n, V)
+  return log_probability.gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+}
+
 at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
                                           const at::Tensor& targets) {
-  const at::Tensor logits = hidden.mm(weight.t()).to(loss_type(hidden.scalar_type()));
-  return at::log_softmax(logits, -1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+  return cross_entropy(hidden.mm(weight.t()), targets);
 }
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {

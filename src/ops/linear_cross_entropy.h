@@ -16,7 +16,10 @@ inline constexpr std::int64_t kCrossEntropyChunkValues = std::int64_t{1} << 24;
 /// @return         (n), the loss of each position in float32 (float64 for float64 input)
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
 
-/// The formula by autograd, with all logits at once; the weight may be trained. The reference that tests the above.
+/// The formula by autograd for logits (n, V): (n), in float32 (float64 for float64 logits).
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets);
+
+/// The same of hidden weight^T, all logits at once; the weight may be trained. The reference that tests the above.
 at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
                                           const at::Tensor& targets);
 

@@ -90,8 +90,8 @@ TEST_F(GpuPackedAttention, EqualsTheReference) {
     const PackedRows packed = pack_rows(rows, AttentionLayout::padded, gpu(), at::kBFloat16, d);
     ASSERT_TRUE(packed.cu_seqlens.defined());
     EXPECT_TRUE(agree_on_gpu(
-        [&](const std::vector<at::Tensor>& in) { return causal_attention(in[0], in[1], in[2], packed, 0.2); },
-        [&](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, 0.2); },
+        [&](const std::vector<at::Tensor>& in) { return causal_attention(in[0], in[1], in[2], packed, {0.2}); },
+        [&](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, {0.2}); },
         {random(4, 1), random(2, 2), random(2, 3)}, 4e-2))
         << d;
   }

@@ -30,7 +30,7 @@ struct Answer {
 Answer ask(const Form& fused, double tolerance = 1e-4) {
   testing::internal::CaptureStderr();
   Answer answer;
-  answer.agree = forms_agree("a product", readable, fused, inputs(), tolerance);
+  answer.agree = forms_agree("a product", readable, fused, inputs(), {}, tolerance);
   answer.log = testing::internal::GetCapturedStderr();
   return answer;
 }
@@ -98,6 +98,15 @@ TEST(Agreement, RefusesOtherGradients) {
         "differs from the readable form by 1");
   }
   expect_refused([](const FormInputs& in) { return readable(in).detach(); }, "the readable form runs");
+}
+
+TEST(Agreement, RefusesOtherGradientsOfParameters) {
+  const at::Tensor scale = at::full({1}, 2.0).requires_grad_(true);
+  const Form scaled = [&](const FormInputs& in) { return readable(in) * scale; };
+  EXPECT_TRUE(forms_agree("a product", scaled, scaled, inputs(), {scale}));
+  const Form detached = [&](const FormInputs& in) { return readable(in) * scale.detach(); };
+  EXPECT_TRUE(forms_agree("a product", scaled, detached, inputs()));
+  EXPECT_FALSE(forms_agree("a product", scaled, detached, inputs(), {scale}));
 }
 
 TEST(Agreement, RefusesOtherValuesInInferenceModeAlone) {

@@ -10,7 +10,7 @@ namespace shine::test {
 namespace {
 
 constexpr std::int64_t kDim = 6;
-constexpr double kScale = 0.3;
+constexpr AttentionOptions kScaled{.scale = 0.3};
 
 RowLayout layout_of(const std::vector<std::int64_t>& lengths) {
   RowLayout rows;
@@ -25,13 +25,13 @@ std::vector<at::Tensor> qkv(const RowLayout& rows, std::int64_t heads, std::int6
 
 TensorFunction form(const RowLayout& rows, AttentionLayout layout) {
   return [=](const std::vector<at::Tensor>& in) {
-    return causal_attention(in[0], in[1], in[2], pack_rows(rows, layout, at::kCPU, in[0].scalar_type(), kDim), kScale);
+    return causal_attention(in[0], in[1], in[2], pack_rows(rows, layout, at::kCPU, in[0].scalar_type(), kDim), kScaled);
   };
 }
 
 TensorFunction reference(const RowLayout& rows) {
   return
-      [=](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, kScale); };
+      [=](const std::vector<at::Tensor>& in) { return causal_attention_reference(in[0], in[1], in[2], rows, kScaled); };
 }
 
 const std::vector<std::vector<std::int64_t>> kLengths{{7}, {1}, {3, 1, 5}, {0, 4, 0, 2}, {1, 1}, {2, 0}, {0, 0}, {0}};
@@ -66,8 +66,8 @@ TEST(Attention, FormsAgree) {
     for (const at::Tensor& added : {at::Tensor(), mask.to(type)}) {
       const auto inputs = std::vector{random_leaf({2, 4, 3, kDim}, type, 1), random_leaf({2, 4, 5, kDim}, type, 2),
                                       random_leaf({2, 4, 5, kDim}, type, 3)};
-      EXPECT_TRUE(forms_agree([&](const auto& in) { return attention(in[0], in[1], in[2], added, kScale); },
-                              [&](const auto& in) { return attention_reference(in[0], in[1], in[2], added, kScale); },
+      EXPECT_TRUE(forms_agree([&](const auto& in) { return attention(in[0], in[1], in[2], added, kScaled); },
+                              [&](const auto& in) { return attention_reference(in[0], in[1], in[2], added, kScaled); },
                               inputs, tolerance))
           << type << (added.defined() ? ", masked" : "");
     }

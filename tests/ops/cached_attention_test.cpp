@@ -33,7 +33,7 @@ Tensors random_tensors(const Case& tested, std::int64_t heads, std::int64_t kv_h
 
 at::Tensor attend(const Case& tested, const Tensors& in) {
   const CachedAttentionPlan plan(layout_of(tested.added), tested.past, in.q.size(1) / in.keys.size(1), in.q.options());
-  return plan.attend(in.q, in.keys, in.values, kScale);
+  return plan.attend(in.q, in.keys, in.values, {kScale});
 }
 
 /// CachedAttentionPlan::attend token by token and head by head.
@@ -86,7 +86,7 @@ TEST(CachedAttention, OfAPromptIsCausalAttention) {
   const Tensors in = random_tensors(tested, 4, 2, at::kDouble);
   const auto packed = [](const at::Tensor& cache) { return cache[0].narrow(1, 0, 5).transpose(0, 1); };
   const at::Tensor expected =
-      causal_attention_reference(in.q, packed(in.keys), packed(in.values), layout_of({5}), kScale);
+      causal_attention_reference(in.q, packed(in.keys), packed(in.values), layout_of({5}), {kScale});
   EXPECT_TRUE(tensors_match(attend(tested, in), expected, 1e-12));
 }
 

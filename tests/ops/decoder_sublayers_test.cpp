@@ -157,7 +157,7 @@ TensorFunction attention_reference_form(const Case& c) {
     const RopeTable table = make_rope_table(c.rows().positions(at::kCPU), c.d, kTheta, type);
     const at::Tensor attn_out =
         causal_attention_reference(apply_rope_reference(q, table), apply_rope_reference(k, table), v, c.rows(),
-                                   1.0 / std::sqrt(static_cast<double>(c.d)));
+                                   {.scale = 1.0 / std::sqrt(static_cast<double>(c.d))});
     const at::Tensor y = in[0] + of(attn_out.reshape({c.tokens(), c.heads * c.d}), 3);
     return c.chosen.empty() ? y : y.index_select(0, index_of(c));
   };

@@ -54,12 +54,12 @@ TEST_P(InferenceForms, CausalAttention) {
       for (const std::int64_t length : lengths) rows.push(length);
       const at::Tensor q = random_tensor({rows.tokens(), 4, d}, type(), 1);
       const at::Tensor k = random_tensor({rows.tokens(), 2, d}, type(), 2), v = random_tensor(k.sizes(), type(), 3);
-      const at::Tensor expected = causal_attention_reference(q, k, v, rows, 0.3);
+      const at::Tensor expected = causal_attention_reference(q, k, v, rows, {0.3});
       const at::Tensor rotated = q.transpose(0, 1).contiguous().transpose(0, 1);
       for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
         const PackedRows packed = pack_rows(rows, layout, at::kCPU, type(), d);
-        EXPECT_TRUE(tensors_match(causal_attention(q, k, v, packed, 0.3), expected, tolerance())) << d;
-        EXPECT_TRUE(tensors_match(causal_attention(rotated, k, v, packed, 0.3), expected, tolerance())) << d;
+        EXPECT_TRUE(tensors_match(causal_attention(q, k, v, packed, {0.3}), expected, tolerance())) << d;
+        EXPECT_TRUE(tensors_match(causal_attention(rotated, k, v, packed, {0.3}), expected, tolerance())) << d;
       }
     }
   }

@@ -49,7 +49,6 @@ class SHINE_API Decoder : public torch::nn::Module {
   const DecoderConfig& config() const { return config_; }
   const DecoderOptions& options() const { return options_; }
   const std::vector<DecoderLayer>& layers() const { return layers_; }
-  const RmsNorm& final_norm() const { return norm_; }
   at::ScalarType dtype() const { return embed_tokens_->weight.scalar_type(); }
   at::Device device() const { return embed_tokens_->weight.device(); }
 
@@ -88,13 +87,16 @@ class SHINE_API Decoder : public torch::nn::Module {
   /// the cache and attends to all of it. Runs in inference mode. If it throws, the cache is unchanged.
   at::Tensor forward(const TokenRows& added, const LoraTree* lora, KvCache& cache) const;
 
-  /// (n, H) normed hidden states -> (n, softmax size) logits.
+  /// The same with a cache as `pass.cached`, which its caller keeps.
+  at::Tensor forward(const TokenRows& added, const LoraTree* lora, const LayerPass& pass) const;
+
+  /// (n, H) normed hidden states -> (n, softmax size) logits: the head in training, evaluation and decoding.
   at::Tensor logits(const at::Tensor& hidden) const;
 
   /// The rows of the head that are in the softmax, (softmax size, H): lm_head, or the embedding where they are tied.
   at::Tensor head_weight() const;
 
-  /// Cross-entropy (n) of `hidden` (n, H) against `targets` (n), in float32.
+  /// Cross-entropy (n) of the logits of `hidden` (n, H) against `targets` (n), in float32.
   at::Tensor losses(const at::Tensor& hidden, const at::Tensor& targets) const;
 
   /// The same of the labelled positions of `hidden` (N, H).
@@ -104,6 +106,9 @@ class SHINE_API Decoder : public torch::nn::Module {
   void prepare() const;
 
  private:
+  /// DecoderLayer::forward of all layers.
+  at::Tensor run_readable(at::Tensor hidden, const LoraTree* lora, const LayerPass& pass, const at::Tensor& positions,
+                          const LayerVisitor& visitor) const;
   void check_input(const at::Tensor& hidden, const RowLayout& rows, const LoraTree* lora) const;
 
   DecoderConfig config_;

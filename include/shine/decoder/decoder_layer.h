@@ -28,6 +28,9 @@ class SHINE_API AttentionImpl : public Module<AttentionImpl> {
 };
 TORCH_MODULE(Attention);
 
+/// The rotation of tokens at `positions` (N) that Attention::forward is given, in training and in decoding.
+SHINE_API RopeTable rope_table_of(const DecoderConfig& model, const at::Tensor& positions, at::ScalarType type);
+
 /// down(silu(gate(x)) * up(x)), named as in Hugging Face checkpoints (`mlp`).
 class SHINE_API MlpImpl : public Module<MlpImpl> {
  public:

@@ -21,7 +21,7 @@ class SHINE_API KvCache {
   KvCache(const DecoderConfig& config, std::int64_t rows, const at::TensorOptions& options);
 
   std::int64_t rows() const { return static_cast<std::int64_t>(lengths_.size()); }
-  std::int64_t kv_heads() const { return kv_heads_; }
+  std::int64_t kv_heads() const { return config_.kv_heads; }
   /// Tokens that a row can hold before memory is allocated anew; grows geometrically.
   std::int64_t capacity() const { return capacity_; }
   const std::vector<std::int64_t>& lengths() const { return lengths_; }
@@ -59,8 +59,7 @@ class SHINE_API KvCache {
  private:
   void grow(std::int64_t needed);
 
-  std::int64_t kv_heads_, head_dim_, max_positions_;
-  double rope_theta_;
+  DecoderConfig config_;
   at::TensorOptions options_;
   std::int64_t capacity_ = 0;
   std::vector<std::int64_t> lengths_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "shine/common/api.h"
+#include "shine/tensor/attention_options.h"
 #include "shine/tensor/packed_rows.h"
 #include "shine/tensor/rope_table.h"
 
@@ -15,11 +16,11 @@ class SHINE_API CachedAttention {
  public:
   virtual ~CachedAttention() = default;
 
-  /// Appends k and v to one layer's cache and returns softmax(q k^T * scale) v, (N, heads, d). Without gradients.
+  /// Appends k and v to one layer's cache and returns the attention of q, (N, heads, d). Without gradients.
   /// @param q     (N, heads, d), rotated
   /// @param k, v  (N, kv_heads, d), k rotated
   virtual at::Tensor attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            double scale) = 0;
+                            const AttentionOptions& options) = 0;
 };
 
 /// What every layer of one pass over N tokens reads beside its input.
