@@ -1,10 +1,8 @@
-// Precompiled for every unit that includes torch; the units name what they use themselves.
+// Precompiled for every unit that includes torch; the units name what they use themselves. Every unit instantiates the
+// templates that these headers leave pending, needed or not: a header that few units use costs more here than there.
 #pragma once
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/generated/variable_factories.h>
 #include <torch/nn/cloneable.h>
 
 #include <functional>
