@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <sstream>
+
 #include "decoder/tiny_model.h"
 #include "hypernetwork/graphed_m2p.h"
 #include "kernels/fused.h"
@@ -157,6 +159,32 @@ TEST(M2pTransformer, GraphedPassesOfCoupleLayersToo) {
   shape.rank = 16;  // couple layers need whole tokens of 16
   shape.memory_tokens = 232;
   expect_graphed_bits(config, shape, at::kFloat, /*recompute=*/true, /*replayed=*/true);
+}
+
+/// With couple layers, whose mask stays what it is.
+TEST(M2pTransformer, ConvertsSwitchesAndPrintsAsALibTorchModule) {
+  M2pConfig config = config_of(M2pKind::transformer);
+  config.couple_layers = 1;
+  M2pShape shape = tiny_shape();
+  shape.rank = 16;
+  shape.memory_tokens = 232;
+  const auto network = make(config, shape);
+  const at::Tensor states = random_tensor({2, 2, 232, 16}, 1);
+  const at::Tensor expected = network->forward(states);
+  network->to(at::kDouble);
+  const at::Tensor wide = network->forward(states.to(at::kDouble));
+  EXPECT_EQ(wide.scalar_type(), at::kDouble);
+  EXPECT_LT(relative_error(expected, wide), 1e-5);
+  network->to(at::kFloat);
+  EXPECT_TRUE(at::equal(network->forward(states), expected)) << "float32 fits into float64";
+
+  network->eval();
+  for (const auto& part : network->modules()) EXPECT_FALSE(part->is_training()) << part->name();
+  network->train();
+  for (const auto& part : network->modules()) EXPECT_TRUE(part->is_training()) << part->name();
+  std::ostringstream printed;
+  printed << *network;
+  EXPECT_NE(printed.str().find("(couple_layers): torch::nn::ModuleList("), std::string::npos) << printed.str();
 }
 
 /// What is captured would draw the same numbers every time.

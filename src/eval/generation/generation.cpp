@@ -16,11 +16,11 @@
 namespace shine {
 namespace {
 
-/// Detached and cast once: every token would cast it again.
-LoraTree prepared(const LoraTree& lora, const DecoderOptions& options) {
+/// Detached and cast to what the decoder's weights are, once: every token would cast it again.
+LoraTree prepared(const LoraTree& lora, const Decoder& decoder) {
   LoraTree copy = lora;
   for_each_tensor(copy, [&](const std::string&, at::Tensor& tensor) {
-    tensor = tensor.detach().to(at::TensorOptions().dtype(options.dtype).device(options.device));
+    tensor = tensor.detach().to(at::TensorOptions().dtype(decoder.dtype()).device(decoder.device()));
   });
   return copy;
 }
@@ -68,7 +68,7 @@ GenerationSession::GenerationSession(const Decoder& decoder, const LoraTree* lor
   if (lora == nullptr) return;
   SHINE_CHECK(lora->adapters() > 0 && rows % lora->adapters() == 0, ShapeError, lora->adapters(),
               " LoRAs cannot be shared evenly by ", rows, " rows");
-  lora_ = prepared(*lora, decoder.options());
+  lora_ = prepared(*lora, decoder);
 }
 
 GenerationSession::~GenerationSession() = default;
@@ -121,7 +121,7 @@ at::Tensor GenerationSession::last_hidden(const Rows& ids, const std::vector<boo
 at::Tensor GenerationSession::step_logits(const Rows& ids, const std::vector<bool>& active,
                                           const std::vector<std::size_t>& rows) {
   if (!step_) {
-    step_ = std::make_unique<DecodingStep>(decoder_, lora_.layers.empty() ? nullptr : &lora_, cache_, /*record=*/true);
+    step_ = std::make_unique<DecodingStep>(decoder_, lora_.layers.empty() ? nullptr : &lora_, cache_, /*capture=*/true);
   }
   std::vector<std::int64_t> last(ids.size(), 0), kept;
   for (const std::size_t row : rows) {
