@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "hypernetwork/m2p_linear.h"
 #include "hypernetwork/m2p_transformer.h"
+#include "lora/parameter_names.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -31,6 +33,16 @@ at::Tensor MemoryToParams::add_positions(const at::Tensor& memory_states) const 
 at::Tensor MemoryToParams::mean_pool(const at::Tensor& x, std::int64_t pool) {
   if (pool == 1) return x;
   return x.reshape({x.size(0), x.size(1), pool, x.size(2) / pool, x.size(3)}).mean(2);
+}
+
+void initialise_all(MemoryToParams& network, at::Generator& generator) {
+  const at::NoGradGuard no_grad;
+  for (at::Tensor& parameter : network.parameters()) parameter.fill_(std::numeric_limits<double>::quiet_NaN());
+  network.initialise(generator);
+  for (const NamedTensor& named : named_tensors(network)) {
+    SHINE_CHECK(named.tensor.isfinite().all().item<bool>(), Error, prefix_of(kM2pName), named.name,
+                ": has no first value (give it one in the network's initialise)");
+  }
 }
 
 M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/nn/modules/linear.h>
 
 #include <sstream>
 
@@ -243,6 +244,59 @@ TEST_P(M2pKinds, InitialisesAsPyTorchDoesEachLayerItsOwn) {
     expect_uniform("linear_layers.0.weight", 0.25);
     expect_uniform("linear_layers.1.weight", 1 / std::sqrt(12.0));
     expect_uniform("linear_layers.1.bias", 1 / std::sqrt(12.0));
+  }
+}
+
+/// Made of LibTorch's own modules.
+class StockM2p : public MemoryToParams {
+ public:
+  explicit StockM2p(bool forgetful) : forgetful_(forgetful) {
+    declare_positions(tiny_shape(), 29);
+    linear_ = register_module("linear", torch::nn::Linear(16, 16));
+  }
+
+  at::Tensor forward(const at::Tensor& memory_states) const override {
+    return linear_.ptr()->forward(add_positions(memory_states)).reshape({memory_states.size(0), -1});
+  }
+
+  void initialise(at::Generator& generator) override {
+    initialise_positions();
+    fill_uniform(linear_->weight, 0.25, generator);
+    if (!forgetful_) fill_uniform(linear_->bias, 0.25, generator);
+  }
+
+ private:
+  bool forgetful_;
+  torch::nn::Linear linear_{nullptr};
+};
+
+TEST(MemoryToParams, MayBeMadeOfLibTorchsModules) {
+  StockM2p network(/*forgetful=*/false);
+  allocate_parameters(network, at::kFloat);
+  at::Generator generator = at::detail::createCPUGenerator(9);
+  initialise_all(network, generator);
+  const at::Tensor states = random_tensor({1, 2, 29, 16}, 1);
+  network.forward(states).sum().backward();
+  const auto trained = trained_parameters(network, ParameterGroup::m2p, "metanetwork");
+  ASSERT_EQ(trained.size(), 4U);
+  for (const TrainedParameter& each : trained) {
+    EXPECT_TRUE(each.tensor.grad().defined()) << each.name;
+    const Decay expected = each.name == "metanetwork.linear.weight" ? Decay::always
+                           : each.name == "metanetwork.linear.bias" ? Decay::never
+                                                                    : Decay::published_only;
+    EXPECT_EQ(each.decay, expected) << each.name;
+  }
+}
+
+TEST(MemoryToParams, AParameterWithoutAFirstValueIsAnError) {
+  StockM2p network(/*forgetful=*/true);
+  allocate_parameters(network, at::kFloat);
+  at::Generator generator = at::detail::createCPUGenerator(9);
+  try {
+    initialise_all(network, generator);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("metanetwork.linear.bias"), std::string::npos) << error.what();
   }
 }
 
