@@ -23,14 +23,15 @@ std::uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
 
-SublayerBackend best_backend(const Decoder& decoder) {
-  if (decoder.options().backend) return *decoder.options().backend;
-  const DecoderConfig& config = decoder.config();
+SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, at::Device device) {
   // The bf16 products of the CPU backend take pairs of values along their inner dimension.
   const bool even = config.hidden_size % 2 == 0 && config.intermediate_size % 2 == 0;
-  const at::ScalarType type = decoder.dtype();
-  return cpu_backend_runs(type, decoder.device()) && (even || type != at::kBFloat16) ? SublayerBackend::cpu
-                                                                                     : SublayerBackend::torch;
+  return cpu_backend_runs(type, device) && (even || type != at::kBFloat16) ? SublayerBackend::cpu
+                                                                           : SublayerBackend::torch;
+}
+
+SublayerBackend backend_of(const Decoder& decoder) {
+  return decoder.options().backend.value_or(best_backend(decoder.config(), decoder.dtype(), decoder.device()));
 }
 
 /// The same capabilities in small sizes.
@@ -109,9 +110,15 @@ bool fused_layers_know(const DecoderConfig& config) {
   return known == config;
 }
 
+std::optional<SublayerBackend> fused_layers_backend(const DecoderConfig& config, at::ScalarType type,
+                                                    at::Device device) {
+  if (!use_fused_forms() || !fused_layers_know(config)) return std::nullopt;
+  return best_backend(config, type, device);
+}
+
 std::optional<SublayerBackend> FusedLayers::backend_for(const Decoder& decoder) {
   if (decoder.is_trained() || !use_fused_forms()) return std::nullopt;
-  const SublayerBackend backend = best_backend(decoder);
+  const SublayerBackend backend = backend_of(decoder);
   std::call_once(checked_, [&] {
     if (fused_layers_know(decoder.config())) {
       agree_ = forms_of_layers_agree(decoder.config(), backend);

@@ -15,6 +15,12 @@ namespace shine {
 /// in training too, until it is added here.
 bool fused_layers_know(const DecoderConfig& config);
 
+/// The backend that runs frozen layers of `config`, as far as the config tells; nothing where DecoderLayer::forward
+/// does: `ops.fused: off`, or a config for which fused_layers_know is false.
+/// @param type, device  of the weights
+std::optional<SublayerBackend> fused_layers_backend(const DecoderConfig& config, at::ScalarType type,
+                                                    at::Device device);
+
 /// A decoder's frozen layers as fused sub-layers, attention and MLP, with hand-written gradients: the fast form of
 /// DecoderLayer::forward for whole rows. Safe to use from several threads.
 class FusedLayers {

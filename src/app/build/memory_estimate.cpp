@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "decoder/activation_plan.h"
+#include "decoder/fused_layers.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
 #include "ops/linear_cross_entropy.h"
@@ -44,11 +45,7 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
   plan.hypernetwork = traits_of(config.stage.name).has_hypernetwork;
   plan.type = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
-  if (plan.hypernetwork && config.ops.fused != FusedOps::off) {
-    const bool even = model.hidden_size % 2 == 0 && model.intermediate_size % 2 == 0;
-    const bool on_cpu_backend = cpu_backend_runs(plan.type, device) && (even || plan.type != at::kBFloat16);
-    plan.backend = on_cpu_backend ? SublayerBackend::cpu : SublayerBackend::torch;
-  }
+  if (plan.hypernetwork) plan.backend = fused_layers_backend(model, plan.type, device);
   std::int64_t sample = config.text.conversation_max_length;
   if (plan.hypernetwork) {
     const HypernetworkConfig& network = config.hypernetwork;
