@@ -135,9 +135,8 @@ Held encoder_layers(const Plan& plan) {
   return held;
 }
 
-Held memory_to_params(const Plan& plan) {
+Held linear_layers(const Plan& plan) {
   const M2pConfig& m2p = plan.m2p;
-  if (m2p.kind == M2pKind::transformer) return encoder_layers(plan);
   const double tokens = static_cast<double>(plan.samples * plan.shape.spec.layers * plan.memory),
                width = static_cast<double>(plan.shape.hidden_size), inner = static_cast<double>(m2p.linear_hidden);
   Held held;
@@ -147,6 +146,15 @@ Held memory_to_params(const Plan& plan) {
   }
   held.work = tokens * 2 * std::max(width, inner) * kFloatBytes;
   return held;
+}
+
+Held memory_to_params(const Plan& plan) {
+  switch (plan.m2p.kind) {
+    case M2pKind::transformer: return encoder_layers(plan);
+    case M2pKind::linear:
+    case M2pKind::lineargate: return linear_layers(plan);
+  }
+  return {};
 }
 
 /// Logits and the loss's working memory.
