@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* kStateFile = "trainer_state.json";
 
 bool is_published(const fs::path& folder) {
-  return fs::exists(folder / "metanetwork.pth");
+  return fs::exists(folder / kM2pFile.file);
 }
 
 /// The number after the prefix, if the name is just that.

@@ -160,14 +160,15 @@ std::vector<PublishedFile> published_files(RawTensorDict weights, const std::str
   Supply supply(std::move(weights), where);
   const bool has_extra = supply.contains_below(kExtraMetaLoraName);
   std::vector<PublishedFile> files;
-  files.push_back({"mem_tokens.pt", tensor_value(supply.take(kMemoryName), PickleType::parameter, true)});
-  files.push_back({"metanetwork.pth", memory_to_params_value(supply)});
-  files.push_back({"metalora.pth", meta_lora_value(supply, kMetaLoraName, !has_extra)});
+  files.push_back({kMemoryFile.file, tensor_value(supply.take(kMemoryName), PickleType::parameter, true)});
+  files.push_back({kM2pFile.file, memory_to_params_value(supply)});
+  files.push_back({kMetaLoraFile.file, meta_lora_value(supply, kMetaLoraName, !has_extra)});
   if (has_extra) {
-    files.push_back({"ift_additional_metalora.pth", meta_lora_value(supply, kExtraMetaLoraName, true)});
+    files.push_back({kExtraMetaLoraFile.file, meta_lora_value(supply, kExtraMetaLoraName, true)});
   }
   if (supply.contains(kNewTokenRowsName)) {
-    files.push_back({"new_token_rows.pt", tensor_value(supply.take(kNewTokenRowsName), PickleType::parameter, true)});
+    files.push_back(
+        {kNewTokenRowsFile.file, tensor_value(supply.take(kNewTokenRowsName), PickleType::parameter, true)});
   }
   supply.require_empty();
   return files;

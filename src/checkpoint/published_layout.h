@@ -16,13 +16,13 @@ struct PublishedName {
   bool required;
 };
 
-inline constexpr PublishedName kPublishedNames[] = {
-    {"mem_tokens.pt", kMemoryName, true},
-    {"metanetwork.pth", kM2pName, true},
-    {"metalora.pth", kMetaLoraName, true},
-    {"ift_additional_metalora.pth", kExtraMetaLoraName, false},
-    {"new_token_rows.pt", kNewTokenRowsName, false},
-};
+inline constexpr PublishedName kMemoryFile{"mem_tokens.pt", kMemoryName, true};
+inline constexpr PublishedName kM2pFile{"metanetwork.pth", kM2pName, true};
+inline constexpr PublishedName kMetaLoraFile{"metalora.pth", kMetaLoraName, true};
+inline constexpr PublishedName kExtraMetaLoraFile{"ift_additional_metalora.pth", kExtraMetaLoraName, false};
+inline constexpr PublishedName kNewTokenRowsFile{"new_token_rows.pt", kNewTokenRowsName, false};
+inline constexpr PublishedName kPublishedNames[] = {kMemoryFile, kM2pFile, kMetaLoraFile, kExtraMetaLoraFile,
+                                                    kNewTokenRowsFile};
 
 struct PublishedFile {
   std::string name;

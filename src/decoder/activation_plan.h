@@ -44,7 +44,7 @@ std::vector<LayerActivations> plan_activations(std::size_t layers, const Activat
 /// Bytes that a pass of `tokens` tokens saves under a plan.
 std::int64_t planned_bytes(const std::vector<LayerActivations>& plan, const ActivationBytes& each, std::int64_t tokens);
 
-/// The plan where DecoderLayer::forward runs: how many of the first layers are checkpointed.
+/// The plan where DecoderLayer::forward runs: how many of the first layers are recomputed.
 std::int64_t layers_to_recompute(const DecoderConfig& config, at::ScalarType type, std::int64_t tokens,
                                  std::int64_t budget);
 

@@ -8,8 +8,8 @@
 #include "decoder/appended_rows.h"
 #include "decoder/fused_layers.h"
 #include "kernels/torch/attention.h"
-#include "ops/checkpoint.h"
 #include "ops/linear_cross_entropy.h"
+#include "ops/recompute.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -19,8 +19,8 @@ namespace {
 class Group : public torch::nn::Module {};
 
 /// The layer with its activations recomputed in the backward.
-at::Tensor run_checkpointed(const DecoderLayer& layer, const at::Tensor& x, const LoraLayer* lora,
-                            const LayerPass& pass) {
+at::Tensor run_recomputed(const DecoderLayer& layer, const at::Tensor& x, const LoraLayer* lora,
+                          const LayerPass& pass) {
   std::vector<at::Tensor> inputs{x};
   if (lora != nullptr) append_tensors(lora->projections, inputs);
   // The backward runs after this call has returned: everything is captured by value.
@@ -29,7 +29,7 @@ at::Tensor run_checkpointed(const DecoderLayer& layer, const at::Tensor& x, cons
     const LoraLayer given = lora_layer_of(std::span(in).subspan(1));
     return layer->forward(in[0], &given, pass);
   };
-  return checkpoint(again, std::move(inputs), layer->parameters());
+  return recompute(again, std::move(inputs), layer->parameters());
 }
 
 }  // namespace
@@ -110,7 +110,7 @@ at::Tensor Decoder::run_readable(at::Tensor hidden, const LoraTree* lora, const 
   for (std::int64_t i = 0; i < config_.layers; ++i) {
     const auto index = static_cast<std::size_t>(i);
     const LoraLayer* adapted = lora ? &lora->layers[index] : nullptr;
-    hidden = i < recomputed ? run_checkpointed(layers_[index], hidden, adapted, pass)
+    hidden = i < recomputed ? run_recomputed(layers_[index], hidden, adapted, pass)
                             : layers_[index]->forward(hidden, adapted, pass);
     if (positions.defined() && i + 1 == config_.layers) hidden = hidden.index_select(0, positions);
     if (visitor) visitor(i, hidden);

@@ -34,9 +34,15 @@ constexpr std::array<const char*, 14> kRefusedKeys{"quantization_config",
                                                    "use_qk_norm",
                                                    "attention_chunk_size"};
 
+std::string names_of(std::span<const DecoderFamily> families) {
+  std::vector<std::string_view> names;
+  for (const DecoderFamily& family : families) names.push_back(family.model_type);
+  return join(names, " or ");
+}
+
 [[noreturn]] void refuse(const std::string& where, const std::string& key, const std::string& value) {
   throw UnsupportedError(str("`", key, "`: ", value, " would change the result and is not implemented"), where,
-                         "use a dense qwen3 or llama model without it");
+                         str("use a dense ", names_of(kFamilies), " model without it"));
 }
 
 std::int64_t positive(const Json& json, const char* key, const std::string& where) {
@@ -48,13 +54,11 @@ std::int64_t positive(const Json& json, const char* key, const std::string& wher
 
 const DecoderFamily& family_of(const std::string& model_type, std::span<const DecoderFamily> families,
                                const std::string& where) {
-  std::vector<std::string_view> names;
   for (const DecoderFamily& family : families) {
     if (family.model_type == model_type) return family;
-    names.push_back(family.model_type);
   }
   throw UnsupportedError(str("model_type ", quote(model_type), " is not implemented"), where,
-                         str("use a ", join(names, " or "), " model"));
+                         str("use a ", names_of(families), " model"));
 }
 
 bool uses_window(const Json& json, const DecoderFamily& family, std::int64_t layers, const std::string& where) {

@@ -23,6 +23,17 @@ std::uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
 
+SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, at::Device device) {
+  // The bf16 products of the CPU backend take pairs of values along their inner dimension.
+  const bool even = config.hidden_size % 2 == 0 && config.intermediate_size % 2 == 0;
+  return cpu_backend_runs(type, device) && (even || type != at::kBFloat16) ? SublayerBackend::cpu
+                                                                           : SublayerBackend::torch;
+}
+
+SublayerBackend backend_of(const Decoder& decoder) {
+  return decoder.options().backend.value_or(best_backend(decoder.config(), decoder.dtype(), decoder.device()));
+}
+
 /// The same capabilities in small sizes.
 DecoderConfig small_config(DecoderConfig config) {
   config.heads = config.heads > config.kv_heads ? 2 : 1;
@@ -136,19 +147,16 @@ bool fused_layers_know(const DecoderConfig& config) {
   return known == config;
 }
 
-SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, at::Device device) {
-  // The bf16 products of the CPU backend take pairs of values along their inner dimension.
-  const bool even = config.hidden_size % 2 == 0 && config.intermediate_size % 2 == 0;
-  const bool on_cpu_backend = cpu_backend_runs(type, device) && (even || type != at::kBFloat16);
-  return on_cpu_backend ? SublayerBackend::cpu : SublayerBackend::torch;
+std::optional<SublayerBackend> fused_layers_backend(const DecoderConfig& config, at::ScalarType type,
+                                                    at::Device device) {
+  if (!use_fused_forms() || !fused_layers_know(config)) return std::nullopt;
+  return best_backend(config, type, device);
 }
 
 std::optional<SublayerBackend> fused_backend(const Decoder& decoder) {
   if (!may_be_fused(decoder)) return std::nullopt;
-  const DecoderConfig& config = decoder.config();
-  const SublayerBackend backend =
-      decoder.options().backend.value_or(best_backend(config, decoder.dtype(), decoder.device()));
-  return agree_once(small_config(config), backend) ? std::optional(backend) : std::nullopt;
+  const SublayerBackend backend = backend_of(decoder);
+  return agree_once(small_config(decoder.config()), backend) ? std::optional(backend) : std::nullopt;
 }
 
 bool fused_loss_runs(const Decoder& decoder) {

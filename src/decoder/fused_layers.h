@@ -15,9 +15,6 @@ namespace shine {
 /// in training too, until it is added here.
 bool fused_layers_know(const DecoderConfig& config);
 
-/// The backend that suits a decoder of this config, type and device: cpu where it runs, else torch.
-SublayerBackend best_backend(const DecoderConfig& config, at::ScalarType type, at::Device device);
-
 /// The backend that runs the layers; nothing where DecoderLayer::forward does: weights that are trained,
 /// `ops.fused: off`, a config for which fused_layers_know is false, or a fused form that disagrees with the readable
 /// one (compared on a small decoder with the same capabilities, once in the process).
@@ -26,6 +23,11 @@ std::optional<SublayerBackend> fused_backend(const Decoder& decoder);
 /// Whether linear_cross_entropy computes the loss, which takes the head's place too: under the same conditions, and if
 /// it agrees with Decoder::logits.
 bool fused_loss_runs(const Decoder& decoder);
+/// The backend that runs frozen layers of `config`, as far as the config tells; nothing where DecoderLayer::forward
+/// does: `ops.fused: off`, or a config for which fused_layers_know is false.
+/// @param type, device  of the weights
+std::optional<SublayerBackend> fused_layers_backend(const DecoderConfig& config, at::ScalarType type,
+                                                    at::Device device);
 
 /// A decoder's frozen layers as fused sub-layers, attention and MLP, with hand-written gradients: the fast form of
 /// DecoderLayer::forward for whole rows. Safe to use from several threads.

@@ -8,6 +8,29 @@
 #include "shine/decoder/decoder.h"
 
 namespace shine {
+namespace {
+
+/// First values of one parameter of `module` in float32; undefined for one that is not known here.
+at::Tensor first_values(const torch::nn::Module& module, const at::Tensor& parameter, const DecoderConfig& config,
+                        double gain, at::Generator& generator) {
+  const at::Tensor values = at::zeros(parameter.sizes(), at::TensorOptions().dtype(at::kFloat));
+  const auto root_of = [](std::int64_t size) { return std::sqrt(static_cast<double>(size)); };
+  if (const auto* embedding = module.as<EmbeddingImpl>()) {
+    if (!parameter.is_same(embedding->weight)) return {};
+    return values.normal_(0.0, config.tied_embeddings ? 1.0 / root_of(config.hidden_size) : 1.0, generator);
+  }
+  if (const auto* linear = module.as<LinearImpl>()) {
+    if (parameter.is_same(linear->bias)) return values;
+    if (!parameter.is_same(linear->weight)) return {};
+    return values.normal_(0.0, gain / root_of(linear->options.in), generator);
+  }
+  if (const auto* norm = module.as<RmsNormImpl>()) {
+    return parameter.is_same(norm->weight) ? values.fill_(1.0) : at::Tensor();
+  }
+  return {};
+}
+
+}  // namespace
 
 void load_decoder(Decoder& decoder, const std::filesystem::path& directory) {
   const ModelFiles files(directory);
@@ -27,21 +50,19 @@ at::ScalarType stored_dtype(const std::filesystem::path& directory) {
 
 void initialise_decoder(Decoder& decoder, double gain, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
-  const DecoderConfig& config = decoder.config();
   const auto options = at::TensorOptions().dtype(decoder.options().dtype).device(decoder.options().device);
-  for (const auto& parameter : decoder.named_parameters()) {
-    const std::string& name = parameter.key();
-    at::Tensor values = at::zeros(parameter->sizes(), at::TensorOptions().dtype(at::kFloat));
-    if (name == "model.embed_tokens.weight") {
-      values.normal_(0.0, config.tied_embeddings ? 1.0 / std::sqrt(static_cast<double>(config.hidden_size)) : 1.0,
-                     generator);
-    } else if (values.dim() == 2) {
-      values.normal_(0.0, gain / std::sqrt(static_cast<double>(values.size(1))), generator);
-    } else if (name.ends_with("norm.weight")) {
-      values.fill_(1.0);
+  // In the order of registration, which the values depend on.
+  const torch::nn::Module& model = decoder;
+  model.apply([&](const std::string& path, const torch::nn::Module& module) {
+    for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+      const at::Tensor values = first_values(module, parameter.value(), decoder.config(), gain, generator);
+      if (!values.defined()) {
+        throw Error("its first value is not known", path.empty() ? parameter.key() : path + "." + parameter.key(),
+                    "say it in first_values (src/decoder/load_decoder.cpp)");
+      }
+      set_values(parameter.value(), values.to(options));
     }
-    set_values(parameter.value(), values.to(options));
-  }
+  });
 }
 
 }  // namespace shine

@@ -59,7 +59,7 @@ void Hypernetwork::initialise(std::uint64_t seed) {
   memory_to_params_->to(decoder_.device());
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const HypernetworkConfig& config = options_.config;
-  memory_to_params_->initialise(generator);
+  initialise_all(*memory_to_params_, generator);
   meta_lora_->initialise(config.meta_lora_scale, generator);
   if (!extra_meta_lora_.is_empty()) extra_meta_lora_->initialise(config.meta_lora_scale, generator);
   memory_embeddings_.copy_(at::zeros(memory_embeddings_.sizes(), at::TensorOptions().dtype(at::kFloat))
@@ -138,7 +138,9 @@ std::vector<TrainedParameter> Hypernetwork::trained() const {
     for (TrainedParameter& each : trained_parameters(part, group, name)) all.push_back(std::move(each));
   };
   const auto add_own = [&](const at::Tensor& tensor, const char* name) {
-    if (tensor.defined() && tensor.requires_grad()) all.push_back({name, tensor, ParameterGroup::m2p, decay_of(name)});
+    if (tensor.defined() && tensor.requires_grad()) {
+      all.push_back({name, tensor, ParameterGroup::m2p, decay_of(name).value()});
+    }
   };
   add_own(memory_embeddings_, kMemoryName);
   add(*memory_to_params_, ParameterGroup::m2p, kM2pName);

@@ -7,9 +7,9 @@
 
 namespace shine {
 
-at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width) {
+at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width, at::Device device) {
   const std::int64_t tokens = shape.memory_tokens * shape.hidden_size / width;
-  at::Tensor mask = at::ones({tokens, tokens}, at::TensorOptions().dtype(at::kBool));
+  at::Tensor mask = at::ones({tokens, tokens}, at::TensorOptions().dtype(at::kBool).device(device));
   std::int64_t start = 0;
   for (const Projection p : kProjections) {
     const std::int64_t a = shape.spec[p].in * shape.rank / width, b = shape.rank * shape.spec[p].out / width;
@@ -22,7 +22,7 @@ at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width) {
 }
 
 M2pTransformer::M2pTransformer(const M2pConfig& config, const M2pShape& shape, bool recompute, at::ScalarType compute)
-    : config_(config), recompute_(recompute) {
+    : config_(config), shape_(shape), recompute_(recompute) {
   declare_positions(config, shape);
   const auto add_layers = [&](const char* name, std::int64_t count, const EncoderLayerOptions& options) {
     const auto list = register_module(name, torch::nn::ModuleList());
@@ -41,9 +41,6 @@ M2pTransformer::M2pTransformer(const M2pConfig& config, const M2pShape& shape, b
                                .heads = config.couple_heads,
                                .feedforward = config.couple_feedforward,
                                .compute = compute});
-  if (!couple_layers_.empty()) {
-    couple_mask_ = register_buffer("couple_mask", make_couple_mask(shape, config.couple_width));
-  }
 }
 
 void M2pTransformer::initialise(at::Generator& generator) {
@@ -61,9 +58,12 @@ at::Tensor M2pTransformer::forward(const at::Tensor& memory_states) const {
     if (!across_layers) x = x.reshape({batch * layers, tokens, width});
     x = run_encoder_layer(layers_[i], x, /*attn_mask=*/{}, recompute_).reshape({batch, layers, tokens, width});
   }
-  x = mean_pool(x, config_.mean_pool_size);                                                // (B, L, M, H)
-  if (!couple_layers_.empty()) x = x.reshape({batch * layers, -1, config_.couple_width});  // (B L, M H / width, width)
-  for (const EncoderLayer& layer : couple_layers_) x = run_encoder_layer(layer, x, couple_mask_, recompute_);
+  x = mean_pool(x, config_.mean_pool_size);  // (B, L, M, H)
+  if (!couple_layers_.empty()) {
+    x = x.reshape({batch * layers, -1, config_.couple_width});  // (B L, M H / width, width)
+    const at::Tensor mask = make_couple_mask(shape_, config_.couple_width, x.device());
+    for (const EncoderLayer& layer : couple_layers_) x = run_encoder_layer(layer, x, mask, recompute_);
+  }
   return x.reshape({batch, -1});  // (B, L * M * H)
 }
 

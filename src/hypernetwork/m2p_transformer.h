@@ -18,13 +18,14 @@ class M2pTransformer : public MemoryToParams {
 
  private:
   M2pConfig config_;
+  M2pShape shape_;
   bool recompute_;
   std::vector<EncoderLayer> layers_, couple_layers_;
-  at::Tensor couple_mask_;  ///< (T, T) bool, true where masked; T = M * H / couple_width
 };
 
 /// The couple layers' attn_mask: A-tokens attend to the B-tokens of their projection and vice versa; tokens beyond the
-/// LoRA's values attend to each other.
-at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width);
+/// LoRA's values attend to each other. Made anew for each pass: Module::to(dtype) would convert a buffer too.
+/// @return  (T, T) bool, true where masked; T = M * H / width
+at::Tensor make_couple_mask(const M2pShape& shape, std::int64_t width, at::Device device);
 
 }  // namespace shine

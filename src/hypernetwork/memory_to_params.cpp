@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "hypernetwork/m2p_linear.h"
 #include "hypernetwork/m2p_transformer.h"
+#include "lora/parameter_names.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -40,6 +42,16 @@ at::Tensor MemoryToParams::mean_pool(const at::Tensor& x, std::int64_t pool) {
 at::ScalarType m2p_compute_type(WeightDtype dtype, at::ScalarType backbone) {
   const bool narrow = dtype == WeightDtype::automatic ? backbone == at::kBFloat16 : dtype == WeightDtype::bfloat16;
   return narrow ? at::kBFloat16 : at::kFloat;
+}
+
+void initialise_all(MemoryToParams& network, at::Generator& generator) {
+  const at::NoGradGuard no_grad;
+  for (at::Tensor& parameter : network.parameters()) parameter.fill_(std::numeric_limits<double>::quiet_NaN());
+  network.initialise(generator);
+  for (const NamedTensor& named : named_tensors(network)) {
+    SHINE_CHECK(named.tensor.isfinite().all().item<bool>(), Error, prefix_of(kM2pName), named.name,
+                ": has no first value (give it one in the network's initialise)");
+  }
 }
 
 M2pConfig resolve_m2p_config(M2pConfig config, const M2pShape& shape) {

@@ -1,7 +1,6 @@
 #include "shine/hypernetwork/meta_lora.h"
 
 #include <ATen/ATen.h>
-#include <torch/nn/modules/container/moduledict.h>
 
 namespace shine {
 
@@ -12,14 +11,17 @@ void ProjectionLoraImpl::reset() {
 }
 
 void LayerLoraImpl::reset() {
-  projections.clear();
-  const auto attention = register_module("attention", torch::nn::ModuleDict());
-  const auto mlp = register_module("mlp", torch::nn::ModuleDict());
+  attention = register_module("attention", torch::nn::ModuleDict());
+  mlp = register_module("mlp", torch::nn::ModuleDict());
   for (const Projection p : kProjections) {
-    projections.emplace_back(spec[p], rank);
     auto& group = p >= Projection::gate ? *mlp : *attention;
-    group.register_module(std::string(name_of(p)), projections.back());
+    group.update({{std::string(name_of(p)), ProjectionLora(spec[p], rank).ptr()}});
   }
+}
+
+const LoraWeights& LayerLoraImpl::weights(Projection which) const {
+  const auto& group = which >= Projection::gate ? *mlp : *attention;
+  return group.at<ProjectionLoraImpl>(std::string(name_of(which))).weights;
 }
 
 void MetaLoraImpl::reset() {
@@ -33,7 +35,7 @@ LoraTree MetaLoraImpl::tree() const {
   LoraTree tree;
   for (const LayerLora& layer : layers) {
     LoraLayer& added = tree.layers.emplace_back();
-    for (const Projection p : kProjections) added[p] = layer->projections[static_cast<std::size_t>(p)]->weights;
+    for (const Projection p : kProjections) added[p] = layer->weights(p);
   }
   return tree;
 }

@@ -5,8 +5,8 @@
 
 #include "kernels/fused.h"
 #include "ops/agreement.h"
-#include "ops/checkpoint.h"
 #include "ops/encoder_sublayers.h"
+#include "ops/recompute.h"
 #include "shine/common/logging.h"
 
 namespace shine {
@@ -90,8 +90,9 @@ at::Tensor fused_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, c
 at::Tensor run_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask,
                              bool recompute) {
   if (!recompute) return run(layer, x, attn_mask);
-  return checkpoint([layer, attn_mask](const std::vector<at::Tensor>& in) { return run(layer, in[0], attn_mask); }, {x},
-                    layer->parameters());
+  return shine::recompute(
+      [layer, attn_mask](const std::vector<at::Tensor>& in) { return run(layer, in[0], attn_mask); }, {x},
+      layer->parameters());
 }
 
 }  // namespace shine

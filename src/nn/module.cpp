@@ -66,6 +66,11 @@ at::Tensor DeclaresParameters::declare(torch::nn::Module& module, const std::str
   return module.register_parameter(name, unset_values(shape));
 }
 
+std::optional<Decay> DeclaresParameters::decay_of(const std::string& name) const {
+  const auto found = decay_.find(name);
+  return found == decay_.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::vector<NamedTensor> named_tensors(const torch::nn::Module& module) {
   std::vector<NamedTensor> tensors;
   for (const auto& parameter : module.named_parameters()) tensors.push_back({parameter.key(), parameter.value()});
@@ -105,9 +110,15 @@ std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module
     for (const auto& parameter : part.named_parameters(/*recurse=*/false)) {
       if (!parameter->requires_grad()) continue;
       const std::string name = path.empty() ? parameter.key() : path + "." + parameter.key();
-      SHINE_CHECK(declares != nullptr, Error, name,
-                  ": a trained parameter whose module does not say whether it is decayed (derive from shine::Module)");
-      trained.push_back({name, parameter.value(), group, declares->decay_of(parameter.key())});
+      std::optional<Decay> decay;
+      if (declares != nullptr) {
+        decay = declares->decay_of(parameter.key());
+        SHINE_CHECK(decay.has_value(), Error, name, ": trained, and its module does not say whether it is decayed ",
+                    "(register it by declare(name, shape, decay), not by register_parameter)");
+      } else {
+        decay = parameter->dim() >= 2 ? Decay::always : Decay::never;
+      }
+      trained.push_back({name, parameter.value(), group, *decay});
     }
   };
   module.apply(add, prefix);

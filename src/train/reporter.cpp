@@ -5,6 +5,7 @@
 
 #include "checkpoint/run_folder.h"
 #include "common/format.h"
+#include "lora/parameter_names.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 
@@ -98,7 +99,7 @@ void Reporter::step(const TrainProgress& progress, const StepResult& result, dou
     const ParamGroup& group = optimizer_.groups()[g];
     event["gradient_norms"][group.name] = result.norms.group_norms[g];
     for (std::size_t i = 0; i < group.names.size(); ++i) {
-      if (group.names[i] == "mem_tokens") event["gradient_norms"]["mem_tokens"] = result.norms.tensor_norms[g][i];
+      if (group.names[i] == kMemoryName) event["gradient_norms"][kMemoryName] = result.norms.tensor_norms[g][i];
     }
   }
   record(event);

@@ -8,6 +8,7 @@
 #include "shine/config/enum_names.h"
 #include "support/paths.h"
 #include "support/tensor_bytes.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -156,7 +157,7 @@ TEST_P(PassMemory, IsEstimatedForOperations) {
 
 TEST_P(PassMemory, IsEstimatedForBlocks) {
   const at::ScalarType type = GetParam() == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
-  if (!cpu_backend_runs(type, at::kCPU)) GTEST_SKIP() << "no AVX-512";
+  if (!cpu_backend_runs(type, at::kCPU)) SHINE_SKIP("avx512", "no AVX-512");
   for (const std::int64_t batch : {1, 3}) {
     EXPECT_LT(error_of_pass(GetParam(), batch, /*recompute=*/false, SublayerBackend::cpu), 0.2);
     EXPECT_LT(error_of_pass(GetParam(), batch, /*recompute=*/true, SublayerBackend::cpu), 0.3);

@@ -155,5 +155,32 @@ TEST(InitialiseDecoder, HasTheStatedSpreadAndDependsOnTheSeedAlone) {
   EXPECT_NEAR(small.parameters().front().std().item<double>() * 8.0, 1.0, 0.1);
 }
 
+/// Parameters that someone adds and forgets here.
+TEST(InitialiseDecoder, AParameterWithoutAKnownFirstValueIsAnError) {
+  const std::vector<std::pair<std::string, std::function<void(Decoder&)>>> additions{
+      {"scale", [](Decoder& decoder) { decoder.register_parameter("scale", at::zeros({3}), false); }},
+      {"model.layers.1.self_attn.sinks",
+       [](Decoder& decoder) {
+         Attention attention = decoder.layers()[1]->self_attn;
+         attention->register_parameter("sinks", at::zeros({2}), false);
+       }},
+      {"model.layers.0.mlp.up_proj.norm_weight",
+       [](Decoder& decoder) {
+         Mlp mlp = decoder.layers()[0]->mlp;
+         mlp->up_proj->register_parameter("norm_weight", at::zeros({24}), false);
+       }},
+  };
+  for (const auto& [name, add] : additions) {
+    Decoder decoder(tiny_config(), {});
+    add(decoder);
+    try {
+      initialise_decoder(decoder, 0.7, 3);
+      ADD_FAILURE() << name << " was given a value";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shine::test

@@ -163,6 +163,23 @@ TEST(FusedBackend, IsAskedByManyThreadsAtOnce) {
   EXPECT_TRUE(found.front());
 }
 
+/// What is said of a config before there is a decoder is what its decoder does.
+TEST(FusedLayersBackend, IsTheOneThatRuns) {
+  DecoderConfig odd = tiny_config();
+  odd.intermediate_size = 25;  // no pairs for the CPU backend's bf16 products
+  for (const DecoderConfig& config : {tiny_config(), tiny_biased_config(), odd}) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const auto decoder = tiny_decoder(config, {.dtype = type});
+      EXPECT_EQ(fused_layers_backend(config, type, at::kCPU), fused_backend(*decoder))
+          << config.intermediate_size << at::toString(type);
+      const FusedOpsGuard off(FusedOps::off);
+      EXPECT_EQ(fused_layers_backend(config, type, at::kCPU), std::nullopt);
+    }
+  }
+  EXPECT_EQ(fused_layers_backend(odd, at::kBFloat16, at::kCPU), SublayerBackend::torch);
+  EXPECT_EQ(fused_layers_backend(tiny_config(), at::kFloat, at::kCUDA), SublayerBackend::torch);
+}
+
 /// Every field of a config with another value: the fused layers read it, or it does not concern the layers. An added
 /// field is unknown until fused_layers_know lists it: configs that differ in any field are not equal.
 TEST(FusedLayersKnow, EveryFieldThatTheyRead) {

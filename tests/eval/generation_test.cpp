@@ -78,6 +78,16 @@ TEST_P(GenerationKinds, CachedAndUncachedTokensAgree) {
   }
 }
 
+TEST_P(GenerationKinds, ADecoderMayBeConvertedAfterItWasMade) {
+  const Rows prompts = random_rows({7, 12}, 1);
+  const LoraTree lora = random_tree(config().lora_spec(), 2, 7);
+  Decoder narrow(config(), {.dtype = at::kBFloat16});
+  const std::vector<at::Tensor> from = decoder_->parameters(), to = narrow.parameters();
+  for (std::size_t i = 0; i < to.size(); ++i) set_values(to[i], from[i].to(at::kBFloat16));
+  decoder_->to(at::kBFloat16);
+  EXPECT_EQ(generate(*decoder_, &lora, prompts, greedy()), generate(narrow, &lora, prompts, greedy()));
+}
+
 /// Every token by DecodingStep; on a CPU it runs its operations one by one.
 GenerationOptions in_fixed_steps(GenerationOptions options) {
   options.decoding.cuda_graph = CudaGraph::on;

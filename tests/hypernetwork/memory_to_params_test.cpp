@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/nn/modules/linear.h>
+
+#include <sstream>
 
 #include "decoder/tiny_model.h"
 #include "hypernetwork/graphed_m2p.h"
@@ -157,6 +160,32 @@ TEST(M2pTransformer, GraphedPassesOfCoupleLayersToo) {
   expect_graphed_bits(config, shape, at::kFloat, /*recompute=*/true, /*replayed=*/true);
 }
 
+/// With couple layers, whose mask stays what it is.
+TEST(M2pTransformer, ConvertsSwitchesAndPrintsAsALibTorchModule) {
+  M2pConfig config = config_of(M2pKind::transformer);
+  config.couple_layers = 1;
+  M2pShape shape = tiny_shape();
+  shape.rank = 16;
+  shape.memory_tokens = 232;
+  const auto network = make(config, shape);
+  const at::Tensor states = random_tensor({2, 2, 232, 16}, 1);
+  const at::Tensor expected = network->forward(states);
+  network->to(at::kDouble);
+  const at::Tensor wide = network->forward(states.to(at::kDouble));
+  EXPECT_EQ(wide.scalar_type(), at::kDouble);
+  EXPECT_LT(relative_error(expected, wide), 1e-5);
+  network->to(at::kFloat);
+  EXPECT_TRUE(at::equal(network->forward(states), expected)) << "float32 fits into float64";
+
+  network->eval();
+  for (const auto& part : network->modules()) EXPECT_FALSE(part->is_training()) << part->name();
+  network->train();
+  for (const auto& part : network->modules()) EXPECT_TRUE(part->is_training()) << part->name();
+  std::ostringstream printed;
+  printed << *network;
+  EXPECT_NE(printed.str().find("(couple_layers): torch::nn::ModuleList("), std::string::npos) << printed.str();
+}
+
 /// What is captured would draw the same numbers every time.
 TEST_P(M2pKinds, DrawsNoRandomNumbers) {
   at::Generator generator = at::detail::getDefaultCPUGenerator();
@@ -213,6 +242,59 @@ TEST_P(M2pKinds, InitialisesAsPyTorchDoesEachLayerItsOwn) {
     expect_uniform("linear_layers.0.weight", 0.25);
     expect_uniform("linear_layers.1.weight", 1 / std::sqrt(12.0));
     expect_uniform("linear_layers.1.bias", 1 / std::sqrt(12.0));
+  }
+}
+
+/// Made of LibTorch's own modules.
+class StockM2p : public MemoryToParams {
+ public:
+  explicit StockM2p(bool forgetful) : forgetful_(forgetful) {
+    declare_positions(tiny_shape(), 29);
+    linear_ = register_module("linear", torch::nn::Linear(16, 16));
+  }
+
+  at::Tensor forward(const at::Tensor& memory_states) const override {
+    return linear_.ptr()->forward(add_positions(memory_states)).reshape({memory_states.size(0), -1});
+  }
+
+  void initialise(at::Generator& generator) override {
+    initialise_positions();
+    fill_uniform(linear_->weight, 0.25, generator);
+    if (!forgetful_) fill_uniform(linear_->bias, 0.25, generator);
+  }
+
+ private:
+  bool forgetful_;
+  torch::nn::Linear linear_{nullptr};
+};
+
+TEST(MemoryToParams, MayBeMadeOfLibTorchsModules) {
+  StockM2p network(/*forgetful=*/false);
+  allocate_parameters(network, at::kFloat);
+  at::Generator generator = at::detail::createCPUGenerator(9);
+  initialise_all(network, generator);
+  const at::Tensor states = random_tensor({1, 2, 29, 16}, 1);
+  network.forward(states).sum().backward();
+  const auto trained = trained_parameters(network, ParameterGroup::m2p, "metanetwork");
+  ASSERT_EQ(trained.size(), 4U);
+  for (const TrainedParameter& each : trained) {
+    EXPECT_TRUE(each.tensor.grad().defined()) << each.name;
+    const Decay expected = each.name == "metanetwork.linear.weight" ? Decay::always
+                           : each.name == "metanetwork.linear.bias" ? Decay::never
+                                                                    : Decay::published_only;
+    EXPECT_EQ(each.decay, expected) << each.name;
+  }
+}
+
+TEST(MemoryToParams, AParameterWithoutAFirstValueIsAnError) {
+  StockM2p network(/*forgetful=*/true);
+  allocate_parameters(network, at::kFloat);
+  at::Generator generator = at::detail::createCPUGenerator(9);
+  try {
+    initialise_all(network, generator);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("metanetwork.linear.bias"), std::string::npos) << error.what();
   }
 }
 

@@ -1,8 +1,6 @@
 // cmake --install, and a project of its own that finds, compiles against and runs with what was installed.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "integration/run_program.h"
 
 namespace shine::test {
@@ -17,33 +15,6 @@ std::string cached(const std::string& name) {
   }
   return "";
 }
-
-constexpr const char* kProject = R"(cmake_minimum_required(VERSION 3.25)
-project(user LANGUAGES CXX)
-find_package(shine REQUIRED)
-add_executable(user user.cpp)
-target_link_libraries(user PRIVATE shine::shine)
-)";
-
-constexpr const char* kProgram = R"(#include <iostream>
-
-#include "shine/app/builders.h"
-#include "shine/common/error.h"
-#include "shine/common/version.h"
-#include "shine/decoder/decoder_config.h"
-#include "shine/tensor/device.h"
-
-int main(int, char** argv) {
-  const shine::DecoderConfig config = shine::read_decoder_config(argv[1]);
-  std::cout << shine::version() << ' ' << config.lora_spec().memory_tokens(8, config.hidden_size) << ' '
-            << shine::parse_device("cpu").str() << '\n';
-  try {
-    shine::read_decoder_config("none.json");
-  } catch (const shine::Error& error) {
-    std::cout << error.what() << '\n';
-  }
-}
-)";
 
 class Install : public testing::Test {
  protected:

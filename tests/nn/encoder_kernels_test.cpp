@@ -203,7 +203,7 @@ TEST(FusedEncoder, RunsWhereTheProcessorCan) {
   ASSERT_EQ(in[0].dim(), 4);
   const bool runs = encoder_sublayers_run(in[0], tested.heads, tested.feedforward, at::kFloat);
   EXPECT_EQ(runs, cpu::kernels_run(at::kFloat));
-  if (!runs) GTEST_SKIP() << "no AVX-512";
+  if (!runs) SHINE_SKIP("avx512", "no AVX-512");
   const EncoderLayer layer = layer_of(tested, at::kFloat, in);
   const auto run = [&] { return run_encoder_layer(layer, in[0], /*attn_mask=*/{}, /*recompute=*/false); };
   EXPECT_TRUE(at::equal(run(), fused_encoder_layer(layer, in[0], /*attn_mask=*/{})));

@@ -1,5 +1,8 @@
 #include "shine/nn/module.h"
 
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+
 #include <sstream>
 
 #include "shine/common/error.h"
@@ -60,6 +63,46 @@ TEST(Module, SaysWhatIsDecayed) {
   EXPECT_EQ(trained[1].name, "part.linear.weight");
   EXPECT_EQ(trained[1].decay, Decay::always);
   EXPECT_EQ(trained[1].group, ParameterGroup::meta_lora);
+}
+
+class OfStockModulesImpl : public Module<OfStockModulesImpl> {
+ public:
+  OfStockModulesImpl() { reset(); }
+  void reset() override {
+    linear = register_module("linear", torch::nn::Linear(3, 2));
+    norm = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({2})));
+    scale = declare("scale", {2, 2}, Decay::never);
+  }
+
+  torch::nn::Linear linear{nullptr};
+  torch::nn::LayerNorm norm{nullptr};
+  at::Tensor scale;
+};
+TORCH_MODULE(OfStockModules);
+
+TEST(Module, LibTorchsOwnModulesAreDecayedByTheirDimensions) {
+  std::map<std::string, Decay> found;
+  for (const TrainedParameter& each : trained_parameters(*OfStockModules(), ParameterGroup::m2p)) {
+    found.emplace(each.name, each.decay);
+  }
+  EXPECT_EQ(found, (std::map<std::string, Decay>{{"scale", Decay::never},
+                                                 {"linear.weight", Decay::always},
+                                                 {"linear.bias", Decay::never},
+                                                 {"norm.weight", Decay::never},
+                                                 {"norm.bias", Decay::never}}));
+}
+
+TEST(Module, AParameterThatWasNotDeclaredIsAnErrorWithTheCure) {
+  Scaled module;
+  module->register_parameter("offset", at::zeros({2, 2}));
+  try {
+    trained_parameters(*module, ParameterGroup::m2p, "part");
+    FAIL() << "trained";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("part.offset"), std::string::npos) << message;
+    EXPECT_NE(message.find("declare(name, shape, decay)"), std::string::npos) << message;
+  }
 }
 
 TEST(Module, BehavesAsALibTorchModule) {

@@ -3,7 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "ops/checkpoint.h"
+#include "ops/recompute.h"
 #include "ops/replayed_work.h"
 #include "shine/common/error.h"
 #include "support/tensor_match.h"
@@ -21,7 +21,7 @@ at::Tensor formula(const at::Tensor& x, const Tensors& in) {
 
 at::Tensor kept_formula(const at::Tensor& x, const Tensors& in) {
   const auto again = [parameters = in](const Tensors& all) { return formula(all[0], parameters); };
-  return checkpoint(again, {x}, {in[0], in[1]});
+  return recompute(again, {x}, {in[0], in[1]});
 }
 
 using Formula = std::function<at::Tensor(const at::Tensor& x, const Tensors& parameters)>;

@@ -86,6 +86,25 @@ TEST(Layers, ParsersOfForeignFilesIncludeNoTorch) {
   }
 }
 
+/// A name that decides where a tensor belongs is written once.
+TEST(Layers, PartsOfTheHypernetworkAreNamedInOneHeader) {
+  static const std::regex name(
+      R"re("(mem_tokens|metanetwork|metalora|extra_metalora|new_token_rows)(\.(?!pth?\b)[^"]*)?")re");
+  EXPECT_TRUE(std::regex_search(R"(x.starts_with("metanetwork."))", name));
+  EXPECT_TRUE(std::regex_search(R"(x == "mem_tokens")", name));
+  EXPECT_FALSE(std::regex_search(R"(file / "metanetwork.pth")", name)) << "a file of the published layout";
+  for (const char* root : {"include", "src", "tools"}) {
+    for (const auto& file : std::filesystem::recursive_directory_iterator(source_dir() / root)) {
+      const auto extension = file.path().extension();
+      if ((extension != ".h" && extension != ".cpp") || file.path().filename() == "parameter_names.h") continue;
+      std::ifstream in(file.path());
+      for (std::string line; std::getline(in, line);) {
+        EXPECT_FALSE(std::regex_search(line.substr(0, line.find("//")), name)) << file.path() << ": " << line;
+      }
+    }
+  }
+}
+
 TEST(Layers, PublicHeadersIncludePublicOnesAlone) {
   static const std::regex include(R"re(^\s*#include\s+"([^"]+)")re");
   const auto root = source_dir() / "include";

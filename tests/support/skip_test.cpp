@@ -2,6 +2,12 @@
 
 #include <gtest/gtest-spi.h>
 
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include "support/paths.h"
+
 namespace shine::test {
 namespace {
 
@@ -49,6 +55,19 @@ testing::TestPartResult result_of_skip(const char* required) {
   }
   EXPECT_EQ(results.size(), 1);
   return results.GetTestPartResult(0);
+}
+
+TEST(Skip, WhatCanBeRequiredIsSkippedByNoOtherMacro) {
+  static const std::regex bare(R"re(GTEST_SKIP\(\).*(AVX|MPI|mpirun|no GPU))re");
+  EXPECT_TRUE(std::regex_search("if (!runs) GTEST_SKIP() << \"no AVX-512\";", bare));
+  for (const auto& file : std::filesystem::recursive_directory_iterator(source_dir() / "tests")) {
+    if (file.path().extension() != ".cpp" && file.path().extension() != ".h") continue;
+    if (file.path().filename() == "skip_test.cpp") continue;
+    std::ifstream in(file.path());
+    for (std::string line; std::getline(in, line);) {
+      EXPECT_FALSE(std::regex_search(line, bare)) << file.path() << ": " << line;
+    }
+  }
 }
 
 TEST(Skip, FailsWhereTheFeatureIsRequired) {

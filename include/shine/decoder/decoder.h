@@ -135,7 +135,8 @@ SHINE_API void load_decoder(Decoder& decoder, const std::filesystem::path& direc
 SHINE_API at::ScalarType stored_dtype(const std::filesystem::path& directory);
 
 /// New weights: linear maps Normal(0, gain / sqrt(fan_in)), embeddings Normal(0, 1 / sqrt(H)) where tied, else
-/// Normal(0, 1), norms 1, biases 0. Drawn on the CPU, so that they do not depend on the device.
+/// Normal(0, 1), norms 1, biases 0. Drawn on the CPU, so that they do not depend on the device. Throws Error for a
+/// parameter of another kind.
 SHINE_API void initialise_decoder(Decoder& decoder, double gain, std::uint64_t seed);
 
 }  // namespace shine

@@ -14,7 +14,7 @@ namespace shine {
 /// A dense decoder's sizes and capabilities, read from a Hugging Face config.json.
 /// A capability added here must default to off: the fused layers then stand aside for it (fused_layers_know).
 struct SHINE_API DecoderConfig {
-  std::string model_type;  ///< "qwen3" or "llama"; its DecoderFamily is written out in the capabilities below
+  std::string model_type;  ///< "qwen3", ..; its DecoderFamily is written out in the capabilities below
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
@@ -49,7 +49,7 @@ struct DecoderFamily {
   WindowSwitch window = WindowSwitch::never;
 };
 
-/// The families whose numbers are tested against transformers: qwen3 and llama.
+/// The families whose numbers are tested against transformers.
 SHINE_API std::span<const DecoderFamily> decoder_families();
 
 /// Reads config.json. Throws UnsupportedError for a model_type of none of the families and for every key that would

@@ -30,7 +30,7 @@ class SHINE_API MemoryToParams : public torch::nn::Module, public DeclaresParame
  public:
   virtual at::Tensor forward(const at::Tensor& memory_states) const = 0;
 
-  /// The values PyTorch would give; positions are zeros.
+  /// Gives every parameter its first value: as PyTorch would; positions are zeros.
   virtual void initialise(at::Generator& generator) = 0;
 
  protected:
@@ -52,6 +52,9 @@ class SHINE_API MemoryToParams : public torch::nn::Module, public DeclaresParame
   at::Tensor layer_pe_;  ///< (L, H)
   at::Tensor token_pe_;  ///< (M * pool, H)
 };
+
+/// MemoryToParams::initialise; throws Error that names a parameter which it left without a value.
+SHINE_API void initialise_all(MemoryToParams& network, at::Generator& generator);
 
 /// The config with every 0 replaced by what it stands for (heads H / 128, feed-forward 2 H, ..).
 /// Throws ConfigError listing what does not divide.

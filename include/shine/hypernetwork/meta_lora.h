@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/nn/modules/container/moduledict.h>
+
 #include <vector>
 
 #include "shine/common/api.h"
@@ -26,9 +28,11 @@ class SHINE_API LayerLoraImpl : public Module<LayerLoraImpl> {
   LayerLoraImpl(LoraSpec sizes, std::int64_t r) : spec(sizes), rank(r) { reset(); }
   void reset() override;
 
+  const LoraWeights& weights(Projection which) const;
+
   LoraSpec spec;
   std::int64_t rank;
-  std::vector<ProjectionLora> projections;  ///< by Projection
+  torch::nn::ModuleDict attention{nullptr}, mlp{nullptr};  ///< of ProjectionLora, by name_of(projection)
 };
 TORCH_MODULE(LayerLora);
 

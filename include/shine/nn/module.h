@@ -3,6 +3,7 @@
 #include <torch/nn/cloneable.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,8 @@ class SHINE_API DeclaresParameters {
  public:
   virtual ~DeclaresParameters() = default;
 
-  /// As given when the module's own parameter `name` was declared.
-  Decay decay_of(const std::string& name) const { return decay_.at(name); }
+  /// As given when the module's own parameter `name` was declared; nothing if it was not.
+  std::optional<Decay> decay_of(const std::string& name) const;
 
  protected:
   /// Registers a parameter of `module`, which is this object, that takes a gradient.
@@ -63,7 +64,9 @@ SHINE_API void set_values(at::Tensor parameter, const at::Tensor& values);
 SHINE_API void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
                                const std::string& where);
 
-/// The parameters of `module` that take a gradient, each with its Decay.
+/// The parameters of `module` that take a gradient, each with its Decay: as declared, or for LibTorch's own modules
+/// always where it has two or more dimensions, else never. Throws Error for a parameter that a module of ours
+/// registered without declaring it.
 /// @param prefix  of their names
 SHINE_API std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module, ParameterGroup group,
                                                            const std::string& prefix = {});

@@ -45,7 +45,7 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
   plan.hypernetwork = traits_of(config.stage.name).has_hypernetwork;
   plan.type = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
-  if (plan.hypernetwork && use_fused_forms()) plan.backend = best_backend(model, plan.type, device);
+  if (plan.hypernetwork) plan.backend = fused_layers_backend(model, plan.type, device);
   std::int64_t sample = config.text.conversation_max_length;
   if (plan.hypernetwork) {
     const HypernetworkConfig& network = config.hypernetwork;
@@ -130,9 +130,8 @@ Held encoder_layers(const Plan& plan) {
   return held;
 }
 
-Held memory_to_params(const Plan& plan) {
+Held linear_layers(const Plan& plan) {
   const M2pConfig& m2p = plan.m2p;
-  if (m2p.kind == M2pKind::transformer) return encoder_layers(plan);
   const double tokens = static_cast<double>(plan.samples * plan.shape.spec.layers * plan.memory),
                width = static_cast<double>(plan.shape.hidden_size), inner = static_cast<double>(m2p.linear_hidden);
   Held held;
@@ -142,6 +141,15 @@ Held memory_to_params(const Plan& plan) {
   }
   held.work = tokens * 2 * std::max(width, inner) * kFloatBytes;
   return held;
+}
+
+Held memory_to_params(const Plan& plan) {
+  switch (plan.m2p.kind) {
+    case M2pKind::transformer: return encoder_layers(plan);
+    case M2pKind::linear:
+    case M2pKind::lineargate: return linear_layers(plan);
+  }
+  return {};
 }
 
 /// Logits and the loss's working memory.

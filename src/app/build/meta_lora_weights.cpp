@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "lora/parameter_names.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/tensor/torch_tensor.h"
@@ -9,11 +10,13 @@
 namespace shine {
 namespace {
 
-constexpr std::string_view kFirst = "metalora.";
-constexpr std::string_view kExtra = "extra_metalora.";
-
 bool is_extra(const std::string& name) {
-  return name.starts_with(kExtra);
+  return name.starts_with(prefix_of(kExtraMetaLoraName));
+}
+
+/// "extra_metalora.0.mlp.up.A" -> "metalora.0.mlp.up.A"
+std::string first_name(const std::string& extra) {
+  return prefix_of(kMetaLoraName) + extra.substr(prefix_of(kExtraMetaLoraName).size());
 }
 
 /// Both parts of one tensor: A (1, in, r) along r, B (1, r, out) along r, C (1, out) summed.
@@ -40,7 +43,7 @@ void join_extra_meta_lora(RawTensorDict& tensors, std::int64_t rank, const std::
       ++entry;
       continue;
     }
-    const std::string name = str(kFirst, entry->first.substr(kExtra.size()));
+    const std::string name = first_name(entry->first);
     const auto first = tensors.find(name);
     SHINE_CHECK(first != tensors.end() && first->second.shape.size() == entry->second.shape.size(), FormatError, where,
                 ": ", entry->first, " has no counterpart ", name, " to be joined to");

@@ -12,6 +12,7 @@
 #include "common/hash.h"
 #include "io/files/text_file.h"
 #include "lora/lora_statistics.h"
+#include "lora/parameter_names.h"
 #include "shine/common/error.h"
 #include "shine/distributed/process_group.h"
 #include "shine/tensor/torch_tensor.h"
@@ -26,19 +27,19 @@ bool is_number(const std::string& text) {
 /// "metanetwork.transformer_layers.0.norm1.bias" -> "metanetwork.transformer_layers.0", of all else the name without
 /// the numbers in it: "metalora.3.mlp.up.A" -> "metalora.mlp.up.A".
 std::string part_of(const std::string& name) {
-  const bool metanetwork = name.starts_with("metanetwork.");
+  const bool m2p = name.starts_with(prefix_of(kM2pName));
   std::vector<std::string> parts;
   std::istringstream in(name);
   for (std::string part; std::getline(in, part, '.');) {
     const bool number = is_number(part);
-    if (!number || metanetwork) parts.push_back(part);
-    if (number && metanetwork) break;
+    if (!number || m2p) parts.push_back(part);
+    if (number && m2p) break;
   }
   return join(parts, ".");
 }
 
-constexpr std::array<const char*, 5> kOrder{"mem_tokens", "metanetwork", "metalora", "extra_metalora",
-                                            "new_token_rows"};
+constexpr std::array<const char*, 5> kOrder{kMemoryName, kM2pName, kMetaLoraName, kExtraMetaLoraName,
+                                            kNewTokenRowsName};
 
 /// Where a part stands: in the order in which a context becomes a LoRA, projections in their own.
 std::pair<std::size_t, std::size_t> place_of(const std::string& part) {

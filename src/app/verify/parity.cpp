@@ -7,6 +7,7 @@
 
 #include "app/verify/parity_fixture.h"
 #include "checkpoint/published_checkpoint.h"
+#include "lora/parameter_names.h"
 #include "optim/lr_schedule.h"
 #include "shine/common/error.h"
 #include "shine/eval/generation.h"
@@ -180,7 +181,7 @@ class ParityCheck {
     const ShineObjective objective(*hypernetwork, fixture_.adapter_reg > 0);
     std::vector<TrainedParameter> trained;
     for (const TrainedParameter& tensor : objective.trained()) {
-      if (tensor.name != "mem_tokens" || training.train_memory_embeddings) trained.push_back(tensor);
+      if (tensor.name != kMemoryName || training.train_memory_embeddings) trained.push_back(tensor);
     }
     OptimizerConfig config = training.optimizer;
     config.shard = shard_;

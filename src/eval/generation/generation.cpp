@@ -16,11 +16,11 @@
 namespace shine {
 namespace {
 
-/// Detached and cast once: every token would cast it again.
-LoraTree prepared(const LoraTree& lora, const DecoderOptions& options) {
+/// Detached and cast to what the decoder's weights are, once: every token would cast it again.
+LoraTree prepared(const LoraTree& lora, const Decoder& decoder) {
   LoraTree copy = lora;
   for_each_tensor(copy, [&](const std::string&, at::Tensor& tensor) {
-    tensor = tensor.detach().to(at::TensorOptions().dtype(options.dtype).device(options.device));
+    tensor = tensor.detach().to(at::TensorOptions().dtype(decoder.dtype()).device(decoder.device()));
   });
   return copy;
 }
@@ -68,7 +68,7 @@ GenerationSession::GenerationSession(const Decoder& decoder, const LoraTree* lor
   if (lora == nullptr) return;
   SHINE_CHECK(lora->adapters() > 0 && rows % lora->adapters() == 0, ShapeError, lora->adapters(),
               " LoRAs cannot be shared evenly by ", rows, " rows");
-  lora_ = prepared(*lora, decoder.options());
+  lora_ = prepared(*lora, decoder);
 }
 
 GenerationSession::~GenerationSession() = default;

@@ -1,4 +1,4 @@
-#include "ops/checkpoint.h"
+#include "ops/recompute.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -13,10 +13,10 @@ using Tensors = std::vector<at::Tensor>;
 using Function = std::function<at::Tensor(const Tensors&)>;
 
 /// The node that stands for the whole function in the graph.
-class CheckpointNode : public torch::autograd::Node {
+class RecomputeNode : public torch::autograd::Node {
  public:
   /// @param all  the function's inputs, then the parameters
-  CheckpointNode(Function function, const Tensors& all, std::size_t inputs)
+  RecomputeNode(Function function, const Tensors& all, std::size_t inputs)
       : function_(std::move(function)), inputs_(inputs) {
     for (const at::Tensor& each : all) {
       needs_gradient_.push_back(each.defined() && each.requires_grad());
@@ -54,7 +54,7 @@ class CheckpointNode : public torch::autograd::Node {
     for (auto& variable : saved_) variable.reset_data();
   }
 
-  std::string name() const override { return "Checkpoint"; }
+  std::string name() const override { return "Recompute"; }
 
  private:
   Function function_;
@@ -65,12 +65,12 @@ class CheckpointNode : public torch::autograd::Node {
 
 }  // namespace
 
-at::Tensor checkpoint(Function function, Tensors inputs, Tensors parameters) {
+at::Tensor recompute(Function function, Tensors inputs, Tensors parameters) {
   Tensors all = inputs;
   all.insert(all.end(), parameters.begin(), parameters.end());
   if (!at::GradMode::is_enabled() || !torch::autograd::any_variable_requires_grad(all)) return function(inputs);
   const auto node =
-      std::shared_ptr<CheckpointNode>(new CheckpointNode(function, all, inputs.size()), torch::autograd::deleteNode);
+      std::shared_ptr<RecomputeNode>(new RecomputeNode(function, all, inputs.size()), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(all));
   at::Tensor output;
   {

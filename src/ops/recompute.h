@@ -13,7 +13,7 @@ namespace shine {
 /// inputs are passed through as they are. The function must be deterministic and return a new tensor, not one of its
 /// inputs. Neither may be changed in place before the backward (c10::Error then), and a second backward needs a
 /// retained graph.
-at::Tensor checkpoint(std::function<at::Tensor(const std::vector<at::Tensor>&)> function,
-                      std::vector<at::Tensor> inputs, std::vector<at::Tensor> parameters = {});
+at::Tensor recompute(std::function<at::Tensor(const std::vector<at::Tensor>&)> function, std::vector<at::Tensor> inputs,
+                     std::vector<at::Tensor> parameters = {});
 
 }  // namespace shine

@@ -1,4 +1,4 @@
-#include "ops/checkpoint.h"
+#include "ops/recompute.h"
 
 #include "support/gradient_check.h"
 
@@ -18,8 +18,8 @@ Tensors inputs_of(bool third) {
           third ? random_leaf({3, 2}, at::kDouble, 3) : at::Tensor()};
 }
 
-TEST(Checkpoint, ValuesAndGradientsAreThoseOfTheFunction) {
-  const TensorFunction kept = [](const Tensors& in) { return checkpoint(formula, in); };
+TEST(Recompute, ValuesAndGradientsAreThoseOfTheFunction) {
+  const TensorFunction kept = [](const Tensors& in) { return recompute(formula, in); };
   for (const bool third : {true, false}) {
     EXPECT_TRUE(forms_agree(kept, formula, inputs_of(third), 0.0)) << third;
     EXPECT_TRUE(gradients_match_differences(kept, inputs_of(third))) << third;
@@ -29,7 +29,7 @@ TEST(Checkpoint, ValuesAndGradientsAreThoseOfTheFunction) {
   EXPECT_TRUE(forms_agree(kept, formula, frozen, 0.0));
 }
 
-TEST(Checkpoint, CallsTheFunctionAgainInTheBackwardOnly) {
+TEST(Recompute, CallsTheFunctionAgainInTheBackwardOnly) {
   int calls = 0, calls_with_gradient = 0;
   const auto counted = [&](const Tensors& in) {
     ++calls;
@@ -37,7 +37,7 @@ TEST(Checkpoint, CallsTheFunctionAgainInTheBackwardOnly) {
     return formula(in);
   };
   const Tensors in = inputs_of(true);
-  const at::Tensor y = checkpoint(counted, in);
+  const at::Tensor y = recompute(counted, in);
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(calls_with_gradient, 0);
   y.sum().backward();
@@ -45,7 +45,7 @@ TEST(Checkpoint, CallsTheFunctionAgainInTheBackwardOnly) {
   EXPECT_EQ(calls_with_gradient, 1);
 }
 
-TEST(Checkpoint, WithoutGradientsItOnlyCalls) {
+TEST(Recompute, WithoutGradientsItOnlyCalls) {
   int calls = 0;
   const auto counted = [&](const Tensors& in) {
     ++calls;
@@ -54,22 +54,22 @@ TEST(Checkpoint, WithoutGradientsItOnlyCalls) {
   Tensors in = inputs_of(true);
   {
     const at::NoGradGuard no_grad;
-    EXPECT_FALSE(checkpoint(counted, in).requires_grad());
+    EXPECT_FALSE(recompute(counted, in).requires_grad());
   }
   for (at::Tensor& tensor : in) tensor = tensor.detach();
-  EXPECT_FALSE(checkpoint(counted, in).requires_grad());
+  EXPECT_FALSE(recompute(counted, in).requires_grad());
   EXPECT_EQ(calls, 2);
 }
 
-TEST(Checkpoint, Nests) {
+TEST(Recompute, Nests) {
   int inner_calls = 0;
   const auto inner = [&](const Tensors& in) {
     ++inner_calls;
     return formula(in);
   };
   const TensorFunction nested = [&](const Tensors& in) {
-    const auto outer = [&](const Tensors& again) { return checkpoint(inner, again).sin() * again[0].sum(); };
-    return checkpoint(outer, in);
+    const auto outer = [&](const Tensors& again) { return recompute(inner, again).sin() * again[0].sum(); };
+    return recompute(outer, in);
   };
   const TensorFunction direct = [](const Tensors& in) { return formula(in).sin() * in[0].sum(); };
   EXPECT_TRUE(forms_agree(nested, direct, inputs_of(true), 0.0));
@@ -78,10 +78,10 @@ TEST(Checkpoint, Nests) {
   EXPECT_EQ(inner_calls, 3);  // the outer forward, its recomputation, the inner recomputation
 }
 
-TEST(Checkpoint, Chains) {
+TEST(Recompute, Chains) {
   const auto step = [](const Tensors& in) { return (in[0].mm(in[1])).tanh(); };
   const TensorFunction chain = [&](const Tensors& in) {
-    return checkpoint(step, {checkpoint(step, {in[0], in[1]}), in[2]});
+    return recompute(step, {recompute(step, {in[0], in[1]}), in[2]});
   };
   const TensorFunction direct = [&](const Tensors& in) { return step({step({in[0], in[1]}), in[2]}); };
   EXPECT_TRUE(forms_agree(
@@ -89,31 +89,31 @@ TEST(Checkpoint, Chains) {
       0.0));
 }
 
-TEST(Checkpoint, AnInputThatIsNotUsedGetsNoGradient) {
+TEST(Recompute, AnInputThatIsNotUsedGetsNoGradient) {
   // The second checkpoint ignores the first one's output, which then receives no gradient either.
   const at::Tensor x = random_leaf({2}), y = random_leaf({2}, at::kDouble, 2);
   const auto square = [](const Tensors& in) { return in[0] * in[0]; };
-  const at::Tensor ignored = checkpoint(square, {x});
-  const at::Tensor one = checkpoint(square, {x.sum()});
-  const at::Tensor out = checkpoint(square, {y, ignored, one});
+  const at::Tensor ignored = recompute(square, {x});
+  const at::Tensor one = recompute(square, {x.sum()});
+  const at::Tensor out = recompute(square, {y, ignored, one});
   out.sum().backward();
   EXPECT_TRUE(tensors_match(y.grad(), 2.0 * y.detach(), 1e-15));
   EXPECT_TRUE(!x.grad().defined() || x.grad().abs().max().item<double>() == 0.0);
 }
 
-TEST(Checkpoint, AFunctionOfNoTrainedInputGivesNoGradient) {
+TEST(Recompute, AFunctionOfNoTrainedInputGivesNoGradient) {
   const at::Tensor x = random_leaf({2}), fixed = random_tensor({2});
-  const at::Tensor out = checkpoint([](const Tensors& in) { return in[1] * 2.0; }, {x, fixed});
+  const at::Tensor out = recompute([](const Tensors& in) { return in[1] * 2.0; }, {x, fixed});
   out.sum().backward();
   EXPECT_TRUE(!x.grad().defined() || x.grad().abs().max().item<double>() == 0.0);
 }
 
-TEST(Checkpoint, ParametersThatTheFunctionReadsByItselfGetTheirGradients) {
+TEST(Recompute, ParametersThatTheFunctionReadsByItselfGetTheirGradients) {
   const at::Tensor x = random_leaf({3, 4}), weight = random_leaf({4, 2}, at::kDouble, 2),
                    frozen = random_tensor({2}, at::kDouble, 3);
   const auto function = [=](const Tensors& in) { return in[0].mm(weight).tanh() * frozen; };
   const auto expect_same = [&](const at::Tensor& given, const Tensors& wanted) {
-    const at::Tensor found = checkpoint(function, {given}, {weight, frozen}), expected = function({given});
+    const at::Tensor found = recompute(function, {given}, {weight, frozen}), expected = function({given});
     EXPECT_TRUE(at::equal(found, expected));
     const Tensors by = torch::autograd::grad({found}, wanted, {upstream_of(found)}),
                   expected_by = torch::autograd::grad({expected}, wanted, {upstream_of(expected)});
@@ -121,7 +121,7 @@ TEST(Checkpoint, ParametersThatTheFunctionReadsByItselfGetTheirGradients) {
   };
   expect_same(x, {x, weight});
   expect_same(x.detach(), {weight});
-  const at::Tensor loss = checkpoint(function, {x}, {weight, frozen}).sum();
+  const at::Tensor loss = recompute(function, {x}, {weight, frozen}).sum();
   {
     const at::NoGradGuard no_grad;
     weight.add_(1.0);
@@ -129,9 +129,9 @@ TEST(Checkpoint, ParametersThatTheFunctionReadsByItselfGetTheirGradients) {
   EXPECT_THROW(loss.backward(), std::exception) << "changed in place";
 }
 
-TEST(Checkpoint, TwoBackwardsNeedARetainedGraph) {
+TEST(Recompute, TwoBackwardsNeedARetainedGraph) {
   const Tensors in = inputs_of(true);
-  const at::Tensor loss = checkpoint(formula, in).sum();
+  const at::Tensor loss = recompute(formula, in).sum();
   loss.backward({}, /*retain_graph=*/true);
   const at::Tensor once = in[0].grad().clone();
   loss.backward();
@@ -139,10 +139,10 @@ TEST(Checkpoint, TwoBackwardsNeedARetainedGraph) {
   EXPECT_THROW(loss.backward(), std::exception);
 }
 
-TEST(Checkpoint, NoticesAnInputThatWasChangedInPlace) {
+TEST(Recompute, NoticesAnInputThatWasChangedInPlace) {
   const Tensors in = inputs_of(false);
   const at::Tensor x = in[0] * 1.0;
-  const at::Tensor loss = checkpoint(formula, {x, in[1], in[2]}).sum();
+  const at::Tensor loss = recompute(formula, {x, in[1], in[2]}).sum();
   x.add_(1.0);
   EXPECT_THROW(loss.backward(), std::exception);
 }
