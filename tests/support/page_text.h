@@ -9,10 +9,6 @@
 
 namespace shine::test {
 
-inline std::string read_file(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 inline std::vector<std::string> split_lines(const std::string& text) {
   std::vector<std::string> lines;

@@ -122,7 +122,7 @@ class PathChecker {
     const std::size_t hash = std::min(target.find('#'), target.size());
     const fs::path file = (folder_ / target.substr(0, hash)).lexically_normal();
     if (hash == target.size()) return fs::exists(file);
-    for (const std::string& line : split_lines(read_file(hash == 0 ? folder_ / "README.md" : file))) {
+    for (const std::string& line : split_lines(read_bytes(hash == 0 ? folder_ / "README.md" : file))) {
       if (!line.starts_with("#")) continue;
       if (anchor_of(trim(line.substr(line.find_first_not_of('#')))) == target.substr(hash + 1)) return true;
     }
@@ -149,7 +149,7 @@ TEST(Pages, NamedPathsExist) {
   std::size_t found = 0;
   for (const fs::path& page : pages()) {
     const PathChecker checker(page.parent_path(), names);
-    for (const std::string& line : prose_of(read_file(page))) {
+    for (const std::string& line : prose_of(read_bytes(page))) {
       for (const std::string& name : checker.missing(line, found)) {
         ADD_FAILURE() << page.string() << " names " << name << ", which does not exist: " << line;
       }
@@ -176,12 +176,12 @@ TEST(Pages, TheCheckOfPathsCanFail) {
 TEST(Pages, IdeasOfThePaperAreWhereTheTableSays) {
   static const std::regex name("`([^`]+)`");
   std::size_t rows = 0;
-  for (const std::string& line : split_lines(read_file(source_dir() / "src" / "README.md"))) {
+  for (const std::string& line : split_lines(read_bytes(source_dir() / "src" / "README.md"))) {
     std::string code;
     for (std::sregex_iterator match(line.begin(), line.end(), name), end; match != end; ++match) {
       const std::string text = (*match)[1];
       if (text.ends_with(".cpp")) {
-        code += read_file(source_dir() / "src" / text);
+        code += read_bytes(source_dir() / "src" / text);
       } else if (!code.empty()) {
         EXPECT_NE(code.find(text), std::string::npos) << line;
         ++rows;
