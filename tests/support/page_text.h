@@ -1,14 +1,10 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 namespace shine::test {
-
 
 inline std::vector<std::string> split_lines(const std::string& text) {
   std::vector<std::string> lines;
