@@ -9,11 +9,12 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(ZLIB REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 # Trains tokenizers in shine_prepare, never beside LibTorch: both define FLAGS_minloglevel, with different sizes.
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 # What the code without LibTorch is compiled against and linked with.
 set(SHINE_BASE_LIBRARIES Threads::Threads yaml-cpp spdlog::spdlog nlohmann_json::nlohmann_json CLI11::CLI11
-                         PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH ZLIB::ZLIB)
+                         PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::ZSTD ZLIB::ZLIB)
 if(SHINE_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()

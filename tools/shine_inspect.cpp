@@ -9,6 +9,7 @@
 #include "command_line.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
+#include "io/files/text_source.h"
 #include "shine/common/logging.h"
 
 namespace {
@@ -25,7 +26,7 @@ struct Arguments {
 std::vector<shine::NamedText> read_contexts(const Arguments& arguments) {
   std::vector<shine::NamedText> contexts;
   for (const fs::path& file : arguments.contexts) {
-    std::string text = shine::read_text_file(file);
+    std::string text = shine::read_foreign_text(file, shine::TextForm::any);
     text.erase(text.find_last_not_of("\r\n") + 1);
     contexts.push_back({file.string(), std::move(text)});
   }

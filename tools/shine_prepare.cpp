@@ -7,7 +7,7 @@
 
 #include "command_line.h"
 #include "data/tiny_world/tiny_world.h"
-#include "io/files/text_file.h"
+#include "io/files/text_source.h"
 #include "io/json/json_file.h"
 #include "io/json/jsonl.h"
 #include "prepare/prepare_qa.h"
@@ -34,10 +34,13 @@ struct TokenizerOptions {
 
 template <class Trainer>
 void add_file(Trainer& trainer, const std::filesystem::path& path) {
-  if (path.extension() != ".jsonl") return trainer.add_text(shine::read_text_file(path));
-  shine::read_jsonl(path, [&](std::size_t line, nlohmann::json&& value) {
+  if (shine::inner_extension(path) != ".jsonl") {
+    return trainer.add_text(shine::read_foreign_text(path, shine::TextForm::any));
+  }
+  const auto add_line = [&](std::size_t line, nlohmann::json&& value) {
     trainer.add_text(shine::get_string(value, "text", shine::str(path.string(), ':', line)));
-  });
+  };
+  shine::read_jsonl(path, add_line, shine::TextForm::utf8);
 }
 
 template <class Trainer, class Options>
@@ -61,10 +64,11 @@ int make_tokenizer(TokenizerOptions options) {
                                                           : shine::SentencePieceModelKind::unigram;
   trainer.vocabulary_size = options.bpe.vocabulary_size;
   if (!options.words.empty()) {
-    shine::read_lines(options.words, [&](std::size_t, std::string_view line) {
+    const auto add_word = [&](std::size_t, std::string_view line) {
       trainer.words.emplace_back(line);
       return true;
-    });
+    };
+    shine::read_lines(options.words, add_word, shine::TextForm::any);
   }
   return train_tokenizer<shine::SentencePieceTrainer>(options, trainer);
 }
@@ -74,7 +78,10 @@ CLI::App& add_tokenizer_command(CLI::App& app, TokenizerOptions& options) {
   command->add_option("--kind", options.kind, "Byte-level BPE, or a model of the sentencepiece library")
       ->check(CLI::IsMember({"bpe", "sentencepiece-unigram", "sentencepiece-bpe"}))
       ->capture_default_str();
-  command->add_option("--input", options.inputs, "Texts: .jsonl (field text), any other file as one text")->required();
+  command
+      ->add_option("--input", options.inputs,
+                   "Texts: .jsonl (field text), any other file as one text; .gz and .zst are unpacked")
+      ->required();
   command->add_option("--vocab-size", options.bpe.vocabulary_size, "Ids in all: bytes, pieces, special tokens")
       ->required();
   command->add_option("--min-frequency", options.bpe.min_frequency, "bpe: pairs seen less often are not merged")

@@ -1,5 +1,6 @@
 #include "checkpoint/published_checkpoint.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "io/json/json_file.h"
 #include "io/torch_format/torch_pickle.h"
 #include "io/torch_format/torch_writer.h"
+#include "io/wrapped_names.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -33,6 +35,17 @@ std::optional<std::int64_t> number_after(std::string_view prefix, std::string_vi
   return number;
 }
 
+/// A training script's own dict around the state dict, with step numbers and the like beside it.
+const PickleValue& unwrap(const PickleValue& saved) {
+  const auto* dict = std::get_if<PickleDict>(&saved.value);
+  if (dict == nullptr) return saved;
+  for (const char* key : {"state_dict", "model_state_dict", "model"}) {
+    const auto found = std::ranges::find(*dict, PickleKey(key), &PickleEntry::key);
+    if (found != dict->end() && std::holds_alternative<PickleDict>(found->value.value)) return found->value;
+  }
+  return saved;
+}
+
 }  // namespace
 
 RawTensorDict read_published_checkpoint(const fs::path& folder) {
@@ -40,8 +53,12 @@ RawTensorDict read_published_checkpoint(const fs::path& folder) {
   for (const auto& [file, name, required] : kPublishedNames) {
     if (!required && !fs::exists(folder / file)) continue;
     const std::string where = (folder / file).string();
-    for (auto& [inner, tensor] : flatten_tensors(read_torch_file(where), where)) {
-      tensors.emplace(inner.empty() ? name : str(name, ".", inner), std::move(tensor));
+    const PickleValue saved = read_torch_file(where);
+    for (auto& [stored, tensor] : flatten_tensors(unwrap(saved), where)) {
+      const std::string inner = without_wrappers(stored);
+      if (!tensors.emplace(inner.empty() ? name : str(name, ".", inner), std::move(tensor)).second) {
+        throw FormatError(str("tensor ", inner, " is there twice, under two names"), where, "leave out one of them");
+      }
     }
   }
   return tensors;

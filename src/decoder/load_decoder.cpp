@@ -2,8 +2,10 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cmath>
+#include <string_view>
 
 #include "io/safetensors/model_files.h"
+#include "io/wrapped_names.h"
 #include "shine/common/error.h"
 #include "shine/decoder/decoder.h"
 
@@ -32,10 +34,37 @@ at::Tensor first_values(const torch::nn::Module& module, const at::Tensor& param
 
 }  // namespace
 
-void load_decoder(Decoder& decoder, const std::filesystem::path& directory) {
-  const ModelFiles files(directory);
+namespace {
+
+/// Old files of the Llama family hold the rotary frequencies, which follow from config.json.
+bool is_derived(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq");
+}
+
+/// Saved from the family's base class, without a head: "layers.0.." is what is "model.layers.0.." otherwise.
+bool is_of_base_class(std::string_view name) {
+  return name.starts_with("embed_tokens.") || name.starts_with("layers.") || name.starts_with("norm.");
+}
+
+/// The tensors under the names of the causal language model.
+RawTensorDict decoder_tensors(const ModelFiles& files) {
   RawTensorDict tensors;
-  for (const std::string& name : files.names()) tensors.emplace(name, files.tensor(name));
+  for (const std::string& stored : files.names()) {
+    std::string name = without_wrappers(stored);
+    if (is_derived(name)) continue;
+    if (is_of_base_class(name)) name.insert(0, "model.");
+    if (!tensors.emplace(name, files.tensor(stored)).second) {
+      throw FormatError(str("tensor ", name, " is there twice, under two names"), files.where(stored).string(),
+                        "leave out one of them");
+    }
+  }
+  return tensors;
+}
+
+}  // namespace
+
+void load_decoder(Decoder& decoder, const std::filesystem::path& directory) {
+  RawTensorDict tensors = decoder_tensors(ModelFiles(directory));
   // A tied model's head is the embedding; some writers store it a second time.
   if (decoder.config().tied_embeddings) tensors.erase("lm_head.weight");
   const auto options = at::TensorOptions().dtype(decoder.options().dtype).device(decoder.options().device);

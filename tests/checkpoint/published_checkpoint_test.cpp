@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "checkpoint/published_fixtures.h"
 #include "checkpoint/raw_tensors.h"
 #include "io/expect_fault.h"
 #include "io/torch_format/torch_pickle.h"
+#include "io/torch_format/torch_writer.h"
 #include "shine/common/error.h"
 
 namespace shine::test {
@@ -55,6 +58,39 @@ TEST_F(PublishedCheckpoint, KeepsTheRowsOfAddedTokens) {
   const RawTensorDict again = read_published_checkpoint(copy_);
   EXPECT_EQ(again.size(), weights.size());
   expect_equal(again.at("new_token_rows"), weights.at("new_token_rows"), "new_token_rows");
+}
+
+TEST_F(PublishedCheckpoint, NamesLoseWhatWrappersPutIn) {
+  const RawTensorDict expected = read_published_checkpoint(base_);
+  const auto read_with = [&](auto&& change) {
+    fs::remove_all(copy_);
+    fs::copy(base_, copy_, fs::copy_options::recursive);
+    PickleValue state = read_torch_file(base_ / "metanetwork.pth");
+    change(std::get<PickleDict>(state.value));
+    write_torch_file(copy_ / "metanetwork.pth", state);
+    return read_published_checkpoint(copy_);
+  };
+  for (const char* prefix : {"module.", "_orig_mod.", "module._orig_mod."}) {
+    SCOPED_TRACE(prefix);
+    const RawTensorDict found = read_with([&](PickleDict& state) {
+      for (PickleEntry& entry : state) entry.key = prefix + std::get<std::string>(entry.key);
+    });
+    ASSERT_EQ(found.size(), expected.size());
+    for (const auto& [name, tensor] : expected) expect_equal(found.at(name), tensor, name);
+  }
+  const RawTensorDict nested = read_with([&](PickleDict& state) {
+    PickleValue inner{std::move(state), PickleType::ordered_dict};
+    state = {{"epoch", {std::int64_t{3}}}, {"state_dict", std::move(inner)}};
+  });
+  ASSERT_EQ(nested.size(), expected.size());
+  for (const auto& [name, tensor] : expected) expect_equal(nested.at(name), tensor, name);
+  expect_fault<FormatError>("metanetwork.pth: tensor token_pe is there twice, under two names", [&] {
+    read_with([](PickleDict& state) {
+      const auto token_pe = std::ranges::find(state, PickleKey("token_pe"), &PickleEntry::key);
+      ASSERT_NE(token_pe, state.end());
+      state.push_back({"module.token_pe", token_pe->value});
+    });
+  });
 }
 
 TEST_F(PublishedCheckpoint, RefusesTensorsWithoutAPlaceAndMissingOnes) {

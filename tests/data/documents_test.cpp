@@ -53,6 +53,59 @@ TEST_F(DocumentsTest, InvalidBytesBecomeReplacementCharacters) {
   EXPECT_EQ(documents.repaired, 1U);
 }
 
+TEST_F(DocumentsTest, FilesOfWindowsAndPackedOnesAreReadAsThePlainOne) {
+  const Texts expected{"erste Zeile\nzweite", "Grüße"};
+  const std::string utf16(
+      "\xff\xfe"
+      "e\0r\0s\0t\0e\0 \0Z\0e\0i\0l\0e\0\r\0\n\0z\0w\0e\0i\0t\0e\0\r\0\n\0\r\0\n\0"
+      "G\0r\0\xfc\0\xdf\0"
+      "e\0",
+      58);
+  const auto documents = read_documents({file("a.TXT", utf16)}, {});
+  EXPECT_EQ(documents.texts, expected);
+  EXPECT_EQ(documents.repaired, 0U);
+  const std::string lone(
+      "\xff\xfe"
+      "a\0\x3d\xd8"
+      "b\0",
+      8);
+  const auto damaged = read_documents({file("a.txt", lone)}, {});
+  EXPECT_EQ(damaged.texts, Texts{"a\uFFFDb"});
+  EXPECT_EQ(damaged.repaired, 1U);
+  // {"text": "abc"} and a newline, by Python's gzip.
+  const std::string packed(
+      "\x1f\x8b\x08\0\0\0\0\0\x02\x03\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\x50\x4a\x4c\x4a\x56\xaa\xe5\x02\x00\xc0"
+      "\xd0\x40\xdc\x10\0\0\0",
+      36);
+  EXPECT_EQ(read_documents({file("a.jsonl.gz", packed + packed)}, {}).texts, (Texts{"abc", "abc"}));
+  expect_error<FormatError>(file("b.jsonl", packed), "b.jsonl: a gzip file under another name");
+  expect_error<FormatError>(file("c.jsonl", utf16), "c.jsonl: UTF-16 or UTF-32 by its byte order mark; JSON is UTF-8");
+  expect_error<ConfigError>(file("d.csv.gz", packed), "d.csv.gz: unknown kind of text file \".csv\"");
+}
+
+TEST_F(DocumentsTest, ManyRepairedTextsAreWarnedOfAndOtherEncodingsRefused) {
+  const auto log_of = [&](const std::string& name, std::string_view content) {
+    testing::internal::CaptureStderr();
+    read_documents({file(name, content)}, {});
+    return testing::internal::GetCapturedStderr();
+  };
+  std::string sound, latin1, lines;
+  for (int i = 0; i < 30; ++i) {
+    sound += "Ein Café in Köln " + std::to_string(i) + "\n\n";
+    latin1 += "Ein Caf\xe9 in K\xf6ln f\xfcr " + std::to_string(i) + "\n\n";
+    lines += "{\"text\": \"Ein Caf\xe9 f\xfcr " + std::to_string(i) + "\"}\n";
+  }
+  EXPECT_EQ(log_of("sound.txt", sound + "one damaged \xe9\n"), "");
+  const std::string log = log_of("latin1.txt", latin1);
+  EXPECT_NE(log.find("latin1.txt: 30 of 30 texts hold bytes that are no UTF-8; 90 bytes became U+FFFD"),
+            std::string::npos)
+      << log;
+  EXPECT_NE(log_of("latin1.jsonl", lines).find("30 of 30 texts"), std::string::npos);
+  const std::string cyrillic =
+      "\xcf\xf0\xe8\xe2\xe5\xf2, \xf1\xf2\xe0\xf0\xfb\xe9 \xec\xee\xf1\xf2 \xf7\xe5\xf0\xe5\xe7";
+  expect_error<FormatError>(file("cp1251.txt", cyrillic), "cp1251.txt: no text in UTF-8: 21 of 26 bytes are no part");
+}
+
 TEST_F(DocumentsTest, EmptyFilesGiveNothing) {
   EXPECT_TRUE(read_documents({file("a.txt", ""), file("b.jsonl", ""), file("c.txt", " \n\n")}, {}).texts.empty());
 }
@@ -156,6 +209,16 @@ TEST_F(DocumentsTest, TheConfigurationSaysWhereValidationComesFrom) {
   auto split = load_documents(config, 3);
   EXPECT_EQ(split.train.size(), 3U);
   EXPECT_EQ(split.validation.size(), 1U);
+
+  config.train = {file("one.txt", "1\n\n1").string(), file("none.txt", "").string()};
+  try {
+    load_documents(config, 3);
+    ADD_FAILURE();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("one.txt, "), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("none.txt: a validation share needs at least two"), std::string::npos);
+  }
+  config.train = {(folder_.path() / "a.txt").string()};
 
   config.validation = {file("v.txt", "8\n\n3\n\n\xff").string()};
   config.max_texts = 3;

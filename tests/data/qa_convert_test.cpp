@@ -117,7 +117,7 @@ TEST_F(QaConvertTest, SquadParagraphsWithAllDistinctAnswers) {
             "without a question");
   expect_faults(
       QaFormat::squad,
-      {{"[]", "in.json: expected an object, found array"},
+      {{"3", "in.json: expected an object, found number"},
        {"{\"data\": [", "in.json:1:"},
        {R"({"version": "1"})", "in.json: key \"data\" is missing"},
        {R"({"data": [{"paragraphs": [{"context": "c"}]}]})", "in.json: data[0].paragraphs[0]: key \"qas\" is missing"},
@@ -125,6 +125,92 @@ TEST_F(QaConvertTest, SquadParagraphsWithAllDistinctAnswers) {
         "in.json: data[0].paragraphs[0].qas[0].answers[0]: expected an object, found string"},
        {R"({"data": [{"paragraphs": [{"context": "c", "qas": [{"question": "q", "is_impossible": 1}]}]}]})",
         "in.json: data[0].paragraphs[0].qas[0].is_impossible: expected true or false, found number"}});
+}
+
+TEST_F(QaConvertTest, SquadRowsOfTheHubAreTheAuthorsItems) {
+  const std::string document = R"({"version": "v2.0", "data": [
+    {"title": "A", "paragraphs": [
+      {"context": "One two three.", "qas": [
+        {"id": "1", "question": "First?", "answers": [{"text": "One", "answer_start": 0}, {"text": "two"}]},
+        {"id": "2", "question": "Not?", "is_impossible": true, "answers": []},
+        {"id": "3", "question": "Second?", "answers": [{"text": "three"}]}]},
+      {"context": "Four", "qas": [{"id": "4", "question": "Not?", "is_impossible": true, "answers": []}]},
+      {"context": "Five", "qas": [{"id": "5", "question": "What?", "answers": [{"text": "Five"}]}]}]},
+    {"title": "B", "paragraphs": [
+      {"context": "Five", "qas": [{"id": "6", "question": "Who?", "answers": [{"text": "Five"}]}]}]}]})";
+  const Lines expected = convert(QaFormat::squad, document);
+  ASSERT_EQ(expected.size(), 3U);
+  const std::string report = describe(report_);
+  const std::vector<std::string> rows = {
+      R"({"id": "1", "title": "A", "context": "One two three.", "question": "First?", "answers": {"text": ["One", "two"], "answer_start": [0, 4]}})",
+      R"({"id": "2", "title": "A", "context": "One two three.", "question": "Not?", "answers": {"text": [], "answer_start": []}})",
+      R"({"id": "3", "title": "A", "context": "One two three.", "question": "Second?", "answers": "{\"text\": [\"three\"]}"})",
+      R"({"id": "4", "title": "A", "context": "Four", "question": "Not?", "answers": {"text": [], "answer_start": []}})",
+      R"({"id": "5", "score": NaN, "title": "A", "context": "Five", "question": "What?", "answers": [{"text": "Five"}]})",
+      R"({"id": "6", "title": "B", "context": "Five", "question": "Who?", "answers": {"text": ["Five"], "answer_start": [0]}})"};
+  std::string lines, array;
+  for (const std::string& row : rows) {
+    lines += row + "\n";
+    array += (array.empty() ? "[" : ", ") + row;
+  }
+  for (const std::string& content : {lines, array + "]"}) {
+    EXPECT_EQ(convert(QaFormat::squad, content), expected);
+    EXPECT_EQ(describe(report_), report);
+  }
+  const std::string articles = document.substr(document.find('['));
+  EXPECT_EQ(convert(QaFormat::squad, articles.substr(0, articles.size() - 1)), expected);
+  EXPECT_EQ(convert(QaFormat::squad, R"({"title": NaN, "context": "c", "question": "q", "answers": {"text": ["c"]}})"),
+            Lines{R"({"id":"in/1","source":"squad","context":"c","questions":[{"question":"q","answers":["c"]}]})"});
+  expect_faults(QaFormat::squad,
+                {{R"([{"_id": "x", "question": "q", "answer": "a", "context": [["T", ["One."]]]}])",
+                  "in.json: item 1: context: expected a string, found array"},
+                 {R"({"context": "c", "question": "q", "answers": {"text": "c"}})",
+                  "in.json:1: answers.text: expected an array, found string"},
+                 {R"({"context": "c", "question": "q", "answers": "{'text': ['c']}"})",
+                  "in.json:1: answers: the string holds no"},
+                 {"{\"context\": \"c\", \"question\": NaN}", "in.json:1: question: expected a string, found number"}});
+}
+
+TEST_F(QaConvertTest, MultiHopColumnsOfTheHubAreTheAuthorsItems) {
+  const auto hotpot = [&](std::string_view context, const char* id = "_id", QaFormat format = QaFormat::hotpotqa) {
+    return convert(format, str("[{\"", id, R"(": "x", "question": "q?", "answer": "yes", "context": )", context, "}]"));
+  };
+  const std::string authors = R"([["T", ["One.", " Two."]], ["U", ["Three."]], ["V", []]])";
+  const std::string columns = R"({"title": ["T", "U", "V"], "sentences": [["One.", " Two."], ["Three."], []]})";
+  const Lines expected = hotpot(authors);
+  ASSERT_EQ(expected.size(), 1U);
+  EXPECT_EQ(hotpot(columns, "id"), expected);
+  EXPECT_EQ(hotpot(nlohmann::json(authors).dump()), expected);
+  EXPECT_EQ(hotpot(nlohmann::json(columns).dump(), "id"), expected);
+  EXPECT_EQ(hotpot(nlohmann::json(authors).dump(), "_id", QaFormat::two_wiki),
+            hotpot(authors, "_id", QaFormat::two_wiki));
+  const auto musique = [&](std::string_view paragraphs) {
+    return convert(QaFormat::musique,
+                   str(R"({"id": "x", "question": "q?", "answer": "one", "paragraphs": )", paragraphs, "}"));
+  };
+  EXPECT_EQ(musique(R"({"idx": [0, 1], "paragraph_text": ["One.", "Two."]})"),
+            musique(R"([{"idx": 0, "paragraph_text": "One."}, {"idx": 1, "paragraph_text": "Two."}])"));
+  expect_faults(QaFormat::two_wiki,
+                {{R"([{"_id": "x", "question": "q", "answer": "a", "context": "[['T', ['One.']]]"}])",
+                  "in.json: item 1: context: the string holds no JSON (write it by json.dumps"},
+                 {R"([{"_id": "x", "question": "q", "answer": "a", "context": "[[\"T\"]]"}])",
+                  "in.json: item 1: context: [0]: expected a title and an array of sentences"},
+                 {R"([{"_id": "x", "question": "q", "answer": "a", "context": {"title": ["T"]}}])",
+                  "in.json: item 1: context: key \"sentences\" is missing"}});
+}
+
+TEST_F(QaConvertTest, RecordsAcrossPiecesAreWhole) {
+  std::string array = "[", expected;
+  for (int i = 0; i < 300; ++i) {
+    const std::string text(static_cast<std::size_t>(37 * i), 'x');
+    array += (i > 0 ? " ,\n" : "") + ("{\"a\": \"],\\\"" + text) + "\"}";
+    expected += std::to_string(text.size()) + ";";
+  }
+  std::string found;
+  read_json_records(file("r", array + "\n]\n"), [&](std::size_t, const std::string&, const nlohmann::json& record) {
+    found += std::to_string(record.at("a").get<std::string>().size() - 3) + ";";
+  });
+  EXPECT_EQ(found, expected);
 }
 
 TEST_F(QaConvertTest, HotpotAnd2WikiParagraphsWithoutTitles) {
@@ -147,12 +233,12 @@ TEST_F(QaConvertTest, HotpotAnd2WikiParagraphsWithoutTitles) {
   EXPECT_EQ(context({.format = QaFormat::two_wiki, .source = "s"}), "One.  Two.\n\nThree.");
   EXPECT_EQ(context({.format = QaFormat::two_wiki, .sentence_separator = SentenceSeparator::none}),
             "One. Two.\n\nThree.");
-  expect_faults(QaFormat::hotpotqa,
-                {{R"([{"_id": "x", "question": "q", "answer": "a", "context": [["T"]]}])",
-                  "in.json: item 1: context[0]: expected a title and an array of sentences"},
-                 {R"([{"_id": "x", "question": "q", "answer": "a", "context": [["T", "S"]]}])",
-                  "in.json: item 1: context[0][1]: expected an array, found string"},
-                 {R"([{"question": "q", "answer": "a", "context": []}])", "in.json: item 1: key \"_id\" is missing"}});
+  expect_faults(QaFormat::hotpotqa, {{R"([{"_id": "x", "question": "q", "answer": "a", "context": [["T"]]}])",
+                                      "in.json: item 1: context[0]: expected a title and an array of sentences"},
+                                     {R"([{"_id": "x", "question": "q", "answer": "a", "context": [["T", "S"]]}])",
+                                      "in.json: item 1: context[0][1]: expected an array, found string"},
+                                     {R"([{"question": "q", "answer": "a", "context": []}])",
+                                      "in.json: item 1: there is neither `_id` nor `id`"}});
 }
 
 TEST_F(QaConvertTest, MusiqueWithAliases) {

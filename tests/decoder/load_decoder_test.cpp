@@ -85,6 +85,46 @@ TEST(LoadDecoder, ATiedModelMayHaveAStoredHead) {
   EXPECT_TRUE(at::equal(loaded->logits(hidden), decoder->logits(hidden)));
 }
 
+TEST(LoadDecoder, OtherWritersNamesAreRead) {
+  const auto decoder = tiny_decoder(tiny_biased_config());
+  const auto expect_loaded = [&](auto&& rename) {
+    const TemporaryFolder folder;
+    NamedRaw tensors = weights_of(*decoder);
+    for (auto& [name, tensor] : tensors) name = rename(name);
+    write_safetensors(folder.path() / "model.safetensors", tensors);
+    expect_equal(*load(folder.path(), tiny_biased_config()), *decoder);
+  };
+  expect_loaded([](const std::string& name) { return "module." + name; });
+  expect_loaded([](const std::string& name) { return "_orig_mod.module." + name; });
+  expect_loaded([](const std::string& name) { return name.starts_with("model.") ? name.substr(6) : name; });
+  expect_loaded(
+      [](const std::string& name) { return "module." + (name.starts_with("model.") ? name.substr(6) : name); });
+}
+
+TEST(LoadDecoder, RotaryFrequenciesOfOldFilesAreLeftOut) {
+  const TemporaryFolder folder;
+  const auto decoder = tiny_decoder();
+  NamedRaw tensors = weights_of(*decoder);
+  tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", to_raw(random_tensor({4}, 1)));
+  tensors.emplace_back("model.rotary_emb.inv_freq", to_raw(random_tensor({4}, 1)));
+  write_safetensors(folder.path() / "model.safetensors", tensors);
+  expect_equal(*load(folder.path(), tiny_config()), *decoder);
+}
+
+TEST(LoadDecoder, ATensorUnderTwoNamesIsRefused) {
+  const TemporaryFolder folder;
+  NamedRaw tensors = weights_of(*tiny_decoder());
+  tensors.emplace_back("norm.weight", to_raw(random_tensor({16}, 1)));
+  write_safetensors(folder.path() / "model.safetensors", tensors);
+  try {
+    load(folder.path(), tiny_config());
+    FAIL() << "loaded";
+  } catch (const FormatError& error) {
+    EXPECT_NE(std::string(error.what()).find("tensor model.norm.weight is there twice"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(LoadDecoder, AnUntiedModelNeedsItsHead) {
   DecoderConfig untied = tiny_config();
   untied.tied_embeddings = false;

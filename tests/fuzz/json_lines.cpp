@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::accepts([&] { read_jsonl(file.path(), [](std::size_t, nlohmann::json&&) {}); });
   fuzz::accepts([&] {
     read_jsonl(
-        file.path(), [](std::size_t, nlohmann::json&&) {}, max_line_bytes);
+        file.path(), [](std::size_t, nlohmann::json&&) {}, TextForm::bytes, max_line_bytes);
   });
   return 0;
 }

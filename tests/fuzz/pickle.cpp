@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                            {.name = "a/data/2", .content = ""}}))));
   const std::vector<std::byte> pickle = fuzz::as_bytes(fuzz::as_text(data, size));
   fuzz::accepts([&] {
-    TorchStorages storages(archive, "a/");
+    ZipStorages storages(archive, "a/");
     fuzz::check_values(run_pickle(pickle, storages, "x"));
   });
   return 0;

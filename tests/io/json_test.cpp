@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "io/expect_fault.h"
@@ -21,6 +23,20 @@ TEST(JsonFile, KeepsValuesAndTheirTypes) {
   EXPECT_EQ(parse_json("3", "x"), json(3));
 }
 
+TEST(JsonFile, NumbersThatPythonWritesAreRead) {
+  const json value = parse_json(R"({"a": NaN, "NaN": [Infinity, -Infinity,-1], "c": "NaN \"Infinity", "d": "N"})", "x");
+  EXPECT_TRUE(std::isnan(value["a"].get<double>()));
+  EXPECT_EQ(value["NaN"][0].get<double>(), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(value["NaN"][1].get<double>(), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(value["NaN"][2], -1);
+  EXPECT_EQ(value["c"], "NaN \"Infinity");
+  EXPECT_EQ(value["d"], "N");
+  EXPECT_TRUE(std::isnan(parse_json("NaN", "x").get<double>()));
+  expect_fault<FormatError>("x: \"a\": expected a finite number, found nan",
+                            [&] { get_double_or(value, "a", 1, "x"); });
+  expect_fault<FormatError>("x: \"a\": expected an integer, found number", [&] { get_int(value, "a", "x"); });
+}
+
 struct BadText {
   const char* text;
   const char* fault;
@@ -35,7 +51,14 @@ TEST(JsonFile, FaultsNameLineAndColumn) {
       {"[1,2", "x.json:1:5: "},
       {"[1] 2", "x.json:1:5: "},
       {"[1,]", "x.json:1:4: "},
-      {"[NaN]", "x.json:1:2: "},
+      {"[nan]", "x.json:1:"},
+      {"[-NaN]", "x.json:1:"},
+      {"[1NaN]", "x.json:1:3: "},
+      {"[NaNa]", "x.json:1:"},
+      {"[Infinity,\n -Infinit]", "x.json:2:"},
+      {"[NaN, NaN, Na]", "x.json:1:"},
+      {"{NaN: 1}", "x.json:1:4: a number where a key is expected"},
+      {"{\"a\": 1, -Infinity: 1}", "x.json:1:19: a number where a key is expected"},
       {"[1e999]", "x.json:1:"},
       {"// a comment\n1", "x.json:1:1: "},
       {"[\"\xff\"]", "x.json:1:3: "},
@@ -73,6 +96,9 @@ TEST(JsonFile, ReadsFilesUpToABound) {
   test::write_bytes(path, "{\"a\": 1}\n");
   EXPECT_EQ(read_json_file(path), (json{{"a", 1}}));
   expect_fault<FormatError>("at most 5 bytes", [&] { read_json_file(path, 5); });
+  test::write_bytes(path, std::string_view("\xff\xfe{\0}\0", 6));
+  expect_fault<FormatError>("x.json: UTF-16 or UTF-32 by its byte order mark; JSON is UTF-8",
+                            [&] { read_json_file(path); });
   expect_fault<IoError>("absent.json", [&] { read_json_file(folder.path() / "absent.json"); });
   expect_fault<IoError>("regular file", [&] { read_json_file(folder.path()); });
 }
@@ -101,7 +127,7 @@ TEST(JsonFile, MembersAreTyped) {
 std::vector<std::pair<std::size_t, json>> lines_of(const std::filesystem::path& path, std::size_t max = 1 << 20) {
   std::vector<std::pair<std::size_t, json>> lines;
   read_jsonl(
-      path, [&](std::size_t line, json&& value) { lines.emplace_back(line, std::move(value)); }, max);
+      path, [&](std::size_t line, json&& value) { lines.emplace_back(line, std::move(value)); }, TextForm::bytes, max);
   return lines;
 }
 
@@ -124,10 +150,11 @@ TEST(JsonLines, PlainLinesComeUntilTheReaderHasEnough) {
     seen.emplace_back(number, line);
     return seen.size() < 2;
   };
-  read_lines(path, take_two, 50);
+  read_lines(path, take_two, TextForm::bytes, 50);
   EXPECT_EQ(seen, (std::vector<std::pair<std::size_t, std::string>>{{1, "{\xff"}, {3, " two "}}));
   const auto take_all = [](std::size_t, std::string_view) { return true; };
-  expect_fault<FormatError>("data.jsonl:5: line over 50 bytes", [&] { read_lines(path, take_all, 50); });
+  expect_fault<FormatError>("data.jsonl:5: line over 50 bytes",
+                            [&] { read_lines(path, take_all, TextForm::bytes, 50); });
 }
 
 TEST(JsonLines, ReadsLinesAcrossChunks) {

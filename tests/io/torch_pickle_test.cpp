@@ -33,6 +33,17 @@ TEST(TorchPickle, ReadsWhatTorchSaveWrote) {
   }
 }
 
+TEST(TorchPickle, ReadsTheFormBeforeZip) {
+  for (const char* name : {"dtypes", "parameter", "shapes", "views", "state_dict"}) {
+    SCOPED_TRACE(name);
+    const auto folder = test::golden_dir() / "io";
+    expect_same_tensors(folder / str("legacy_", name, ".pt"), folder / str(name, ".expected.safetensors"));
+  }
+  const auto parameter = read_torch_file(test::golden_dir() / "io/legacy_parameter.pt");
+  EXPECT_EQ(parameter.type, PickleType::parameter);
+  EXPECT_TRUE(parameter.requires_grad);
+}
+
 TEST(TorchPickle, ReadsProtocolsTwoToFive) {
   for (int protocol = 2; protocol <= 5; ++protocol) {
     const PickleValue value = read_torch_file(test::golden_dir() / "io" / str("protocol", protocol, ".pt"));
@@ -99,34 +110,63 @@ TEST(TorchPickle, RefusesUnknownGlobalsByName) {
 
 TEST(TorchPickle, RefusesEveryTruncation) {
   const test::TemporaryFolder folder;
-  const std::string whole = read_text_file(test::golden_dir() / "io/parameter.pt");
   const auto path = folder.path() / "x.pt";
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    test::write_bytes(path, std::string_view(whole).substr(0, size));
-    EXPECT_THROW(read_torch_file(path), FormatError) << size;
+  for (const char* name : {"parameter.pt", "legacy_parameter.pt", "legacy_state_dict.pt"}) {
+    const std::string whole = read_text_file(test::golden_dir() / "io" / name);
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      test::write_bytes(path, std::string_view(whole).substr(0, size));
+      EXPECT_THROW(read_torch_file(path), FormatError) << name << " " << size;
+    }
   }
+}
+
+TEST(TorchPickle, FaultsOfTheFormBeforeZip) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "x.pt";
+  const std::string whole = read_text_file(test::golden_dir() / "io/legacy_parameter.pt");
+  const auto expect_refused = [&](std::string content, const std::string& part) {
+    test::write_bytes(path, content);
+    expect_fault<FormatError>(part, [&] { read_torch_file(path); });
+  };
+  const auto changed = [&](std::string_view from, std::string_view to, std::size_t begin = 0) {
+    std::string content = whole;
+    return content.replace(content.find(from, begin), from.size(), to);
+  };
+  expect_refused(whole + "x", "x.pt: storages: byte 56: bytes after the last storage");
+  expect_refused(changed("M\xe9\x03", "M\xe8\x03"), "x.pt: not version 1001 of torch.save's old form");
+  expect_refused(changed("little_endian", "middle_endian"), "byte order is not \"little\"");
+  const std::size_t key = whole.rfind("X\x0e") + 5;
+  ASSERT_EQ(whole.substr(key, 1).find_first_of("0123456789"), 0U);
+  expect_refused(changed(whole.substr(key, 14), "12345678901234", key), "a storage that no tensor has");
+  std::string count = whole;
+  count[whole.size() - 56] = 13;
+  expect_refused(count, "holds 13 elements, expected 12");
 }
 
 TEST(TorchPickle, SurvivesEveryFlippedByte) {
   const test::TemporaryFolder folder;
-  const std::string whole = read_text_file(test::golden_dir() / "io/parameter.pt");
   const auto path = folder.path() / "x.pt";
-  int refused = 0;
-  for (std::size_t at = 0; at < whole.size(); ++at) {
-    for (const char flip : {'\x01', '\x80'}) {
-      std::string damaged = whole;
-      damaged[at] = static_cast<char>(damaged[at] ^ flip);
-      test::write_bytes(path, damaged);
-      try {
-        for (const auto& [name, tensor] : flatten_tensors(read_torch_file(path), "x.pt")) {
-          EXPECT_EQ(test::content_of(tensor).size(), tensor.bytes);
+  const auto count_refused = [&](const char* name) {
+    const std::string whole = read_text_file(test::golden_dir() / "io" / name);
+    int refused = 0;
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+      for (const char flip : {'\x01', '\x80'}) {
+        std::string damaged = whole;
+        damaged[at] = static_cast<char>(damaged[at] ^ flip);
+        test::write_bytes(path, damaged);
+        try {
+          for (const auto& [tensor_name, tensor] : flatten_tensors(read_torch_file(path), "x.pt")) {
+            EXPECT_EQ(test::content_of(tensor).size(), tensor.bytes);
+          }
+        } catch (const FormatError&) {
+          ++refused;
         }
-      } catch (const FormatError&) {
-        ++refused;
       }
     }
-  }
-  EXPECT_GT(refused, 300);
+    return refused;
+  };
+  EXPECT_GT(count_refused("parameter.pt"), 300);
+  EXPECT_GT(count_refused("legacy_parameter.pt"), 300);
 }
 
 }  // namespace

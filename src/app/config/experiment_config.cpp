@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/config_io.h"
+#include "io/files/byte_source.h"
 #include "shine/common/str.h"
 
 namespace shine {
@@ -29,7 +30,7 @@ bool is_saved(const std::filesystem::path& file) {
 }
 
 bool is_text_file(const std::filesystem::path& file) {
-  return file.extension() == ".txt" || file.extension() == ".jsonl";
+  return inner_extension(file) == ".txt" || inner_extension(file) == ".jsonl";
 }
 
 /// Checks rules between keys; skips a rule about a key whose value was refused.
@@ -146,7 +147,7 @@ class RuleChecker {
   void check_extensions(const std::string& key, const std::vector<std::string>& files) {
     for (const std::string& file : files) {
       if (has_questions()) {
-        rule(std::filesystem::path(file).extension() == ".jsonl", {key},
+        rule(inner_extension(file) == ".jsonl", {key},
              str("`", key, "` lists `", file,
                  "`, which is no file of questions (use .jsonl; shine_prepare qa makes it)"));
         continue;

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
-#include "io/files/mapped_file.h"
+#include "data/repairs.h"
 #include "io/json/json_file.h"
 #include "io/json/json_parser.h"
 #include "io/json/jsonl.h"
@@ -15,70 +16,112 @@ namespace shine {
 namespace {
 
 constexpr std::string_view kJsonSpace = " \t\r\n";
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-void skip_space(std::string_view& text) {
-  text.remove_prefix(std::min(text.find_first_not_of(kJsonSpace), text.size()));
-}
-
-/// Where a string ends whose opening quote was before `at`.
-std::size_t after_string(std::string_view text, std::size_t at) {
-  while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
-  return std::min(at + 1, text.size());
-}
-
-/// Bytes up to the comma or bracket that ends the element of an array at the start of `text`; all where none does.
-std::size_t element_length(std::string_view text) {
-  std::size_t depth = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const char c = text[at];
-    if (c == '"') {
-      at = after_string(text, at + 1);
-      continue;
+/// Finds the comma or bracket that ends an element of an array, byte after byte.
+class ElementScanner {
+ public:
+  bool ends_at(char c) {
+    if (in_string_) {
+      if (!is_escaped_ && c == '"') in_string_ = false;
+      is_escaped_ = !is_escaped_ && c == '\\';
+      return false;
     }
-    if (depth == 0 && (c == ',' || c == ']')) return at;
-    if (c == '[' || c == '{') ++depth;
-    if ((c == ']' || c == '}') && depth > 0) --depth;
-    ++at;
+    if (depth_ == 0 && (c == ',' || c == ']')) return true;
+    if (c == '"') in_string_ = true;
+    if (c == '[' || c == '{') ++depth_;
+    if ((c == ']' || c == '}') && depth_ > 0) --depth_;
+    return false;
   }
-  return text.size();
-}
 
-/// @param text  what follows the opening bracket
-void read_elements(std::string_view text, const std::string& name, const TakeJsonRecord& take) {
-  skip_space(text);
-  bool goes_on = !text.starts_with(']');
-  for (std::size_t number = 1; goes_on; ++number) {
-    skip_space(text);
-    const std::string where = str(name, ": item ", number);
-    const std::size_t length = element_length(text);
-    if (length > kMaxJsonlLineBytes) throw FormatError(str("item over ", kMaxJsonlLineBytes, " bytes"), where);
-    take(number, where, parse_json(repair_json(text.substr(0, length)), where));
-    text.remove_prefix(length);
-    goes_on = text.starts_with(',');
-    if (goes_on) text.remove_prefix(1);
+ private:
+  bool in_string_ = false;
+  bool is_escaped_ = false;
+  std::size_t depth_ = 0;
+};
+
+/// A JSON text as a row of bytes and elements.
+class JsonPieces {
+ public:
+  explicit JsonPieces(const std::filesystem::path& path) : source_(path, TextForm::utf8) {}
+
+  /// The next byte that is no white space, which stays; nothing at the end of the file.
+  std::optional<char> peek() {
+    do {
+      begin_ = std::min(text_.find_first_not_of(kJsonSpace, begin_), text_.size());
+    } while (begin_ == text_.size() && refill());
+    return begin_ < text_.size() ? std::optional(text_[begin_]) : std::nullopt;
   }
-  if (!text.starts_with(']')) throw FormatError("the file ends within its array", name);
-  text.remove_prefix(1);
-  skip_space(text);
-  if (!text.empty()) throw FormatError("text after the end of the array", name);
+
+  void skip() { ++begin_; }
+
+  /// The element of an array that starts here, to the comma or bracket behind it or the file's end; taken.
+  std::string take_element(const std::string& where) {
+    ElementScanner scanner;
+    std::size_t length = 0;
+    while (true) {
+      if (begin_ + length == text_.size() && !refill()) break;
+      if (scanner.ends_at(text_[begin_ + length])) break;
+      if (++length > kMaxJsonlLineBytes) throw FormatError(str("item over ", kMaxJsonlLineBytes, " bytes"), where);
+    }
+    begin_ += length;
+    return text_.substr(begin_ - length, length);
+  }
+
+ private:
+  /// False at the end of the file.
+  bool refill() {
+    constexpr std::size_t largest_piece = std::size_t{1} << 20;
+    text_.erase(0, begin_);
+    begin_ = 0;
+    const std::size_t kept = text_.size();
+    text_.resize(kept + piece_);
+    const std::size_t got = source_.read(text_.data() + kept, piece_);
+    text_.resize(kept + got);
+    piece_ = std::min(2 * piece_, largest_piece);
+    return got > 0;
+  }
+
+  TextSource source_;
+  std::string text_;
+  std::size_t begin_ = 0;
+  std::size_t piece_ = 4096;
+};
+
+/// @param pieces  at the opening bracket
+void read_elements(JsonPieces& pieces, const std::filesystem::path& path, const TakeJsonRecord& take) {
+  const std::string name = path.string();
+  Repairs repairs(path);
+  pieces.skip();
+  bool goes_on = pieces.peek() != ']';
+  for (std::size_t number = 1; goes_on; ++number) {
+    pieces.peek();
+    const std::string where = str(name, ": item ", number);
+    const std::string element = pieces.take_element(where);
+    repairs.count(element);
+    take(number, where, parse_json(repair_json(element), where));
+    goes_on = pieces.peek() == ',';
+    if (goes_on) pieces.skip();
+  }
+  if (pieces.peek() != ']') throw FormatError("the file ends within its array", name);
+  pieces.skip();
+  if (pieces.peek()) throw FormatError("text after the end of the array", name);
+  repairs.report();
 }
 
 }  // namespace
 
 void read_json_records(const std::filesystem::path& path, const TakeJsonRecord& take) {
+  JsonPieces pieces(path);
+  if (pieces.peek() == '[') return read_elements(pieces, path, take);
   const std::string name = path.string();
-  {
-    const MappedFile file(path);
-    std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
-    if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-    skip_space(text);
-    if (text.starts_with('[')) return read_elements(text.substr(1), name, take);
-  }
-  read_lines(path, [&](std::size_t number, std::string_view line) {
+  Repairs repairs(path);
+  const auto take_line = [&](std::size_t number, std::string_view line) {
+    repairs.count(line);
     take(number, str(name, ":", number), parse_json_from_line(repair_json(line), name, number));
     return true;
-  });
+  };
+  read_lines(path, take_line, TextForm::utf8);
+  repairs.report();
 }
 
 }  // namespace shine

@@ -2,7 +2,7 @@
 
 #include "data/convert/formats.h"
 #include "data/pretrain/words.h"
-#include "io/files/text_file.h"
+#include "data/repairs.h"
 #include "io/json/jsonl.h"
 #include "shine/common/error.h"
 #include "text/unicode/utf8.h"
@@ -45,7 +45,7 @@ std::string question_text(std::string_view field) {
 
 std::vector<std::string> read_letters(const std::filesystem::path& file) {
   std::vector<std::string> letters;
-  read_lines(file, [&](std::size_t number, std::string_view line) {
+  const auto take = [&](std::size_t number, std::string_view line) {
     std::string& of_story = letters.emplace_back();
     for (const std::string_view field : split_fields(line)) {
       const std::string_view letter = trim_whitespace(field);
@@ -56,7 +56,8 @@ std::vector<std::string> read_letters(const std::filesystem::path& file) {
       throw FormatError("expected four letters from A to D with tabs between", str(file.string(), ":", number));
     }
     return true;
-  });
+  };
+  read_lines(file, take, TextForm::any);
   return letters;
 }
 
@@ -78,7 +79,9 @@ void convert_mctest(const std::filesystem::path& file, QaCollector& items) {
   if (answers == file) throw ConfigError("expected the stories, not the answers", file.string(), "name the .tsv file");
   const std::vector<std::string> letters = read_letters(answers);
   std::size_t stories = 0;
-  read_lines(file, [&](std::size_t number, std::string_view line) {
+  Repairs repairs(file);
+  const auto take = [&](std::size_t number, std::string_view line) {
+    repairs.count(line);
     const std::string text = replace_invalid_utf8(line);
     const auto fields = split_fields(text);
     const std::string where = str(file.string(), ":", number);
@@ -91,7 +94,9 @@ void convert_mctest(const std::filesystem::path& file, QaCollector& items) {
     }
     items.add(read_story(fields, letters[stories++]));
     return true;
-  });
+  };
+  read_lines(file, take, TextForm::any);
+  repairs.report();
   if (stories != letters.size()) {
     throw FormatError(str("expected letters for ", stories, " stories, found ", letters.size()), answers.string());
   }

@@ -15,7 +15,8 @@ namespace shine {
 
 /// Layouts in which question answering is published. ift: an array of {context, conversations: [{role, content}, ..]}
 /// (the published training data); msmarco_mqa: lines of {context, conversations: [{question, answer}, ..]}; squad:
-/// SQuAD v1.1 and v2.0; hotpotqa, 2wiki, musique, mctest: the files of their authors.
+/// SQuAD v1.1 and v2.0; hotpotqa, 2wiki, musique, mctest: the files of their authors. Also squad, hotpotqa, 2wiki and
+/// musique as rows of the Hugging Face Hub, whose inner tables are columns or strings of JSON.
 enum class QaFormat { ift, msmarco_mqa, squad, hotpotqa, two_wiki, musique, mctest };
 constexpr std::array<std::string_view, 7> config_names(QaFormat) {
   return {"ift", "msmarco_mqa", "squad", "hotpotqa", "2wiki", "musique", "mctest"};
@@ -54,7 +55,7 @@ using TakeQaItem = std::function<void(QaItem&& item, std::string_view group)>;
 
 /// Reads the files one after another and hands out their items, ids made unique; texts lose the white space at their
 /// ends, the context excepted, and an answer that is there twice is kept once. The memory needed is that of one item;
-/// with squad that of a whole file, at most 256 MiB, as a tree.
+/// with the authors' squad that of a whole file, at most 256 MiB, as a tree.
 /// Throws IoError (no file), FormatError naming file, item and key where the layout is another, ConfigError (no file
 /// named, a sentence separator for a format without sentences).
 QaConvertReport convert_qa(const std::vector<std::filesystem::path>& files, const QaConvertOptions& options,

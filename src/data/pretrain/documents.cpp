@@ -10,8 +10,9 @@
 #include <utility>
 
 #include "data/pretrain/words.h"
+#include "data/repairs.h"
 #include "data/sampling/random_streams.h"
-#include "io/files/mapped_file.h"
+#include "io/files/text_lines.h"
 #include "io/json/json_parser.h"
 #include "io/json/jsonl.h"
 #include "shine/common/error.h"
@@ -55,7 +56,8 @@ std::string unix_line_ends(std::string text) {
   return text;
 }
 
-void add_raw_document(std::string_view bytes, Collector& collector) {
+void add_raw_document(std::string_view bytes, Collector& collector, Repairs& repairs) {
+  repairs.count(bytes);
   const bool valid = is_valid_utf8(bytes);
   if (!valid) collector.count_repaired();
   const std::string text = unix_line_ends(valid ? std::string(bytes) : replace_invalid_utf8(bytes));
@@ -63,38 +65,32 @@ void add_raw_document(std::string_view bytes, Collector& collector) {
 }
 
 void read_txt(const std::filesystem::path& path, std::string_view separator, Collector& collector) {
-  const MappedFile file(path);
-  std::string_view rest(reinterpret_cast<const char*>(file.data()), file.size());
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
-
+  TextLines lines(path, TextForm::any, std::string::npos);
+  Repairs repairs(path);
   const std::string_view wanted = trim_whitespace(separator);
-  std::size_t line_begin = 0;
+  std::string document;
   bool has_text = false;
-  const auto close = [&](std::size_t next_begin) {
-    if (has_text || !wanted.empty()) add_raw_document(rest.substr(0, line_begin), collector);
-    rest.remove_prefix(next_begin);
-    line_begin = 0;
-    has_text = false;
-  };
-  while (line_begin < rest.size() && !collector.full()) {
-    const std::size_t newline = std::min(rest.find('\n', line_begin), rest.size());
-    const std::size_t next_begin = std::min(newline + 1, rest.size());
-    if (trim_whitespace(rest.substr(line_begin, newline - line_begin)) == wanted) {
-      close(next_begin);
-    } else {
+  for (std::string_view line; !collector.full() && lines.next(line);) {
+    if (trim_whitespace(line) != wanted) {
+      document.append(line).append("\n");
       has_text = true;
-      line_begin = next_begin;
+      continue;
     }
+    if (has_text || !wanted.empty()) add_raw_document(document, collector, repairs);
+    document.clear();
+    has_text = false;
   }
-  if (has_text && !collector.full()) close(rest.size());
+  if (has_text && !collector.full()) add_raw_document(document, collector, repairs);
+  repairs.report();
 }
 
 void read_text_field(const std::filesystem::path& path, Collector& collector) {
+  Repairs repairs(path);
   const auto take = [&](std::size_t number, std::string_view line) {
     const auto fail = [&](std::string_view what) {
       throw FormatError(what, str(path.string(), ":", number), R"(each line must be like {"text": "..."})");
     };
+    repairs.count(line);
     const std::string repaired = repair_json(line);
     nlohmann::json value = parse_json_from_line(repaired, path.string(), number);
     if (!value.is_object()) fail(str("expected an object, found ", value.type_name()));
@@ -105,7 +101,8 @@ void read_text_field(const std::filesystem::path& path, Collector& collector) {
     collector.add(std::move(found->get_ref<std::string&>()));
     return !collector.full();
   };
-  read_lines(path, take);
+  read_lines(path, take, TextForm::utf8);
+  repairs.report();
 }
 
 std::size_t target_count(std::size_t texts, double share) {
@@ -137,19 +134,21 @@ Documents read_documents(const std::vector<std::filesystem::path>& files, const 
   Collector collector(options.max_texts);
   for (const auto& file : files) {
     if (collector.full()) break;
-    if (file.extension() == ".txt") {
+    const std::string kind = inner_extension(file);
+    if (kind == ".txt") {
       read_txt(file, options.separator, collector);
-    } else if (file.extension() == ".jsonl") {
+    } else if (kind == ".jsonl") {
       read_text_field(file, collector);
     } else {
-      throw ConfigError(str("unknown kind of text file \"", file.extension().string(), "\""), file.string(),
-                        "use .txt or .jsonl");
+      throw ConfigError(str("unknown kind of text file \"", kind, "\""), file.string(),
+                        "use .txt or .jsonl, packed as .gz or .zst or not");
     }
   }
   return collector.take();
 }
 
-DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed) {
+DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed,
+                              const std::string& where) {
   SHINE_CHECK(share >= 0 && share < 1, ConfigError, "the validation share must be in [0, 1), found ", share);
   DocumentSplit split;
   if (share == 0) {
@@ -158,8 +157,10 @@ DocumentSplit split_documents(std::vector<std::string> texts, double share, std:
   }
   const DifferentTexts different = find_different(texts);
   const std::size_t count = different.occurrences.size();
-  SHINE_CHECK(count >= 2, ConfigError, "a validation share needs at least two different documents, found ", count,
-              " (name validation files, or set the share to 0)");
+  if (count < 2) {
+    throw ConfigError(str("a validation share needs at least two different documents, found ", count), where,
+                      "name validation files, or set the share to 0");
+  }
 
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -196,9 +197,10 @@ DocumentSplit load_documents(const DataConfig& config, std::uint64_t seed) {
   Documents train = read(config.train, static_cast<std::size_t>(config.max_texts));
   Documents validation;
   if (!config.validation.empty()) validation = read(config.validation, 0);
-  DocumentSplit split = config.validation.empty()
-                            ? split_documents(std::move(train.texts), config.validation_share, seed)
-                            : split_documents(std::move(train.texts), std::move(validation.texts));
+  DocumentSplit split =
+      config.validation.empty()
+          ? split_documents(std::move(train.texts), config.validation_share, seed, join(config.train, ", "))
+          : split_documents(std::move(train.texts), std::move(validation.texts));
   split.empty = train.empty + validation.empty;
   split.repaired = train.repaired + validation.repaired;
   return split;

@@ -28,10 +28,11 @@ struct Documents {
   std::size_t repaired = 0;
 };
 
-/// Reads .txt and .jsonl files. .txt: documents between separator lines; white space at both ends of a document goes,
-/// line ends "\r\n" become "\n", all else stays. .jsonl: an object a line, its string `text` as it is, other keys
-/// ignored. Throws IoError (missing file), FormatError "file:line: .." (broken JSON, no `text`, `text` not a string)
-/// and ConfigError (no file named, another file extension).
+/// Reads .txt and .jsonl files, also packed as .txt.gz or .jsonl.zst. .txt: documents between separator lines; white
+/// space at both ends of a document goes, line ends "\r\n" become "\n", all else stays; UTF-8, or UTF-16 or UTF-32 with
+/// a byte order mark. .jsonl: an object a line, its string `text` as it is, other keys ignored. Throws IoError (missing
+/// file), FormatError "file:line: .." (broken JSON, no `text`, `text` not a string), FormatError for what is no text
+/// (TextSource, Repairs) and ConfigError (no file named, another file extension). Warns as Repairs.
 Documents read_documents(const std::vector<std::filesystem::path>& files, const DocumentOptions& options);
 
 /// Documents to train on and documents kept for validation. No text is in both.
@@ -47,8 +48,9 @@ struct DocumentSplit {
 
 /// Holds out about `share` of the documents, at least one if share > 0, the same ones for the same seed. Equal texts go
 /// to the same side, and at least one different text stays for training. Both sides keep the order of `texts`. Throws
-/// ConfigError if share is outside [0, 1) or there are fewer than two different texts to split.
-DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed);
+/// ConfigError at `where` if share is outside [0, 1) or there are fewer than two different texts to split.
+DocumentSplit split_documents(std::vector<std::string> texts, double share, std::uint64_t seed,
+                              const std::string& where = {});
 
 /// The split by separate files: validation stays whole and training loses the texts that are also there.
 /// Throws ConfigError when that leaves nothing to train on.

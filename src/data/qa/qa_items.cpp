@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "data/pretrain/words.h"
+#include "data/repairs.h"
 #include "io/json/json_cursor.h"
 #include "io/json/json_parser.h"
 #include "io/json/jsonl.h"
@@ -145,7 +146,9 @@ std::vector<QaItem> read_qa_items(const std::filesystem::path& file) {
   std::vector<QaItem> items;
   std::unordered_map<std::string, std::size_t> line_of;
   const std::string name = file.filename().string();
-  read_lines(file, [&](std::size_t number, std::string_view line) {
+  Repairs repairs(file);
+  const auto take = [&](std::size_t number, std::string_view line) {
+    repairs.count(line);
     const nlohmann::json value = parse_json_from_line(repair_json(line), file.string(), number);
     const std::string where = str(file.string(), ":", number);
     const JsonCursor cursor(value, where);
@@ -153,7 +156,9 @@ std::vector<QaItem> read_qa_items(const std::filesystem::path& file) {
     const auto [seen, is_new] = line_of.try_emplace(items.back().id, number);
     if (!is_new) cursor.fail(str("the id ", quote_text(seen->first), " is that of line ", seen->second, " already"));
     return true;
-  });
+  };
+  read_lines(file, take, TextForm::utf8);
+  repairs.report();
   if (items.empty()) throw FormatError("there is no question in the file", file.string());
   return items;
 }

@@ -31,7 +31,8 @@ struct QaItem {
   std::vector<std::vector<ChatMessage>> sft_conversations = {};
 };
 
-/// Reads a file of such lines. Bytes that are no UTF-8 become U+FFFD. Throws IoError (no file), FormatError naming
+/// Reads a file of such lines, also packed as .jsonl.gz or .jsonl.zst. Bytes that are no UTF-8 become U+FFFD (Repairs
+/// says where they are many). Throws IoError (no file), FormatError naming
 /// file, line and key for a line that is broken, has neither or both of conversations and questions, an empty context,
 /// a question without answers, turns out of order, a system message (the configuration sets it), or a duplicate id, and
 /// for a file without lines.

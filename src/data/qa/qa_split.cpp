@@ -25,11 +25,11 @@ std::vector<QaItem> read_all(const std::vector<std::string>& files, std::size_t 
 
 }  // namespace
 
-QaSplit split_qa_items(std::vector<QaItem> items, double share, std::uint64_t seed) {
+QaSplit split_qa_items(std::vector<QaItem> items, double share, std::uint64_t seed, const std::string& where) {
   std::vector<std::string> contexts;
   contexts.reserve(items.size());
   for (const QaItem& item : items) contexts.push_back(item.context);
-  const DocumentSplit documents = split_documents(std::move(contexts), share, seed);
+  const DocumentSplit documents = split_documents(std::move(contexts), share, seed, where);
   const std::unordered_set<std::string_view> apart(documents.validation.begin(), documents.validation.end());
   QaSplit split;
   for (QaItem& item : items) {
@@ -43,7 +43,9 @@ QaSplit load_qa_items(const DataConfig& config, std::uint64_t seed) {
   std::vector<QaItem> train = read_all(config.train, static_cast<std::size_t>(config.max_texts));
   SHINE_CHECK(!train.empty(), ConfigError, "data.train: ", join(config.train, ", "),
               ": no question to train on (name files that hold items)");
-  if (config.validation.empty()) return split_qa_items(std::move(train), config.validation_share, seed);
+  if (config.validation.empty()) {
+    return split_qa_items(std::move(train), config.validation_share, seed, join(config.train, ", "));
+  }
   QaSplit split{std::move(train), read_all(config.validation, 0)};
   if (config.check_overlap) check_contexts_disjoint(split.train, split.validation);
   return split;

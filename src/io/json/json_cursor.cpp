@@ -1,5 +1,7 @@
 #include "io/json/json_cursor.h"
 
+#include <cmath>
+
 #include "shine/common/error.h"
 
 namespace shine {
@@ -19,6 +21,7 @@ std::optional<JsonCursor> JsonCursor::find(const char* key) const& {
   if (!value_->is_object()) fail_type("an object");
   const auto found = value_->find(key);
   if (found == value_->end() || found->is_null()) return std::nullopt;
+  if (found->is_number_float() && std::isnan(found->get<double>())) return std::nullopt;
   return JsonCursor(*found, *this, key, 0);
 }
 
@@ -41,9 +44,13 @@ void JsonCursor::fail_type(std::string_view expected) const {
   fail(str("expected ", expected, ", found ", value_->type_name()));
 }
 
-void JsonCursor::fail(std::string_view what, std::string_view cure) const {
+std::string JsonCursor::place() const {
   const std::string at = path();
-  throw FormatError(what, at.empty() ? std::string(where_) : str(where_, ": ", at), cure);
+  return at.empty() ? std::string(where_) : str(where_, ": ", at);
+}
+
+void JsonCursor::fail(std::string_view what, std::string_view cure) const {
+  throw FormatError(what, place(), cure);
 }
 
 std::string JsonCursor::path() const {

@@ -27,9 +27,13 @@ class JsonCursor {
   JsonCursor operator[](std::size_t index) const&;
   JsonCursor operator[](std::size_t index) const&& = delete;
 
-  /// The member, unless it is missing or null. Throws FormatError where this is no object.
+  /// The member, unless it is missing, null or NaN, which pandas writes for it. Throws FormatError where this is no
+  /// object.
   std::optional<JsonCursor> find(const char* key) const&;
   std::optional<JsonCursor> find(const char* key) const&& = delete;
+
+  /// Where it stands, for messages: "data.jsonl:7: questions[2]".
+  std::string place() const;
 
   [[noreturn]] void fail(std::string_view what, std::string_view cure = {}) const;
 

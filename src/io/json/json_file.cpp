@@ -1,8 +1,9 @@
 #include "io/json/json_file.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "io/files/text_file.h"
+#include "io/files/text_source.h"
 #include "io/json/json_parser.h"
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"
@@ -28,7 +29,7 @@ Json parse_json(std::string_view text, const std::string& where, std::size_t max
 }
 
 Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  return parse_json(read_text_file(path, max_bytes), path.string());
+  return parse_json(read_foreign_text(path, TextForm::utf8, max_bytes), path.string());
 }
 
 const Json& get_member(const Json& object, const std::string& key, const std::string& where) {
@@ -50,7 +51,10 @@ std::int64_t get_int(const Json& object, const std::string& key, const std::stri
 double get_double(const Json& object, const std::string& key, const std::string& where) {
   const Json& member = get_member(object, key, where);
   if (!member.is_number()) throw_type(member, "a number", key, where);
-  return member.get<double>();
+  const auto number = member.get<double>();
+  if (!std::isfinite(number))
+    throw FormatError(str(quote_text(key), ": expected a finite number, found ", number), where);
+  return number;
 }
 
 bool get_bool(const Json& object, const std::string& key, const std::string& where) {

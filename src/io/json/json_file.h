@@ -15,18 +15,19 @@ inline constexpr std::size_t kMaxJsonBytes = std::size_t{256} << 20;
 inline constexpr std::size_t kMaxJsonValues = 20'000'000;  ///< three bytes of text can take 60 bytes of memory
 
 /// Parses a JSON text strictly: no duplicate keys, at most 128 nested arrays and objects, at most
-/// `max_values` values, nothing after the value.
+/// `max_values` values, nothing after the value. NaN, Infinity and -Infinity, as Python writes them, are numbers.
 /// @param where  start of error messages: "where:line:column: .."
 SHINE_API nlohmann::json parse_json(std::string_view text, const std::string& where,
                                     std::size_t max_values = kMaxJsonValues);
 
-/// Reads a JSON file. Throws IoError (no file), FormatError "file:line:column: .." (over `max_bytes`, not JSON,
-/// duplicate keys, too deep).
+/// Reads a JSON file. Throws IoError (no file), FormatError "file:line:column: .." (not JSON, duplicate keys, too deep)
+/// and "file: .." (over `max_bytes`, what is no text in UTF-8 by its first bytes).
 nlohmann::json read_json_file(const std::filesystem::path& path, std::size_t max_bytes = kMaxJsonBytes);
 
 /// Members of a JSON object. `where` is the file and, for an inner object, the keys that lead to it
 /// ("config.json: rope_parameters"). Throws FormatError naming where, key, expected and found type when the node is no
-/// object, the key is missing or the type is another. Nothing is converted, except an integer to a double.
+/// object, the key is missing or the type is another, or a number is not finite. Nothing is converted, except an
+/// integer to a double.
 const nlohmann::json& get_member(const nlohmann::json& object, const std::string& key, const std::string& where);
 std::int64_t get_int(const nlohmann::json& object, const std::string& key, const std::string& where);
 double get_double(const nlohmann::json& object, const std::string& key, const std::string& where);

@@ -34,8 +34,14 @@ ModelFiles::ModelFiles(const std::filesystem::path& directory) : directory_(dire
   } else if (std::filesystem::exists(directory / kIndexName)) {
     open_shards();
   } else {
-    throw IoError(str("neither ", kSingleName, " nor ", kIndexName, " found"), directory.string(),
-                  "a Hugging Face model directory with safetensors weights is needed");
+    const bool has_pickle = std::filesystem::exists(directory / "pytorch_model.bin") ||
+                            std::filesystem::exists(directory / "pytorch_model.bin.index.json");
+    throw IoError(
+        str("neither ", kSingleName, " nor ", kIndexName, " found", has_pickle ? ", but pytorch_model.bin" : ""),
+        directory.string(),
+        has_pickle ? "convert it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW, "
+                     "safe_serialization=True)"
+                   : "a Hugging Face model directory with safetensors weights is needed");
   }
   for (const auto& [name, file] : shard_of_) names_.push_back(name);
 }

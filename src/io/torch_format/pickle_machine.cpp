@@ -31,10 +31,12 @@ class Machine {
         reader_.fail(str("pickle opcode ", static_cast<int>(opcode), ", which torch.save does not write"));
       }
     }
-    if (stack_.size() != 1 || !marks_.empty() || reader_.left() != 0)
-      reader_.fail("the pickle does not end in one value");
+    if (stack_.size() != 1 || !marks_.empty()) reader_.fail("the pickle does not end in one value");
     return to_value(nodes_, stack_.back(), where_);
   }
+
+  /// After run(): what follows the pickle.
+  const ByteReader& reader() const { return reader_; }
 
  private:
   bool do_scalar(std::uint8_t opcode) {
@@ -180,11 +182,16 @@ class Machine {
                        where_);
   }
 
-  /// A persistent id: ("storage", type, key, device, number of elements).
+  /// A persistent id: ("storage", type, key, device, number of elements), in files of the old form with a None behind
+  /// it, where very old ones had the part of another storage.
   TorchStorage load_storage(Ref id) {
     const std::vector<Ref>& items = as<Tuple>(id, "a tuple as persistent id").items;
-    if (items.size() != 5 || as<std::string>(items[0], "the kind of a persistent id") != "storage") {
+    if ((items.size() != 5 && items.size() != 6) ||
+        as<std::string>(items[0], "the kind of a persistent id") != "storage") {
       reader_.fail("a persistent id that is no storage");
+    }
+    if (items.size() == 6 && !std::holds_alternative<std::monostate>(nodes_[items[5]])) {
+      reader_.fail("a storage that is a part of another");
     }
     const Global& type = as<Global>(items[1], "a storage's type");
     if (type.role != Global::Role::storage_type) reader_.fail("expected a storage's type");
@@ -254,7 +261,17 @@ class Machine {
 }  // namespace
 
 PickleValue run_pickle(std::span<const std::byte> pickle, TorchStorages& storages, const std::string& where) {
-  return Machine(pickle, storages, where).run();
+  Machine machine(pickle, storages, where);
+  PickleValue value = machine.run();
+  if (machine.reader().left() != 0) machine.reader().fail("bytes after the end of the pickle");
+  return value;
+}
+
+PickleValue run_first_pickle(std::span<const std::byte>& bytes, TorchStorages& storages, const std::string& where) {
+  Machine machine(bytes, storages, where);
+  PickleValue value = machine.run();
+  bytes = bytes.subspan(machine.reader().position());
+  return value;
 }
 
 }  // namespace shine

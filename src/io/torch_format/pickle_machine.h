@@ -14,4 +14,7 @@ namespace shine {
 /// memory are bounded. Throws FormatError "where: byte n: ..".
 PickleValue run_pickle(std::span<const std::byte> pickle, TorchStorages& storages, const std::string& where);
 
+/// The same for the first of several pickles: `bytes` becomes what follows it.
+PickleValue run_first_pickle(std::span<const std::byte>& bytes, TorchStorages& storages, const std::string& where);
+
 }  // namespace shine

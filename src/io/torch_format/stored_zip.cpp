@@ -73,7 +73,7 @@ class ZipParser {
     const std::size_t end_offset = bytes_.size() - kEndBytes;
     ByteReader reader = at(end_offset, kEndBytes, "zip end record");
     if (reader.read<std::uint32_t>() != kEndSignature) {
-      fail("no zip end record at the end: cut short, damaged, or not written by torch.save of PyTorch 1.6 or newer");
+      fail("no zip end record at the end: cut short, damaged, or not written by torch.save");
     }
     const auto disk = reader.read<std::uint16_t>();
     const auto directory_disk = reader.read<std::uint16_t>();

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "io/json/quote_text.h"
+#include "io/torch_format/legacy_file.h"
 #include "io/torch_format/pickle_machine.h"
 #include "io/torch_format/stored_zip.h"
 #include "io/torch_format/torch_storage.h"
@@ -88,6 +89,7 @@ PickleValue read_torch_file(const std::filesystem::path& path) {
 }
 
 PickleValue read_torch_file(std::shared_ptr<const MappedFile> file) {
+  if (is_legacy_torch_file(file->bytes())) return read_legacy_torch_file(std::move(file));
   const std::string where = file->path().string();
   const auto archive = std::make_shared<StoredZip>(std::move(file));
   const std::string prefix = find_prefix(*archive, where);
@@ -97,7 +99,7 @@ PickleValue read_torch_file(std::shared_ptr<const MappedFile> file) {
   SHINE_CHECK(pickle_bytes <= kMaxPickleBytes, FormatError, where, ": ", kPickleName, " of ", pickle_bytes,
               " bytes, expected at most ", kMaxPickleBytes);
   const std::span<const std::byte> pickle = archive->read(entry);
-  TorchStorages storages(archive, prefix);
+  ZipStorages storages(archive, prefix);
   return run_pickle(pickle, storages, str(where, ": ", kPickleName));
 }
 

@@ -42,10 +42,10 @@ struct PickleEntry {
   PickleValue value;
 };
 
-/// Reads a file that torch.save wrote (zip form, the default since PyTorch 1.6). Executes nothing: of Python's globals
-/// only OrderedDict, tensors, parameters and typed storages are known, and any other is refused by name. Tensors are
-/// contiguous: in the mapped file where the saved strides allow it, else copied. Throws IoError (no file) and
-/// FormatError (anything else).
+/// Reads a file that torch.save wrote: the zip form, the default since PyTorch 1.6, or the one before it. Executes
+/// nothing: of Python's globals only OrderedDict, tensors, parameters and typed storages are known, and any other is
+/// refused by name. Tensors are contiguous: in the mapped file where the saved strides allow it, else copied. Throws
+/// IoError (no file) and FormatError (anything else).
 PickleValue read_torch_file(const std::filesystem::path& path);
 PickleValue read_torch_file(std::shared_ptr<const MappedFile> file);
 

@@ -57,13 +57,18 @@ void gather(const std::byte* storage, std::size_t element, std::int64_t offset, 
 
 }  // namespace
 
-TorchStorages::TorchStorages(std::shared_ptr<StoredZip> archive, std::string prefix)
-    : archive_(std::move(archive)), prefix_(std::move(prefix)) {
-  copy_budget_ = 8 * archive_->file()->size() + kSpareCopyBytes;
+TorchStorages::TorchStorages(std::shared_ptr<const MappedFile> file)
+    : file_(std::move(file)), copy_budget_(8 * file_->size() + kSpareCopyBytes) {}
+
+std::string TorchStorages::place_of(const std::string& key) const {
+  return str(file_->path().string(), ": storage ", quote_text(key));
 }
 
-TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64_t numel) {
-  const std::string where = str(archive_->file()->path().string(), ": storage ", quote_text(key));
+ZipStorages::ZipStorages(std::shared_ptr<StoredZip> archive, std::string prefix)
+    : TorchStorages(archive->file()), archive_(std::move(archive)), prefix_(std::move(prefix)) {}
+
+TorchStorage ZipStorages::find(const std::string& key, DType dtype, std::int64_t numel) {
+  const std::string where = place_of(key);
   const std::string entry = prefix_ + "data/" + key;
   SHINE_CHECK(archive_->contains(entry), FormatError, where, ": not in the archive");
   const std::span<const std::byte> bytes = archive_->entries().at(entry).bytes;
@@ -76,7 +81,7 @@ TorchStorage TorchStorages::find(const std::string& key, DType dtype, std::int64
 
 RawTensor TorchStorages::view(const TorchStorage& storage, std::int64_t offset, const std::vector<std::int64_t>& shape,
                               const std::vector<std::int64_t>& strides) {
-  const std::string where = str(archive_->file()->path().string(), ": tensor in storage ", quote_text(storage.key));
+  const std::string where = str(file_->path().string(), ": tensor in storage ", quote_text(storage.key));
   SHINE_CHECK(shape.size() == strides.size() && shape.size() <= kMaxDimensions, FormatError, where, ": ", shape.size(),
               " sizes and ", strides.size(), " strides, expected as many, at most ", kMaxDimensions);
   const std::optional<std::size_t> bytes = bytes_of(storage.dtype, shape);
@@ -92,7 +97,7 @@ RawTensor TorchStorages::view(const TorchStorage& storage, std::int64_t offset, 
   const std::byte* start = storage.bytes.data() + static_cast<std::size_t>(offset) * element;
   const bool contiguous = is_contiguous(shape, strides);
   if (!contiguous || !is_aligned(start, storage.dtype) || storage.dtype == DType::boolean) charge(*bytes, where);
-  if (contiguous) return borrow_mapped(start, storage.dtype, shape, archive_->file(), where);
+  if (contiguous) return borrow_mapped(start, storage.dtype, shape, file_, where);
   std::shared_ptr<std::byte[]> copy = allocate_bytes(*bytes);
   gather(storage.bytes.data(), element, offset, shape, strides, copy.get());
   return borrow_tensor(copy.get(), storage.dtype, shape, copy, where);

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "io/files/text_source.h"
+
+namespace shine {
+
+/// The lines of a file, one in memory at a time.
+class TextLines {
+ public:
+  /// Throws as TextSource.
+  TextLines(const std::filesystem::path& path, TextForm form, std::size_t max_line_bytes);
+
+  /// The next line without its newline, valid until the next call; false at the end of the file. Throws FormatError
+  /// "name:7: .." (a line over the bound), and as ByteSource::read.
+  bool next(std::string_view& line);
+
+  /// Of the line that next() gave, from 1.
+  std::size_t number() const { return number_; }
+
+ private:
+  void refill();
+
+  std::filesystem::path path_;
+  TextSource source_;
+  std::size_t max_line_bytes_;
+  std::size_t piece_ = 4096;
+  std::string buffer_;
+  std::size_t start_ = 0;
+  std::size_t number_ = 0;
+  bool at_end_ = false;
+};
+
+}  // namespace shine
