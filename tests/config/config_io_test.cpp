@@ -209,7 +209,8 @@ TEST(ConfigPath, ATildeIsTheHomeFolder) {
       "path: ~/runs/x\nouter: {name: ~/runs}\nfiles: [~/a, '~', a/~/b, ./~, ~no-user-of-this-name/c]\n");
   EXPECT_EQ(config.path, "/home/me/runs/x");
   EXPECT_EQ(config.outer.name, "~/runs");
-  EXPECT_EQ(config.files, (std::vector<std::string>{"/home/me/a", "/home/me", "a/~/b", "./~", "~no-user-of-this-name/c"}));
+  EXPECT_EQ(config.files,
+            (std::vector<std::string>{"/home/me/a", "/home/me", "a/~/b", "./~", "~no-user-of-this-name/c"}));
   EXPECT_EQ(ConfigFolder().read("share: 0\n", {"path=~/y"}).path, "/home/me/y");
   EXPECT_EQ(ConfigFolder().read("path: ~root/x\n").path, "/root/x");
   ConfigFolder folder;
@@ -285,8 +286,8 @@ TEST(ConfigWrite, ReadsBackToTheSame) {
 }
 
 TEST(ConfigWrite, AnyReaderOfYamlTakesAWordForAText) {
-  for (const std::string word : {"no", "Yes", "ON", "off", "y", "N", "true", "False", "NULL", "010", "1e5", "0x1F", ".5",
-                                 ".inf", ".NaN", "12", "2001-12-14", "1_000"}) {
+  for (const std::string word : {"no",  "Yes", "ON",   "off", "y",    "N",    "true", "False",      "NULL",
+                                 "010", "1e5", "0x1F", ".5",  ".inf", ".NaN", "12",   "2001-12-14", "1_000"}) {
     SampleConfig config;
     config.outer.name = word;
     config.files = {word};
