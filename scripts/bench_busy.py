@@ -6,8 +6,8 @@
 
 Each round takes every case twice, alone and beside --busy processes that do nothing but keep a core; a ratio is that of
 the two times of one round, and the table has the medians over the rounds. A variant is an environment: the default one
-is the caller's; "spin 0:GOMP_SPINCOUNT=0" is another. Several folders of programs, --programs NEW,OLD, are compared too;
-then a last column says how the time alone differs from that of the first. The machine should have nothing else to do.
+is the caller's; "spin 0:GOMP_SPINCOUNT=0" is another. Several folders of programs, --programs NEW,OLD, are compared
+too; a last column tells the time alone from that of the first. The machine should have nothing else to do.
 
   tiny, cpu-small   steps of bench_step, sizes of the model
   tiny-world        the first steps of configs/tiny-world/pretrain.yaml
@@ -45,7 +45,8 @@ class Busy:
 
 
 def run(words, environment):
-    done = subprocess.run(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(words)}: status {done.returncode}\n{done.stderr[-2000:]}")
 
@@ -149,7 +150,8 @@ def main():
     parser.add_argument("--programs", required=True, help="folders of built programs, separated by commas")
     parser.add_argument("--cases", default="tiny,tiny-world,backbone,cpu-small,ranks")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=28, help="counted of each run; tiny: four times that, cpu-small: a seventh")
+    parser.add_argument("--steps", type=int, default=28,
+                        help="counted of each run; tiny: four times that, cpu-small: a seventh")
     parser.add_argument("--busy", type=int, default=1, help="processes that keep a core")
     parser.add_argument("--variants", default="as set:")
     parser.add_argument("--json", help="every pair goes to this file")
