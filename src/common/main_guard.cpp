@@ -92,6 +92,7 @@ int run_main(std::string_view program, const std::function<int()>& body, std::st
   } catch (const Error& error) {
     return fail("error", error.what(), 1);
   } catch (const std::system_error& error) {
+    if (error.code() == std::errc::not_enough_memory) return fail("error", str(kOutOfMemory, cure), 1);
     const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
     return fail("error", no_thread ? str(kNoThread, " (", kNoThreadCure, ")") : error.what(), 1);
   } catch (const std::bad_alloc&) {

@@ -36,6 +36,21 @@ TEST(MappedFile, HoldsTheContent) {
   expect_fault<IoError>("pipe: expected a regular file", [&] { const MappedFile pipe(folder.path() / "pipe"); });
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(MappedFile, WithoutAddressesItIsOutOfMemory) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "x";
+  test::write_bytes(path, "");
+  fs::resize_file(path, std::uintmax_t{1} << 40);  // takes no place on the disk
+  rlimit old_limit{};
+  getrlimit(RLIMIT_AS, &old_limit);
+  const rlimit limit{std::size_t{1} << 36, old_limit.rlim_max};
+  setrlimit(RLIMIT_AS, &limit);
+  expect_fault<IoError>("x: cannot map: out of memory", [&] { const MappedFile file(path); });
+  setrlimit(RLIMIT_AS, &old_limit);
+}
+#endif
+
 TEST(LineFile, LinesAreThereAsTheyCome) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "lines";

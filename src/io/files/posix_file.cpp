@@ -50,7 +50,8 @@ std::string_view cure_of(int fault) {
 
 void throw_errno(std::string_view action, const std::filesystem::path& path) {
   const int fault = errno;
-  throw IoError(str("cannot ", action, ": ", std::generic_category().message(fault)), path.string(), cure_of(fault));
+  const std::string reason = fault == ENOMEM ? "out of memory" : std::generic_category().message(fault);
+  throw IoError(str("cannot ", action, ": ", reason), path.string(), cure_of(fault));
 }
 
 FileDescriptor::~FileDescriptor() {
