@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "integration/tiny_run.h"
+#include "shine/common/str.h"
 
 namespace shine::test {
 namespace {
@@ -56,6 +57,29 @@ TEST(ProgramStart, ShortMemoryIsOneLineHoweverEarly) {
   }
   for (std::size_t less = 2; less <= 24; less += 2) is_enough(enough - less);
   EXPECT_GT(said_by_us, 0);
+}
+
+TEST(ProgramStart, RefusedThreadsAreOneLine) {
+  const TinyRun tiny;
+  ASSERT_EQ(tiny.train_backbone().status, 0);
+  fs::permissions(tiny.folder(), fs::perms::all);
+  // No limit holds for the superuser; another one has no other processes that count.
+  const std::string as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups ";
+  const std::string program = quoted((bin_dir() / "shine_train").string());
+  if (run_command({"bash", "-c", as_nobody + program + " --version && test -w " + tiny.file("")}).status != 0) {
+    GTEST_SKIP() << "the programs cannot be run as another user here";
+  }
+  for (const auto& [granted, threads] : {std::pair{1, 1}, {2, 4}, {3, 4}, {5, 4}, {8, 4}, {20, 4}}) {
+    const std::string limits = str("ulimit -c 0; ulimit -u ", granted, "; export OMP_NUM_THREADS=", threads, "; exec ");
+    const std::string arguments = str(quoted(tiny.file("pretrain.yaml")), " run.max_steps=1 run.threads=", threads, " ",
+                                      quoted(str("run.dir=", tiny.file("run"), granted)));
+    const Outcome outcome = run_command(
+        {"timeout", "100", "bash", "-c", as_nobody + "bash -c " + quoted(limits + program + " " + arguments)});
+    const bool said = outcome.err.find("error: no further thread can be started") != std::string::npos;
+    EXPECT_TRUE(outcome.status == 0 || (outcome.status == 1 && said))
+        << granted << " granted: status " << outcome.status << ' ' << outcome.err;
+    EXPECT_TRUE(outcome.status == 0 || granted < 20);
+  }
 }
 
 TEST(ProgramStart, ClosedStreamsAreNoFilesOfTheRun) {
