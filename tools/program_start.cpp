@@ -16,8 +16,8 @@ using Environment = char**;
 
 /// GNU OpenMP's threads wait for each other at the end of every parallel loop. By default they keep their core for
 /// several milliseconds before they sleep, and where another process is at work, the thread that they wait for may be
-/// the one without a core. This many turns, a few hundredths of a millisecond, cover what one loop waits for on a machine
-/// of its own (scripts/bench_busy.py measures both).
+/// the one without a core. This many turns, a few hundredths of a millisecond, cover what one loop waits for on a
+/// machine of its own (scripts/bench_busy.py measures both).
 char kSpinCount[] = "GOMP_SPINCOUNT=2000";
 
 /// Variables by which a user has chosen already how threads wait, or that there is one.
@@ -63,5 +63,5 @@ void before_libraries(int, char** arguments, Environment environment) {
 }  // namespace
 
 // Of an executable the loader calls these before all else.
-[[gnu::section(".preinit_array"), gnu::used]] void (*const shine_before_libraries)(int, char**, char**) =
-    before_libraries;
+[[gnu::section(".preinit_array"), gnu::used]] void (*const shine_before_libraries)(int, char**,
+                                                                                   char**) = before_libraries;

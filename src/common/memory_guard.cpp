@@ -57,7 +57,7 @@ void on_bad_access(int signal, siginfo_t* info, void*) {
     say_out_of_memory();
     ::_exit(1);
   }
-  ::signal(signal, SIG_DFL);                 // returning repeats the access
+  ::signal(signal, SIG_DFL);                // returning repeats the access
   if (info->si_code <= 0) ::raise(signal);  // sent by another process
 }
 
@@ -115,16 +115,11 @@ void write_fault(std::string_view kind, std::string_view fault, std::string_view
   const std::string_view label = process_label();
   const auto piece = [](std::string_view text) { return iovec{const_cast<char*>(text.data()), text.size()}; };
   const auto colon_behind = [](std::string_view text) { return std::string_view(text.empty() ? "" : ": "); };
-  const std::array line{piece(program),
-                        piece(colon_behind(program)),
-                        piece(label),
-                        piece(colon_behind(label)),
-                        piece(kind),
-                        piece(": "),
-                        piece(fault),
-                        piece(cure.empty() ? "" : " ("),
-                        piece(cure),
-                        piece(cure.empty() ? "\n" : ")\n")};
+  const std::array line{piece(program), piece(colon_behind(program)),
+                        piece(label),   piece(colon_behind(label)),
+                        piece(kind),    piece(": "),
+                        piece(fault),   piece(cure.empty() ? "" : " ("),
+                        piece(cure),    piece(cure.empty() ? "\n" : ")\n")};
   [[maybe_unused]] const auto ignored = ::writev(STDERR_FILENO, line.data(), static_cast<int>(line.size()));
 }
 

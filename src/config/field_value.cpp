@@ -265,18 +265,17 @@ std::string field_value(const Field& field) {
 }
 
 std::string field_yaml(const Field& field) {
-  return std::visit(Overloaded{
-                        [](const EnumMember& member) {
-                          return yaml_text(std::string(member.names[member.get(member.member)]));
-                        },
-                        []<class T>(std::vector<T>* member) {
-                          std::vector<std::string> items;
-                          for (const T& item : *member) items.push_back(file_text(item));
-                          return "[" + join(items, ", ") + "]";
-                        },
-                        [](const auto* member) { return file_text(*member); },
-                    },
-                    field.member);
+  return std::visit(
+      Overloaded{
+          [](const EnumMember& member) { return yaml_text(std::string(member.names[member.get(member.member)])); },
+          []<class T>(std::vector<T>* member) {
+            std::vector<std::string> items;
+            for (const T& item : *member) items.push_back(file_text(item));
+            return "[" + join(items, ", ") + "]";
+          },
+          [](const auto* member) { return file_text(*member); },
+      },
+      field.member);
 }
 
 bool has_value(const Field& field, const std::string& text) {

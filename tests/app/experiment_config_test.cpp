@@ -111,11 +111,11 @@ TEST_F(ExperimentConfigTest, KeysOfEarlierVersionsAreReadAndNameTodaysKeys) {
   EXPECT_EQ(config.hypernetwork.reshape, LoraReshape::lr);
   const ValidationConfig expected{.every_steps = 7, .max_samples = 5, .at_start = false, .diagnostics = false};
   EXPECT_EQ(config.validation, expected);
-  for (const char* line :
-       {"`hypernetwork.method` is now `hypernetwork.reshape`", "`evaluation.every_steps` is now `validation.every_steps`",
-        "`evaluation.max_samples` is now `validation.max_samples`",
-        "`evaluation.at_start` is now `validation.at_start`",
-        "`evaluation.diagnostics` is now `validation.diagnostics`"}) {
+  for (const char* line : {"`hypernetwork.method` is now `hypernetwork.reshape`",
+                           "`evaluation.every_steps` is now `validation.every_steps`",
+                           "`evaluation.max_samples` is now `validation.max_samples`",
+                           "`evaluation.at_start` is now `validation.at_start`",
+                           "`evaluation.diagnostics` is now `validation.diagnostics`"}) {
     EXPECT_NE(told.find(line), std::string::npos) << told;
   }
 }

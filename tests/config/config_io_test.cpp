@@ -286,8 +286,8 @@ TEST(ConfigWrite, ReadsBackToTheSame) {
 }
 
 TEST(ConfigWrite, AnyReaderOfYamlTakesAWordForAText) {
-  for (const std::string word : {"no",  "Yes", "ON",   "off", "y",    "N",    "true", "False",      "NULL",
-                                 "010", "1e5", "0x1F", ".5",  ".inf", ".NaN", "12",   "2001-12-14", "1_000"}) {
+  for (const std::string word : {"no", "Yes", "ON", "off", "y", "N", "true", "False", "NULL", "010", "1e5", "0x1F",
+                                 ".5", ".inf", ".NaN", "12", "2001-12-14", "1_000"}) {
     SampleConfig config;
     config.outer.name = word;
     config.files = {word};

@@ -129,9 +129,9 @@ TEST_F(FormerNames, AreReadAndTheUserIsToldThePresentName) {
   EXPECT_EQ(read("engine:\n  strength: 2\n  off: true\n", WrittenBy::user), "2 1");
   EXPECT_EQ(read("parked: true\n", WrittenBy::user, {"engine.strength=2"}), "2 1");
   const std::string told = testing::internal::GetCapturedStderr();
-  for (const char* line : {"x.yaml:2: `engine.strength` is now `engine.power`\n",
-                           "x.yaml:3: `engine.off` is now `parked`\n",
-                           "override `engine.strength=2`: `engine.strength` is now `engine.power`\n"}) {
+  for (const char* line :
+       {"x.yaml:2: `engine.strength` is now `engine.power`\n", "x.yaml:3: `engine.off` is now `parked`\n",
+        "override `engine.strength=2`: `engine.strength` is now `engine.power`\n"}) {
     EXPECT_NE(told.find(line), std::string::npos) << told;
   }
   EXPECT_EQ(read("engine.strength: 2\n", WrittenBy::user), "x.yaml:1: `engine.strength` is now `engine.power`");

@@ -115,9 +115,8 @@ TEST(TextFile, ALinkStaysAndItsTargetIsWritten) {
   EXPECT_TRUE(fs::is_symlink(folder.path() / "to nothing"));
   EXPECT_EQ(read_text_file(folder.path() / "made"), "x");
   fs::create_symlink("circle", folder.path() / "circle");
-  expect_fault<IoError>("circle: cannot inspect: Too many levels", [&] {
-    write_file_atomically(folder.path() / "circle", "x");
-  });
+  expect_fault<IoError>("circle: cannot inspect: Too many levels",
+                        [&] { write_file_atomically(folder.path() / "circle", "x"); });
   EXPECT_EQ(std::distance(fs::directory_iterator(other.path()), {}), 1);
 }
 

@@ -91,8 +91,7 @@ void check_output(const QaOutput& output) {
   SHINE_CHECK(output.validation_share > 0 || output.validation_file.empty(), ConfigError,
               "a validation file needs a validation share above 0");
   const bool same = output.validation_share > 0 && file_to_write(output.file) == file_to_write(output.validation_file);
-  SHINE_CHECK(!same, ConfigError, "training and validation items would go to the same ",
-              output.file.string());
+  SHINE_CHECK(!same, ConfigError, "training and validation items would go to the same ", output.file.string());
 }
 
 }  // namespace
