@@ -29,8 +29,7 @@ SHINE_API Constraint above(double low);
 SHINE_API Constraint in_range(double low, double high);
 /// low <= value < high
 SHINE_API Constraint from_to_below(double low, double high);
-/// A file or folder name: `${NAME}` becomes the environment variable's value, and so does a leading `$SHINE_SHARED/`;
-/// a leading `~` becomes the home folder.
+/// A file or folder name: `${NAME}` and a leading `$SHINE_SHARED/` become variables' values, a leading `~` the home.
 SHINE_API Constraint file_path();
 /// Strings that the predicate accepts; `text` completes "expected a string, ..".
 SHINE_API Constraint matching(std::string text, std::function<bool(std::string_view)> predicate);

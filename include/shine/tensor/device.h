@@ -12,8 +12,7 @@ namespace shine {
 /// UnsupportedError for a device that this machine lacks.
 SHINE_API at::Device parse_device(const std::string& name);
 
-/// Sets the threads of tensor operations and starts them; 0 leaves LibTorch's choice. Returns the number in use. Throws
-/// UnsupportedError where the system does not grant them.
+/// Sets and starts the threads of tensor operations (0: LibTorch's choice); returns how many, or throws UnsupportedError.
 SHINE_API int set_threads(int threads);
 
 /// Restricts LibTorch to deterministic kernels; an operation without one throws.
