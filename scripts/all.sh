@@ -5,7 +5,8 @@
 # same command continues where it stopped and skips finished stages. Overrides are for all stages,
 # STAGE:key=value is for one: scripts/all.sh tiny-text run.seed=2 pretrain:schedule.epochs=1
 # RANKS=N in the environment: N ranks on this machine share the work of each stage, as in pretrain.sh.
-# Paths are relative to the repository. --dry-run prints the commands.
+# A relative path in key=value begins in the folder that the script is called in, one in a YAML file in the repository.
+# --dry-run prints the commands.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh

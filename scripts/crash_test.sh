@@ -17,6 +17,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 RANKS=2
 source scripts/lib/launch.sh
+unset SHINE_PATHS_FROM
 
 if [[ " $* " == *" -h "* || " $* " == *" --help "* ]]; then
   describe scripts/crash_test.sh

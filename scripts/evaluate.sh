@@ -6,7 +6,8 @@
 # command continues where it stopped. STAGE:key=value is for one stage's test alone, as in all.sh:
 # scripts/evaluate.sh tiny-world evaluation.limit=20 ift_mqa:evaluation.baselines=[shine,shuffled]
 # RANKS=N in the environment: N ranks on this machine share the work of each test.
-# Paths are relative to the repository. --dry-run prints the commands.
+# A relative path in key=value begins in the folder that the script is called in, one in a YAML file in the repository.
+# --dry-run prints the commands.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh

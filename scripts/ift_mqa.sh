@@ -5,7 +5,8 @@
 # stage.init_from=DIR). The same command continues where it stopped; the exit status is shine_train's: 0 done, 75 stopped
 # by a signal or a limit (run it again), anything else an error.
 # RANKS=N in the environment: N ranks on this machine share the work, as in pretrain.sh.
-# Paths are relative to the repository. --dry-run prints the command.
+# A relative path in key=value begins in the folder that the script is called in, one in a YAML file in the repository.
+# --dry-run prints the command.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh

@@ -6,7 +6,8 @@
 # RANKS=N in the environment: N ranks on this machine share the work, the optimizer.accumulation micro-batches of a step.
 # Where that is less than N, smaller ones make the same step:
 # RANKS=2 scripts/pretrain.sh tiny-world optimizer.batch_size=16 optimizer.accumulation=2
-# Paths are relative to the repository. --dry-run prints the command.
+# A relative path in key=value begins in the folder that the script is called in, one in a YAML file in the repository.
+# --dry-run prints the command.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh

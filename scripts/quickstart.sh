@@ -3,6 +3,7 @@
 # command continues where it stopped. Arguments are config overrides, for example run.seed=2 or ift_mqa:schedule.epochs=2
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export SHINE_PATHS_FROM=$OLDPWD # see lib/launch.sh
 
 scripts/setup.sh
 scripts/build.sh release

@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib/launch.sh
 has_mpirun || fail "no OpenMPI (Debian: openmpi-bin)"
-fixtures=("$@")
+fixtures=()
+for fixture in "$@"; do fixtures+=("$(from_caller "$fixture")"); done
 ((${#fixtures[@]} > 0)) || fixtures=(tests/golden/fixtures/*/)
 
 SHINE_RANK_MATRIX=1 "$BIN/shine_torch_integration_tests" --gtest_filter='TrainRanks.GiveTheLosses*EveryStage*'

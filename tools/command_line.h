@@ -6,14 +6,25 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/first_line.h"
 #include "common/main_guard.h"
 #include "common/process_label.h"
+#include "config/path_variables.h"
 #include "shine/common/error.h"
 #include "shine/common/version.h"
 
 namespace shine {
+
+/// An option for a path: `~` at its start is the home folder, also where the shell leaves it: --output=~/x.
+inline CLI::Option* is_path(CLI::Option* option) {
+  return option->transform([](const std::string& text) {
+    ExpandedPath expanded = expand_home(text);
+    if (!expanded.fault.empty()) throw ConfigError(expanded.fault, "command line");
+    return std::move(expanded.path);
+  });
+}
 
 /// run_main for a program with a command line: reads it into what `app` is bound to, then runs the body. --help and
 /// --version print and end with 0; a wrong command line is an error as any other, one line and status 1.

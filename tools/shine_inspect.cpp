@@ -68,15 +68,17 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Prints the parts of a checkpoint with their counts and norms; given contexts, also the LoRA generated for each: "
       "norms, singular values and effective rank by layer and projection, and how much the LoRAs differ."};
-  app.add_option("CHECKPOINT", arguments.checkpoint, "A checkpoint's folder, or a run's, ours or published")
-      ->required();
+  const auto add_path = [&](const char* name, auto& value, const char* text) {
+    return shine::is_path(app.add_option(name, value, text));
+  };
+  add_path("CHECKPOINT", arguments.checkpoint, "A checkpoint's folder, or a run's, ours or published")->required();
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. run.device=cpu");
-  app.add_option("--config", arguments.config, "YAML file; by default the one inside the checkpoint");
-  app.add_option("--context", arguments.contexts, "A file that is a context; may be given several times")
+  add_path("--config", arguments.config, "YAML file; by default the one inside the checkpoint");
+  add_path("--context", arguments.contexts, "A file that is a context; may be given several times")
       ->allow_extra_args(false);
   app.add_option("--text", arguments.texts, "A context itself; may be given several times")->allow_extra_args(false);
-  app.add_option("--output", arguments.output, "Folder for inspection.md, parts.csv and deltas.csv");
-  app.add_option("--json", arguments.json, "File for everything as JSON");
+  add_path("--output", arguments.output, "Folder for inspection.md, parts.csv and deltas.csv");
+  add_path("--json", arguments.json, "File for everything as JSON");
   return shine::run_command_line(
       "shine_inspect", app, argc, argv, [&] { return inspect(arguments); }, shine::kMemoryCure);
 }

@@ -17,6 +17,8 @@
 
 namespace {
 
+using shine::is_path;
+
 enum class TokenizerKind { bpe, sentencepiece_unigram, sentencepiece_bpe };
 const std::map<std::string, TokenizerKind> kTokenizerKinds = {
     {"bpe", TokenizerKind::bpe},
@@ -78,16 +80,16 @@ CLI::App& add_tokenizer_command(CLI::App& app, TokenizerOptions& options) {
   command->add_option("--kind", options.kind, "Byte-level BPE, or a model of the sentencepiece library")
       ->check(CLI::IsMember({"bpe", "sentencepiece-unigram", "sentencepiece-bpe"}))
       ->capture_default_str();
-  command
-      ->add_option("--input", options.inputs,
-                   "Texts: .jsonl (field text), any other file as one text; .gz and .zst are unpacked")
+  is_path(command->add_option("--input", options.inputs,
+                              "Texts: .jsonl (field text), any other file as one text; .gz and .zst are unpacked"))
       ->required();
   command->add_option("--vocab-size", options.bpe.vocabulary_size, "Ids in all: bytes, pieces, special tokens")
       ->required();
   command->add_option("--min-frequency", options.bpe.min_frequency, "bpe: pairs seen less often are not merged")
       ->capture_default_str();
-  command->add_option("--words", options.words,
-                      "sentencepiece: a file of words, a line each, that become pieces with the space before them");
+  is_path(command->add_option(
+      "--words", options.words,
+      "sentencepiece: a file of words, a line each, that become pieces with the space before them"));
   command->add_flag("--byte-fallback", options.sentencepiece.byte_fallback,
                     "sentencepiece: write characters that have no piece as bytes");
   command
@@ -99,7 +101,7 @@ CLI::App& add_tokenizer_command(CLI::App& app, TokenizerOptions& options) {
                    "sentencepiece: rules that rewrite texts before they are cut")
       ->check(CLI::IsMember({"nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"}))
       ->capture_default_str();
-  command->add_option("--output", options.output, "The folder")->required();
+  is_path(command->add_option("--output", options.output, "The folder"))->required();
   return *command;
 }
 
@@ -128,7 +130,7 @@ CLI::App& add_tiny_world_command(CLI::App& app, TinyWorldCommand& options) {
   number("--sft-notes", options.world.sft_notes, "Held-out notes that have conversations for SFT: the first ones");
   number("--sft-conversations", options.world.sft_conversations, "Conversations for SFT of each of these");
   command->add_option("--seed", options.world.seed, "Another seed is another world")->capture_default_str();
-  command->add_option("--output", options.output, "The folder")->required();
+  is_path(command->add_option("--output", options.output, "The folder"))->required();
   return *command;
 }
 

@@ -57,8 +57,9 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   Options options;
   CLI::App app("Reads one JSON string a line from standard input and prints one JSON array of token ids a line.");
-  app.add_option("--tokenizer", options.tokenizer, "Hugging Face model directory, a tokenizer.json or a .model file")
-      ->required();
+  auto* tokenizer = app.add_option("--tokenizer", options.tokenizer,
+                                   "Hugging Face model directory, a tokenizer.json or a .model file");
+  shine::is_path(tokenizer)->required();
   auto* decode = app.add_flag("--decode", options.decode, "The other way: arrays of ids in, strings out");
   app.add_flag("--skip-special", options.skip_special, "Leave special tokens out of decoded text")->needs(decode);
   app.add_flag("--escape-special", options.escape_special, "Read the strings of added tokens as ordinary text")

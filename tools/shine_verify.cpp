@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
       "tolerance, then the training steps. Exit 0 only if all hold. Started by mpirun or torchrun, the ranks share the "
       "micro-batches of a training step: rank r takes number r, r + size, .."};
   Arguments arguments;
-  app.add_option("folders", arguments.folders, "fixture folders")->required();
+  shine::is_path(app.add_option("folders", arguments.folders, "fixture folders"))->required();
   app.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--dtype", arguments.options.dtype,
                  "float32, or bfloat16 with tolerances 4e-2 (states, logits), 2e-2 (losses), 2e-1 (gradients, norms), "

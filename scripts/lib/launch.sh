@@ -2,10 +2,28 @@
 # shellcheck shell=bash
 source scripts/lib/ranks.sh
 
+# Who calls a script from another folder means paths as seen from there. For those in overrides, the programs read
+# SHINE_PATHS_FROM; scripts that call each other hand it on.
+SHINE_PATHS_FROM=${SHINE_PATHS_FROM:-${OLDPWD:-$PWD}}
+if [[ $SHINE_PATHS_FROM -ef . ]]; then unset SHINE_PATHS_FROM; else export SHINE_PATHS_FROM; fi
+
+# from_caller PATH: prints the path as it is from the repository.
+from_caller() {
+  # shellcheck disable=SC2088
+  case $1 in
+    '~' | '~/'*) printf '%s' "$HOME${1#'~'}" ;;
+    /* | '') printf '%s' "$1" ;;
+    *) printf '%s' "${SHINE_PATHS_FROM:+$SHINE_PATHS_FROM/}$1" ;;
+  esac
+}
+
 # Edit these, or set the environment variables for one call.
-BIN=${SHINE_BIN:-build/release/bin}  # the built programs
-CONFIGS=${SHINE_CONFIGS:-configs}    # a folder for each MODEL, in it a file STAGE.yaml for each stage
-RUNS=${SHINE_RUNS:-runs}             # a run goes to $RUNS/MODEL/STAGE
+BIN=$(from_caller "${SHINE_BIN:-}")          # the built programs
+CONFIGS=$(from_caller "${SHINE_CONFIGS:-}")  # a folder for each MODEL, in it a file STAGE.yaml for each stage
+RUNS=$(from_caller "${SHINE_RUNS:-}")        # a run goes to $RUNS/MODEL/STAGE
+BIN=${BIN:-build/release/bin}
+CONFIGS=${CONFIGS:-configs}
+RUNS=${RUNS:-${SHINE_PATHS_FROM:+$PWD/}runs} # an override names it to the programs
 THREADS=${SHINE_THREADS:-}           # CPU threads of a process, as run.threads; empty: what the configuration says. Where
                                      # that is 0, OMP_NUM_THREADS counts, else each process takes its share of the cores
 RANKS=${RANKS:-1}                    # processes that share the work, on this machine
@@ -63,10 +81,15 @@ parse_program_arguments() {
     esac
   done
   [[ -n ${ARGUMENTS[0]:-} && ${ARGUMENTS[0]} != *=* ]] || fail "no configuration given ($script --help)"
+  ARGUMENTS[0]=$(from_caller "${ARGUMENTS[0]}")
   [[ -x $BIN/shine_train ]] || fail "$BIN/shine_train is missing: run scripts/setup.sh && scripts/build.sh first"
 }
 
-print_command() { printf '%s: %s\n' "$NAME" "$(printf '%q ' "$@")" >&2; }
+# Prints what goes before a command that is to be run by hand.
+command_folder() {
+  [[ -z ${SHINE_PATHS_FROM:-} ]] || printf 'cd %q && SHINE_PATHS_FROM=%q ' "$PWD" "$SHINE_PATHS_FROM"
+}
+print_command() { printf '%s: %s%s\n' "$NAME" "$(command_folder)" "$(printf '%q ' "$@")" >&2; }
 
 # Sets MODEL, DRY_RUN (0 or 1) and ARGUMENTS (overrides).
 parse_arguments() {
@@ -116,7 +139,7 @@ run_command() {
   LAUNCHER=()
   ((RANKS == 1)) || select_launcher
   if ((DRY_RUN)); then
-    printf '%q ' "${LAUNCHER[@]}" "${command[@]}" && printf '\n'
+    command_folder && printf '%q ' "${LAUNCHER[@]}" "${command[@]}" && printf '\n'
     exit 0
   fi
   [[ -x ${command[0]} ]] || fail "${command[0]} is missing: run scripts/setup.sh && scripts/build.sh first"

@@ -1,11 +1,12 @@
 #include "common/main_guard.h"
 
+#include <fcntl.h>
 #include <signal.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <iostream>
 #include <new>
 #include <string>
@@ -14,8 +15,10 @@
 #include <utility>
 
 #include "common/first_line.h"
+#include "common/memory_guard.h"
 #include "common/process_label.h"
 #include "common/run_within.h"
+#include "common/standard_streams.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 
@@ -25,25 +28,28 @@ namespace {
 constexpr std::chrono::seconds kTimeOfFirstProcess{2};
 constexpr std::chrono::seconds kTimeOfLogFiles{2};
 
-/// Made before any signal can come: a handler may not allocate.
-std::string program_name;
-
 void on_bus_error(int) {
-  constexpr std::string_view fault =
-      "error: a mapped file (weights, checkpoint) was shortened or became unreadable while in use (restore it; replace "
-      "files by renaming, never in place)\n";
-  const std::string_view label = process_label(), colon = ": ";
-  const auto piece = [](std::string_view text) { return iovec{const_cast<char*>(text.data()), text.size()}; };
-  const std::array line{piece(program_name), piece(colon), piece(label), piece(label.empty() ? "" : colon),
-                        piece(fault)};
-  [[maybe_unused]] const auto ignored = ::writev(STDERR_FILENO, line.data(), static_cast<int>(line.size()));
+  write_fault("error", "a mapped file (weights, checkpoint) was shortened or became unreadable while in use",
+              "restore it; replace files by renaming, never in place");
   ::_exit(1);
 }
 
-void prepare_signals(std::string_view program) {
+void prepare_signals() {
   ::signal(SIGXFSZ, SIG_IGN);
-  program_name = program;
   ::signal(SIGBUS, on_bus_error);
+  guard_memory();
+}
+
+/// What the stream buffers hold is written out; throws where not all that was printed could be. A stream that was
+/// closed from the start is meant to lose it.
+void finish_output() {
+  const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.flush().good();
+  const int reason = errno;
+  const int mode = ::fcntl(STDOUT_FILENO, F_GETFL);
+  const bool closed = mode < 0 || (mode & O_ACCMODE) == O_RDONLY;
+  if (printed || closed) return;
+  const std::string known = reason == 0 ? "" : ": " + std::generic_category().message(reason);
+  throw IoError("cannot be written" + known, "standard output");
 }
 
 /// A fault as its one line on standard error.
@@ -56,7 +62,7 @@ std::string fault_line(std::string_view program, std::string_view kind, std::str
 
 void end_process(std::string_view fault) noexcept {
   const std::string what(first_line(fault));
-  const std::string line = fault_line(program_name, "error", what);
+  const std::string line = fault_line(program_name(), "error", what);
   try {
     // A thread that hangs may hold a file's lock.
     run_within(kTimeOfLogFiles, [message = "error: " + what] { log_to_files(LogLevel::error, message); });
@@ -75,20 +81,27 @@ int run_main(std::string_view program, const std::function<int()>& body, std::st
     return status;
   };
   const std::string cure = memory_cure.empty() ? "" : str(" (", memory_cure, ")");
-  prepare_signals(program);
+  fill_standard_streams();
+  name_program(program, memory_cure);
+  prepare_signals();
   try {
-    return body();
+    const int status = body();
+    errno = 0;
+    if (status == 0) finish_output();
+    return status;
   } catch (const Error& error) {
     return fail("error", error.what(), 1);
   } catch (const std::system_error& error) {
-    return fail("error", error.what(), 1);
+    if (error.code() == std::errc::not_enough_memory) return fail("error", str(kOutOfMemory, cure), 1);
+    const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
+    return fail("error", no_thread ? str(kNoThread, " (", kNoThreadCure, ")") : error.what(), 1);
   } catch (const std::bad_alloc&) {
-    return fail("error", "out of memory" + cure, 1);
+    return fail("error", str(kOutOfMemory, cure), 1);
   } catch (const std::exception& error) {
     // LibTorch's messages carry a stack trace below their first line.
     const std::string what(first_line(error.what()));
-    const bool no_memory = what.find("allocate memory") != what.npos || what.find("out of memory") != what.npos;
-    return no_memory ? fail("error", str("out of memory: ", what, cure), 1) : fail("internal error", what, 2);
+    const bool no_memory = is_memory_fault(what);
+    return no_memory ? fail("error", str(kOutOfMemory, ": ", what, cure), 1) : fail("internal error", what, 2);
   }
 }
 

@@ -8,12 +8,14 @@
 
 namespace shine {
 
-/// The only place that catches: runs a program's body and returns its exit status. A shine::Error, a system error and
-/// running out of memory become one line "program: error: ..." on standard error and status 1; any other exception is
-/// an internal error, status 2. The process label, if there is one, comes before "error", and the line goes to the log
-/// files too. Most faults hit all processes of a job alike, and launchers end the others once one has failed: all but
-/// the first process (process_label.h) wait two seconds before they print. Exceeding the file size limit (SIGXFSZ)
-/// becomes an ordinary write error; a mapped file that is shortened meanwhile (SIGBUS), one line and status 1.
+/// The only place that catches: runs a program's body and returns its exit status. A shine::Error, a system error,
+/// running out of memory (memory_guard.h too) and output that could not be written to standard output become one line
+/// "program: error: ..." on standard error and status 1; any other exception is an internal error, status 2. Standard
+/// streams that were closed are filled (standard_streams.h). The process label, if there is one, comes before "error",
+/// and the line goes to the log files too. Most faults hit all processes of a job alike, and launchers end the others
+/// once one has failed: all but the first process (process_label.h) wait two seconds before they print. Exceeding the
+/// file size limit (SIGXFSZ) becomes an ordinary write error; a mapped file that is shortened meanwhile (SIGBUS), one
+/// line and status 1.
 /// @param memory_cure  what the user can do when memory runs out
 SHINE_API int run_main(std::string_view program, const std::function<int()>& body, std::string_view memory_cure = "");
 

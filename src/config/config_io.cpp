@@ -6,6 +6,7 @@
 #include "config/field_value.h"
 #include "config/quote.h"
 #include "config/suggest.h"
+#include "shine/common/logging.h"
 #include "shine/common/str.h"
 
 namespace shine {
@@ -37,7 +38,13 @@ class TreeReader {
       const bool dotted = child.key.find('.') != std::string::npos;
       const bool by_program = writer_ == WrittenBy::program && child.layer < kOverrideLayer;
       const Field* field = dotted ? nullptr : find(list_.fields, key);
-      if (field == nullptr && by_program) field = find_renamed(key);
+      if (field == nullptr && !dotted) {
+        field = find_renamed(key);
+        if (field != nullptr && !by_program && field->traits.former.refused) field = nullptr;
+        if (field != nullptr && !by_program) {
+          log_once(LogLevel::warning, str(child.place, ": `", key, "` is now `", field->path, "`"));
+        }
+      }
       if (field != nullptr) {
         read_key(*field, child);
       } else if (!dotted && find(list_.groups, key) != nullptr) {
@@ -49,6 +56,14 @@ class TreeReader {
   }
 
   void read_key(const Field& field, const YamlNode& node) {
+    // Set before, where present and former name are both there: the later source wins.
+    if (const auto known = origins_.layers.find(field.path); known != origins_.layers.end()) {
+      if (known->second > node.layer) return;
+      if (known->second == node.layer) {
+        const std::string& former = field.traits.former.path;
+        faults_.add(node.place, str("`", field.path, "` is set twice: `", former, "` is its former name"));
+      }
+    }
     origins_.layers[field.path] = node.layer;
     if (node.kind == YamlNode::Kind::removed) return;
     origins_.places[field.path] = node.place;

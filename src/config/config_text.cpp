@@ -33,7 +33,7 @@ std::string fields_yaml(const FieldList& list, const std::set<std::string>& skip
     for (auto level = static_cast<std::size_t>(same - parts.begin()); level < parts.size(); ++level) {
       text += str(indentation(level), parts[level], ":\n");
     }
-    text += str(indentation(parts.size()), key, ": ", field_value(field), "\n");
+    text += str(indentation(parts.size()), key, ": ", field_yaml(field), "\n");
     open = std::move(parts);
   }
   return text;

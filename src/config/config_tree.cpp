@@ -104,6 +104,50 @@ YamlNode load_file(const fs::path& file, std::vector<fs::path>& chain, Faults& f
   return merged;
 }
 
+/// Whether YAML would read a comment in the text of a list, a map or a quoted text, which here may not have one: a `#`
+/// outside quotes at the start or behind a blank.
+bool has_comment(std::string_view text) {
+  char quote = 0;
+  bool at_start = true;  // of a value, where a quote opens
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    if (quote != 0) {
+      const bool escapes = quote == '"' ? c == '\\' : text.substr(i, 2) == "''";
+      if (escapes) {
+        ++i;
+      } else if (c == quote) {
+        quote = 0;
+      }
+      continue;
+    }
+    if (c == '#' && (i == 0 || std::string_view(" \t\n\r").find(text[i - 1]) != std::string_view::npos)) return true;
+    if (at_start && (c == '"' || c == '\'')) quote = c;
+    if (!blank) at_start = c == '[' || c == '{' || c == ',' || c == ':';
+  }
+  return false;
+}
+
+/// The value of an override. A shell's word is no YAML document: where YAML would read a comment or the start of a map,
+/// the text stands for itself.
+YamlNode parse_value(const std::string& text, const YamlSource& source, Faults& faults) {
+  constexpr std::string_view starts_of_yaml = "[{\"'|>&*!%@`";
+  const std::size_t start = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  const bool plain = start == text.size() || starts_of_yaml.find(text[start]) == std::string_view::npos;
+  const bool is_list = plain && text.compare(start, 2, "- ") == 0;
+  if (!plain || is_list) {
+    if (!has_comment(text)) return parse_yaml(text, source, faults);
+    throw ConfigError("`#` begins a comment", source.name, "put quotes around the text that holds it");
+  }
+  const bool ends_as_key = !text.empty() && text.back() == ':';
+  if (!has_comment(text) && text.find(": ") == std::string::npos && !ends_as_key) {
+    return parse_yaml(text, source, faults);
+  }
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("''") : std::string(1, c);
+  return parse_yaml(quoted + "'", source, faults);
+}
+
 /// `a.b=value` as the tree {a: {b: value}}.
 YamlNode parse_override(const std::string& text, Faults& faults) {
   const YamlSource source{str("override ", quote(text)), false, kOverrideLayer};
@@ -119,7 +163,7 @@ YamlNode parse_override(const std::string& text, Faults& faults) {
     node.kind = YamlNode::Kind::scalar;
     node.quoted = true;
   } else {
-    node = parse_yaml(value, source, faults);
+    node = parse_value(value, source, faults);
   }
   for (std::size_t end = path.size();;) {
     const std::size_t dot = path.rfind('.', end - 1);

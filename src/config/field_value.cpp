@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/config_tree.h"
 #include "config/path_variables.h"
 #include "config/quote.h"
 #include "shine/common/str.h"
@@ -61,8 +62,10 @@ Parsed<T> expected(const Constraint& constraint, const YamlNode& node) {
 template <class T>
 Parsed<T> parse_number(const Constraint& constraint, const YamlNode& node) {
   T value{};
-  const char* end = node.text.data() + node.text.size();
-  const auto [stop, error] = std::from_chars(node.text.data(), end, value);
+  const char* begin = node.text.data();
+  const char* const end = begin + node.text.size();
+  if (node.text.starts_with('+') && !node.text.starts_with("+-")) ++begin;  // YAML's, which from_chars does not know
+  const auto [stop, error] = std::from_chars(begin, end, value);
   const bool good = node.kind == YamlNode::Kind::scalar && !node.quoted && error == std::errc() && stop == end;
   if (!good || !std::isfinite(static_cast<double>(value)) || !constraint.accepts(static_cast<double>(value))) {
     return expected<T>(constraint, node);
@@ -81,7 +84,8 @@ Parsed<std::string> parse_string(const Constraint& constraint, const YamlNode& n
   const bool good = node.kind == YamlNode::Kind::scalar && node.text.find('\0') == std::string::npos;
   if (!good || !constraint.accepts(std::string_view(node.text))) return expected<std::string>(constraint, node);
   if (!constraint.is_path) return {node.text, {}};
-  ExpandedPath expanded = expand_path(node.text);
+  const bool is_override = node.layer == kOverrideLayer;
+  ExpandedPath expanded = expand_path(node.text, is_override ? PathOrigin::override_text : PathOrigin::file);
   if (!expanded.fault.empty()) return {std::nullopt, std::move(expanded.fault)};
   return {std::move(expanded.path), {}};
 }
@@ -160,6 +164,18 @@ requires(std::is_same_v<T, int64_t> || std::is_same_v<T, double>) std::string ya
   return {text.data(), end};
 }
 
+/// What a reader of YAML 1.1 or 1.2 takes for a number, a date, a truth value or nothing, where it has no quotes.
+bool reads_as_another_type(const std::string& value) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const std::size_t first = value.front() == '.' ? 1 : 0;
+  if (first < value.size() && is_digit(value[first])) return true;
+  std::string word;
+  for (const char c : value) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  constexpr std::array<std::string_view, 11> words = {"null", "true", "false", "yes",  "no",  "on",
+                                                      "off",  "y",    "n",     ".inf", ".nan"};
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
 bool needs_quotes(const std::string& value) {
   const auto is_word = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '/' ||
@@ -168,7 +184,7 @@ bool needs_quotes(const std::string& value) {
   if (value.empty() || value.front() == '-' || value == "..." || !std::all_of(value.begin(), value.end(), is_word)) {
     return true;
   }
-  return value == "null" || value == "Null" || value == "NULL";
+  return reads_as_another_type(value);
 }
 
 std::string yaml_text(const std::string& value) {
@@ -189,6 +205,19 @@ std::string yaml_text(const std::string& value) {
     }
   }
   return text + "\"";
+}
+
+/// With a point in every number that has an exponent: without one it is a string in YAML 1.1.
+std::string file_text(double value) {
+  std::string text = yaml_text(value);
+  const std::size_t exponent = text.find('e');
+  if (exponent != std::string::npos && text.find('.') == std::string::npos) text.insert(exponent, ".0");
+  return text;
+}
+
+template <class T>
+std::string file_text(const T& value) {
+  return yaml_text(value);
 }
 
 }  // namespace
@@ -233,6 +262,20 @@ std::string field_value(const Field& field) {
                         [](const auto* member) { return yaml_text(*member); },
                     },
                     field.member);
+}
+
+std::string field_yaml(const Field& field) {
+  return std::visit(
+      Overloaded{
+          [](const EnumMember& member) { return yaml_text(std::string(member.names[member.get(member.member)])); },
+          []<class T>(std::vector<T>* member) {
+            std::vector<std::string> items;
+            for (const T& item : *member) items.push_back(file_text(item));
+            return "[" + join(items, ", ") + "]";
+          },
+          [](const auto* member) { return file_text(*member); },
+      },
+      field.member);
 }
 
 bool has_value(const Field& field, const std::string& text) {

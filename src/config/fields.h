@@ -114,6 +114,10 @@ void copy_value(const Field& from, const Field& to);
 /// The member's value as YAML on one line; numbers in the shortest form that reads back to the same.
 std::string field_value(const Field& field);
 
+/// The same as it is written into files: any reader of YAML 1.1 or 1.2 takes it for what it is, the word `off` of an
+/// enum for a text and 1e-05 for a number.
+std::string field_yaml(const Field& field);
+
 /// Is this YAML text the member's value? Numbers are compared as numbers.
 bool has_value(const Field& field, const std::string& text);
 

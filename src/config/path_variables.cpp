@@ -1,7 +1,11 @@
 #include "config/path_variables.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "config/quote.h"
 
@@ -30,9 +34,19 @@ std::string append_variable(const std::string& name, std::string& path) {
   return {};
 }
 
-}  // namespace
+/// The folder of a user, this process's where the name is empty; empty where there is none.
+std::string home_of(const std::string& user) {
+  if (const char* home = std::getenv("HOME"); user.empty() && home != nullptr && *home != 0) return home;
+  const passwd* entry = user.empty() ? ::getpwuid(::getuid()) : ::getpwnam(user.c_str());
+  return entry == nullptr || entry->pw_dir == nullptr ? "" : entry->pw_dir;
+}
 
-ExpandedPath expand_path(std::string_view text) {
+bool is_default_of_shared(std::string_view text) {
+  const std::string name(kSharedName);
+  return (text.starts_with("$" + name) || text.starts_with("${" + name)) && std::getenv(name.c_str()) == nullptr;
+}
+
+ExpandedPath expand_variables(std::string_view text) {
   const std::string_view whole = text;
   ExpandedPath result;
   const std::string bare = "$" + std::string(kSharedName);
@@ -53,6 +67,30 @@ ExpandedPath expand_path(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   result.path += text;
+  return result;
+}
+
+}  // namespace
+
+ExpandedPath expand_home(std::string_view text) {
+  if (!text.starts_with('~')) return {std::string(text), {}};
+  const std::size_t end = std::min(text.find('/'), text.size());
+  const std::string user(text.substr(1, end - 1)), home = home_of(user);
+  if (!home.empty()) return {home + std::string(text.substr(end)), {}};
+  if (!user.empty()) return {std::string(text), {}};
+  return {{}, "no home folder for `~`: HOME is not set (write the folder out)"};
+}
+
+ExpandedPath expand_path(std::string_view text, PathOrigin origin) {
+  ExpandedPath result = expand_variables(text);
+  if (!result.fault.empty()) return result;
+  result = expand_home(result.path);
+  const char* const start = std::getenv("SHINE_PATHS_FROM");
+  const bool elsewhere = origin == PathOrigin::override_text && start != nullptr && *start != 0;
+  const bool relative = !result.path.empty() && result.path.front() != '/' && !is_default_of_shared(text);
+  if (elsewhere && relative && result.fault.empty()) {
+    result.path = (std::filesystem::path(start) / result.path).string();
+  }
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/backoff.h"
 #include "distributed/backends.h"
 #include "distributed/checks.h"
 #include "distributed/watchdog.h"
@@ -43,10 +44,33 @@ char* bytes(const at::Tensor& tensor) {
   return static_cast<char*>(tensor.mutable_data_ptr());
 }
 
+/// Waits until every rank has come here, without keeping a core for long: MPI's own waiting does, and where ranks share
+/// the cores with other processes, the rank that the others wait for would have to do with part of one. What follows
+/// takes all ranks at work on it, and may well be waited for in MPI's way.
+class MeetingPoint {
+ public:
+  void open() { MPI_Comm_dup(MPI_COMM_WORLD, &ranks_); }
+  void close() { MPI_Comm_free(&ranks_); }
+
+  void wait_for_all() {
+    MPI_Request meeting = MPI_REQUEST_NULL;
+    MPI_Ibarrier(ranks_, &meeting);
+    Backoff backoff;
+    for (int met = 0;; backoff.pause()) {
+      MPI_Test(&meeting, &met, MPI_STATUS_IGNORE);
+      if (met != 0) return;
+    }
+  }
+
+ private:
+  MPI_Comm ranks_ = MPI_COMM_NULL;  ///< its own: a barrier in the midst of collectives that were started must not mix
+};
+
 /// One collective as the requests of its pieces.
 class MpiPending : public PendingCollective {
  public:
-  MpiPending(Watchdog& watchdog, std::vector<at::Tensor> held) : watchdog_(watchdog), held_(std::move(held)) {}
+  MpiPending(Watchdog& watchdog, MeetingPoint& meeting, std::vector<at::Tensor> held)
+      : watchdog_(watchdog), meeting_(meeting), held_(std::move(held)) {}
 
   MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
 
@@ -61,12 +85,14 @@ class MpiPending : public PendingCollective {
 
   void wait() override {
     const Watchdog::Guard guard(watchdog_);
+    meeting_.wait_for_all();
     MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
     for (auto& [to, from] : copies_) to.copy_(from);
   }
 
  private:
   Watchdog& watchdog_;
+  MeetingPoint& meeting_;
   std::vector<at::Tensor> held_;
   std::vector<MPI_Request> requests_;
   std::vector<std::pair<at::Tensor, at::Tensor>> copies_;
@@ -84,6 +110,7 @@ class MpiGroup : public ProcessGroup {
     const Watchdog::Guard guard(watchdog_);
     int provided = 0;
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+    meeting_.open();
   }
 
   std::string backend() const override { return "MPI"; }
@@ -91,7 +118,7 @@ class MpiGroup : public ProcessGroup {
   Pending start_all_reduce(at::Tensor tensor, Reduction reduction) override {
     check_collective(tensor);
     require_cpu(tensor);
-    auto pending = std::make_unique<MpiPending>(watchdog_, std::vector{tensor});
+    auto pending = std::make_unique<MpiPending>(watchdog_, meeting_, std::vector{tensor});
     const std::int64_t item = tensor.element_size();
     for_messages(tensor.numel(), [&](std::int64_t begin, int count) {
       MPI_Iallreduce(MPI_IN_PLACE, bytes(tensor) + begin * item, count, mpi_type(tensor), mpi_operation(reduction),
@@ -107,7 +134,7 @@ class MpiGroup : public ProcessGroup {
     require_cpu(input);
     // MPI's in-place form puts the result at the start of the input, so it is received into another buffer.
     at::Tensor received = at::empty_like(output);
-    auto pending = std::make_unique<MpiPending>(watchdog_, std::vector{output, input, received});
+    auto pending = std::make_unique<MpiPending>(watchdog_, meeting_, std::vector{output, input, received});
     const std::int64_t piece = output.numel(), item = output.element_size();
     if (input.numel() <= largest_message_) {
       MPI_Ireduce_scatter_block(bytes(input), bytes(received), static_cast<int>(piece), mpi_type(input), MPI_SUM,
@@ -129,7 +156,7 @@ class MpiGroup : public ProcessGroup {
     check_pieces(output, input, size());
     require_cpu(output);
     require_cpu(input);
-    auto pending = std::make_unique<MpiPending>(watchdog_, std::vector{output, input});
+    auto pending = std::make_unique<MpiPending>(watchdog_, meeting_, std::vector{output, input});
     const std::int64_t piece = input.numel(), item = input.element_size();
     char* const own_piece = bytes(output) + rank() * piece * item;
     if (bytes(input) != own_piece) std::copy_n(bytes(input), piece * item, own_piece);
@@ -152,6 +179,7 @@ class MpiGroup : public ProcessGroup {
     check_collective(tensor);
     require_cpu(tensor);
     const Watchdog::Guard guard(watchdog_);
+    meeting_.wait_for_all();
     for_messages(tensor.numel(), [&](std::int64_t begin, int count) {
       MPI_Bcast(bytes(tensor) + begin * tensor.element_size(), count, mpi_type(tensor), root, MPI_COMM_WORLD);
     });
@@ -159,12 +187,13 @@ class MpiGroup : public ProcessGroup {
 
   void barrier() override {
     const Watchdog::Guard guard(watchdog_);
-    MPI_Barrier(MPI_COMM_WORLD);
+    meeting_.wait_for_all();
   }
 
   void finish() override {
     const Watchdog::Guard guard(watchdog_);
-    MPI_Barrier(MPI_COMM_WORLD);
+    meeting_.wait_for_all();
+    meeting_.close();
     MPI_Finalize();
   }
 
@@ -179,6 +208,7 @@ class MpiGroup : public ProcessGroup {
 
   std::int64_t largest_message_;
   Watchdog watchdog_;
+  MeetingPoint meeting_;
 };
 
 }  // namespace

@@ -6,11 +6,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <string>
 
+#include "common/start_threads.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -61,7 +63,13 @@ at::Device parse_device(const std::string& name) {
 }
 
 int set_threads(int threads) {
+  // at::set_num_threads starts a pool for some libraries, and hangs where it gets no threads; the pool of OpenMP, which
+  // computes, is started with the first work, and its library ends the process. So both are tried, and started here.
+  const int wanted = threads > 0 ? threads : at::get_num_threads();
+  require_threads((threads > 0 ? 2 : 1) * (wanted - 1));
   if (threads > 0) at::set_num_threads(threads);
+  constexpr std::int64_t elements_of_a_thread = 1 << 15;
+  at::full({at::get_num_threads() * elements_of_a_thread}, 1, at::kByte);
   return at::get_num_threads();
 }
 

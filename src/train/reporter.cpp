@@ -69,7 +69,8 @@ void Reporter::plan() const {
                   static_cast<long long>(ranks), mebibytes(mine), mebibytes(whole), mebibytes(whole - mine)));
 }
 
-void Reporter::step(const TrainProgress& progress, const StepResult& result, double learning_rate, double seconds) {
+void Reporter::step(const TrainProgress& progress, std::int64_t epoch, const StepResult& result, double learning_rate,
+                    double seconds) {
   if (result.dropped > 0 || result.skipped) {
     line_.interrupt();
     log_warning(str("step ", progress.step, ": ", result.dropped,
@@ -80,7 +81,7 @@ void Reporter::step(const TrainProgress& progress, const StepResult& result, dou
   const double speed = static_cast<double>(result.tokens) / seconds;
   Json event{{"kind", "train"},
              {"step", progress.step},
-             {"epoch", progress.sampler.epoch},
+             {"epoch", epoch},
              {"loss", result.loss},
              {"perplexity", std::exp(result.loss)},
              {"learning_rate", learning_rate},

@@ -26,7 +26,9 @@ class Reporter {
   void start(const TrainProgress& progress);
 
   /// The step that `progress` counts last, every logging.every_steps and the last one.
-  void step(const TrainProgress& progress, const StepResult& result, double learning_rate, double seconds);
+  /// @param epoch  of its samples, from 0; behind the last step of an epoch, `progress` is in the next one
+  void step(const TrainProgress& progress, std::int64_t epoch, const StepResult& result, double learning_rate,
+            double seconds);
 
   void validation(std::int64_t step, const ValidationResult& result);
   void diagnostics(std::int64_t step, const LoraDiagnostics& diagnostics);

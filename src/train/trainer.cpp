@@ -110,7 +110,7 @@ void Trainer::train_one_step() {
   progress.dropped += result.dropped;
   progress.skipped += result.skipped ? 1 : 0;
   progress.seconds += seconds;
-  reporter_->step(progress, result, rate, seconds);
+  reporter_->step(progress, batches.epoch, result, rate, seconds);
   const std::int64_t every = options_.run.check_every;
   if (every > 0 && progress.step % every == 0) require_equal_ranks();
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <thread>
@@ -45,6 +46,37 @@ TEST(MainGuard, EveryKindOfFaultIsOneLine) {
   const Ending other = ending_of([]() -> int { throw std::logic_error("index\nframe #0"); });
   EXPECT_EQ(other.status, 2);
   EXPECT_EQ(other.err, "prog: internal error: index\n");
+}
+
+TEST(MainGuard, AClosedStreamIsNotTheNextFile) {
+  const TemporaryFolder folder;
+  const auto body = [&] {
+    for (const int stream : {0, 1}) ::close(stream);
+    return run_main("prog", [&] {
+      const int file = ::open((folder.path() / "f").c_str(), O_WRONLY | O_CREAT, 0600);
+      std::printf("printed\n");
+      if (std::fflush(stdout) == 0 || ::write(1, "x", 1) == 1) return 3;
+      char byte = 0;
+      return file > 2 && ::read(0, &byte, 1) < 0 ? 0 : 4;
+    });
+  };
+  EXPECT_EXIT(std::_Exit(body()), testing::ExitedWithCode(0), "^$");
+  EXPECT_EQ(text_of(folder.path() / "f"), "");
+}
+
+TEST(MainGuard, OutputThatWasNotTakenIsOneLine) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const auto body = [](int status, const char* text) {
+    if (std::freopen("/dev/full", "w", stdout) == nullptr) std::_Exit(9);
+    std::_Exit(run_main("prog", [&] {
+      std::printf("%s", text);
+      return status;
+    }));
+  };
+  EXPECT_EXIT(body(0, "printed"), testing::ExitedWithCode(1),
+              "^prog: error: standard output: cannot be written: No space left on device\n$");
+  EXPECT_EXIT(body(75, "printed"), testing::ExitedWithCode(75), "^$");
+  EXPECT_EXIT(body(0, ""), testing::ExitedWithCode(0), "^$");
 }
 
 TEST(MainGuard, AMappedFileThatIsShortenedIsOneLine) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <optional>
 
 #include "config/sample_config.h"
 #include "shine/config/run_config.h"
@@ -31,6 +32,16 @@ TEST(ConfigRead, ReadsEveryType) {
   EXPECT_EQ(config.outer.inner.lora_rank, 16);
   EXPECT_EQ(config.outer.inner.rate, 5e-5);
   EXPECT_EQ(config.outer.name, "2024");
+}
+
+TEST(ConfigRead, ReadsNumbersAsYamlWritesThem) {
+  for (const std::string text : {"1e-5", "+1e-5", "1.0e-05", "1E-5", ".00001", "+.00001", "10.e-6"}) {
+    EXPECT_EQ(ConfigFolder().read("outer: {inner: {rate: " + text + "}}\n").outer.inner.rate, 1e-5) << text;
+  }
+  EXPECT_EQ(ConfigFolder().read("counts: [+3, 010, -2]\n").counts, (std::vector<int64_t>{3, 10, -2}));
+  for (const std::string text : {"+", "+-3", "-+3", "++3", "0x10", "1_000", "\"+3\""}) {
+    EXPECT_NE(ConfigFolder().fault("counts: [" + text + "]\n"), "") << text;
+  }
 }
 
 TEST(ConfigRead, ReadsListsInBothStyles) {
@@ -90,6 +101,30 @@ TEST(ConfigOverride, OnlyTheFirstEqualsSignSplits) {
   EXPECT_EQ(ConfigFolder().read("share: 0\n", {"outer.name=a=b"}).outer.name, "a=b");
 }
 
+TEST(ConfigOverride, ATextIsTakenAsTheShellGivesIt) {
+  const auto name = [](const std::string& value) {
+    return ConfigFolder().read("share: 0\n", {"outer.name=" + value}).outer.name;
+  };
+  EXPECT_EQ(name("tiny #2"), "tiny #2");
+  EXPECT_EQ(name("#7"), "#7");
+  EXPECT_EQ(name("a#b"), "a#b");
+  EXPECT_EQ(name("Item #1: {question}"), "Item #1: {question}");
+  EXPECT_EQ(name("Item 1: {question}"), "Item 1: {question}");
+  EXPECT_EQ(name("don't #1"), "don't #1");
+  EXPECT_EQ(name("what:"), "what:");
+  EXPECT_EQ(name("'a #b'"), "a #b");
+  EXPECT_EQ(name("'it''s #1'"), "it's #1");
+  EXPECT_EQ(name("\"a\\\" #b\""), "a\" #b");
+  EXPECT_EQ(ConfigFolder().read("share: 0\n", {"files=['a #1', \"b #2\", don't]"}).files,
+            (std::vector<std::string>{"a #1", "b #2", "don't"}));
+  EXPECT_EQ(ConfigFolder().fault("share: 0\n", {"files=[a #1]"}),
+            "override `files=[a #1]`: `#` begins a comment (put quotes around the text that holds it)");
+  EXPECT_EQ(ConfigFolder().fault("share: 0\n", {"outer.name='a' # b"}),
+            "override `outer.name='a' # b`: `#` begins a comment (put quotes around the text that holds it)");
+  EXPECT_EQ(ConfigFolder().fault("share: 0\n", {"share=0.5 # half"}),
+            "override `share=0.5 # half`: `share`: expected a number from 0 to below 1, found the string `0.5 # half`");
+}
+
 TEST(ConfigBase, LaterFilesWinKeyByKeyAndListsAreReplaced) {
   ConfigFolder folder;
   folder.write("deep/a.yaml", "outer: {flag: true, name: a, inner: {rate: 1}}\nfiles: [a, b]\n");
@@ -144,6 +179,60 @@ TEST(ConfigPath, VariablesAreReplacedInPathsOnly) {
   EXPECT_EQ(config.files, (std::vector<std::string>{"/data/x/f", "$x"}));
 }
 
+/// Sets a variable and puts the old value back at the end; none where `value` is null.
+class SetVariable {
+ public:
+  SetVariable(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    set(value);
+  }
+  ~SetVariable() { set(before_ ? before_->c_str() : nullptr); }
+  SetVariable(const SetVariable&) = delete;
+  SetVariable& operator=(const SetVariable&) = delete;
+
+ private:
+  void set(const char* value) const {
+    if (value == nullptr) {
+      unsetenv(name_);
+    } else {
+      setenv(name_, value, 1);
+    }
+  }
+
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(ConfigPath, ATildeIsTheHomeFolder) {
+  const SetVariable home("HOME", "/home/me");
+  const SampleConfig config = ConfigFolder().read(
+      "path: ~/runs/x\nouter: {name: ~/runs}\nfiles: [~/a, '~', a/~/b, ./~, ~no-user-of-this-name/c]\n");
+  EXPECT_EQ(config.path, "/home/me/runs/x");
+  EXPECT_EQ(config.outer.name, "~/runs");
+  EXPECT_EQ(config.files,
+            (std::vector<std::string>{"/home/me/a", "/home/me", "a/~/b", "./~", "~no-user-of-this-name/c"}));
+  EXPECT_EQ(ConfigFolder().read("share: 0\n", {"path=~/y"}).path, "/home/me/y");
+  EXPECT_EQ(ConfigFolder().read("path: ~root/x\n").path, "/root/x");
+  ConfigFolder folder;
+  const SetVariable other("HOME", folder.path().c_str());
+  folder.write("base.yaml", "share: 0.5\n");
+  EXPECT_EQ(folder.read("base: ~/base.yaml\n").share, 0.5);
+}
+
+TEST(ConfigPath, RelativePathsOfOverridesMayBeginElsewhere) {
+  const SetVariable shared("SHINE_SHARED", nullptr), start("SHINE_PATHS_FROM", "/work/mine");
+  const auto read = [](const std::string& path) { return ConfigFolder().read("files: [a]\n", {"path=" + path}); };
+  EXPECT_EQ(read("a.txt").path, "/work/mine/a.txt");
+  EXPECT_EQ(read("../a.txt").path, "/work/mine/../a.txt");
+  EXPECT_EQ(read("/a.txt").path, "/a.txt");
+  EXPECT_EQ(read("").path, "");
+  EXPECT_EQ(read("$SHINE_SHARED/a").path, "../shared/a");
+  EXPECT_EQ(read("x").files, std::vector<std::string>{"a"});
+  EXPECT_EQ(ConfigFolder().read("share: 0\n", {"files=[a, /b]", "outer.name=c"}).files,
+            (std::vector<std::string>{"/work/mine/a", "/b"}));
+  EXPECT_EQ(ConfigFolder().read("share: 0\n", {"outer.name=c"}).outer.name, "c");
+}
+
 TEST(ConfigPath, SharedFolderHasADefault) {
   const char* set = std::getenv("SHINE_SHARED");
   const std::string before = set == nullptr ? "" : set;
@@ -196,6 +285,27 @@ TEST(ConfigWrite, ReadsBackToTheSame) {
   }
 }
 
+TEST(ConfigWrite, AnyReaderOfYamlTakesAWordForAText) {
+  for (const std::string word : {"no", "Yes", "ON", "off", "y", "N", "true", "False", "NULL", "010", "1e5", "0x1F",
+                                 ".5", ".inf", ".NaN", "12", "2001-12-14", "1_000"}) {
+    SampleConfig config;
+    config.outer.name = word;
+    config.files = {word};
+    const std::string yaml = config_yaml(config);
+    EXPECT_NE(yaml.find("  name: \"" + word + "\"\n"), std::string::npos) << yaml;
+    EXPECT_NE(yaml.find("files: [\"" + word + "\"]\n"), std::string::npos) << yaml;
+    EXPECT_EQ(ConfigFolder().read(yaml), config);
+  }
+  SampleConfig config;
+  config.outer.name = "nobody";
+  config.outer.inner.rate = 1.5e-7;
+  config.path = "../x.txt";
+  const std::string yaml = config_yaml(config);
+  EXPECT_NE(yaml.find("  name: nobody\n"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("    rate: 1.5e-07\n"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("path: ../x.txt\n"), std::string::npos) << yaml;
+}
+
 TEST(ConfigWrite, GroupsAreNested) {
   SampleConfig config;
   config.files = {"a", "b c"};
@@ -205,7 +315,7 @@ TEST(ConfigWrite, GroupsAreNested) {
             "  flag: false\n"
             "  inner:\n"
             "    lora_rank: 8\n"
-            "    rate: 5e-05\n"
+            "    rate: 5.0e-05\n"
             "  name: \"\"\n"
             "  after: x\n"
             "files: [a, \"b c\"]\n"

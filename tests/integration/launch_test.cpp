@@ -98,6 +98,41 @@ TEST_F(Launch, ADryRunPrintsQuotedCommandsAndRunsNothing) {
             R"(bin/shine_train configs/small/pretrain.yaml run.dir=runs/small/pretrain data.train=\[\"a\ b.txt\"\] )");
 }
 
+TEST_F(Launch, CalledElsewherePathsOfItsArgumentsBeginThere) {
+  stand_in("echo \"in $PWD from $SHINE_PATHS_FROM: $*\"\n");
+  fs::create_directory(folder_.path() / "notes");
+  const auto called_there = [&](const std::string& script, const std::vector<std::string>& arguments) {
+    std::vector<std::string> words = command(script, arguments);
+    const std::vector<std::string> there{"-C", (folder_.path() / "notes").string()};
+    words.insert(words.begin() + 1, there.begin(), there.end());
+    Outcome outcome = run_command(words);
+    shorten(outcome);
+    return outcome;
+  };
+  const std::string repository = source_dir().string();
+  for (const char* script : {"pretrain", "all"}) {
+    const Outcome outcome = called_there(script, {"small", "pretrain:data.train=[mine.txt]"});
+    EXPECT_EQ(lines_of(outcome.out).at(0), "in " + repository +
+                                               " from notes: configs/small/pretrain.yaml "
+                                               "run.dir=runs/small/pretrain data.train=[mine.txt]")
+        << outcome.err;
+  }
+  const Outcome dry = called_there("pretrain", {"small", "data.train=[mine.txt]", "--dry-run"});
+  EXPECT_EQ(dry.out, "cd " + repository +
+                         " && SHINE_PATHS_FROM=notes bin/shine_train configs/small/pretrain.yaml "
+                         "run.dir=runs/small/pretrain data.train=\\[mine.txt\\] \n")
+      << dry.err;
+  set("SHINE_RUNS", "mine");
+  EXPECT_EQ(called_there("pretrain", {"small"}).out,
+            "in " + repository + " from notes: configs/small/pretrain.yaml run.dir=notes/mine/small/pretrain\n");
+  set("SHINE_RUNS", "");
+  EXPECT_EQ(
+      called_there("pretrain", {"small"}).out,
+      "in " + repository + " from notes: configs/small/pretrain.yaml run.dir=" + repository + "/runs/small/pretrain\n");
+  EXPECT_EQ(launch("pretrain", {"small"}).out,
+            "in " + repository + " from : configs/small/pretrain.yaml run.dir=runs/small/pretrain\n");
+}
+
 TEST_F(Launch, AMissingProgramOrStageSaysWhatToDo) {
   fs::remove(folder_.path() / "configs/small/ift_mqa.yaml");
   const Outcome stage = launch("ift_mqa", {"small"});

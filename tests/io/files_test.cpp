@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
 
 #include "io/expect_fault.h"
 #include "io/files/atomic_folder.h"
@@ -32,6 +35,21 @@ TEST(MappedFile, HoldsTheContent) {
   ASSERT_EQ(::mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
   expect_fault<IoError>("pipe: expected a regular file", [&] { const MappedFile pipe(folder.path() / "pipe"); });
 }
+
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(MappedFile, WithoutAddressesItIsOutOfMemory) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "x";
+  test::write_bytes(path, "");
+  fs::resize_file(path, std::uintmax_t{1} << 40);  // takes no place on the disk
+  rlimit old_limit{};
+  getrlimit(RLIMIT_AS, &old_limit);
+  const rlimit limit{std::size_t{1} << 36, old_limit.rlim_max};
+  setrlimit(RLIMIT_AS, &limit);
+  expect_fault<IoError>("x: cannot map: out of memory", [&] { const MappedFile file(path); });
+  setrlimit(RLIMIT_AS, &old_limit);
+}
+#endif
 
 TEST(LineFile, LinesAreThereAsTheyCome) {
   const test::TemporaryFolder folder;
@@ -79,6 +97,64 @@ TEST(TextFile, AFailedWriteLeavesTheOldContentOnly) {
   EXPECT_EQ(read_text_file(path), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
   expect_fault<IoError>("no/such", [&] { write_file_atomically(folder.path() / "no/such", ""); });
+}
+
+TEST(TextFile, ALinkStaysAndItsTargetIsWritten) {
+  const test::TemporaryFolder folder, other;
+  test::write_bytes(other.path() / "target", "old");
+  fs::permissions(other.path() / "target", fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink(other.path() / "target", folder.path() / "second");
+  fs::create_symlink("second", folder.path() / "first");
+  write_file_atomically(folder.path() / "first", "new");
+  EXPECT_EQ(fs::read_symlink(folder.path() / "first"), "second");
+  EXPECT_TRUE(fs::is_symlink(folder.path() / "second"));
+  EXPECT_EQ(read_text_file(other.path() / "target"), "new");
+  EXPECT_EQ(fs::status(other.path() / "target").permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink("made", folder.path() / "to nothing");
+  write_file_atomically(folder.path() / "to nothing", "x");
+  EXPECT_TRUE(fs::is_symlink(folder.path() / "to nothing"));
+  EXPECT_EQ(read_text_file(folder.path() / "made"), "x");
+  fs::create_symlink("circle", folder.path() / "circle");
+  expect_fault<IoError>("circle: cannot inspect: Too many levels",
+                        [&] { write_file_atomically(folder.path() / "circle", "x"); });
+  EXPECT_EQ(std::distance(fs::directory_iterator(other.path()), {}), 1);
+}
+
+TEST(TextFile, WhatIsNoFileIsLeftAsItIs) {
+  const test::TemporaryFolder folder;
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const auto fault = [](const fs::path& path, const std::string& what) {
+    expect_fault<IoError>(path.string() + ": is " + what + ", and a file is to be written (give the name of a file)",
+                          [&] { write_file_atomically(path, "x"); });
+  };
+  fault(pipe, "a pipe");
+  fault(folder.path(), "a folder");
+  fault("/dev/full", "a device or a socket");
+  fs::create_symlink(pipe, folder.path() / "link");
+  fault(folder.path() / "link", "a pipe");
+  EXPECT_EQ(fs::status(pipe).type(), fs::file_type::fifo);
+  EXPECT_EQ(fs::status("/dev/full").type(), fs::file_type::character);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 2);
+}
+
+TEST(TextFile, WhatTheProgramPrintsToIsNotReplaced) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "log";
+  test::write_bytes(path, "");
+  const auto body = [&] {
+    if (std::freopen(path.c_str(), "a", stdout) == nullptr) std::_Exit(3);
+    for (const fs::path& name : {path, fs::path("/proc/self/fd/1")}) {
+      try {
+        write_file_atomically(name, "x");
+        std::_Exit(4);
+      } catch (const IoError& error) {
+        std::cerr << error.what() << '\n';
+      }
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), testing::ExitedWithCode(0), "log: is what this program prints to.*\n.*fd/1: is what this");
 }
 
 TEST(FolderWriter, AppearsWholeOrNotAtAll) {

@@ -35,7 +35,9 @@ TEST(Reporter, WritesEveryNthStepAndTheLast) {
   run.options.logging.every_steps = 3;
   Reporter reporter = run.reporter();
   TrainProgress progress;
-  for (progress.step = 1; progress.step <= 5; ++progress.step) reporter.step(progress, step_of(2.0), 1e-3, 0.5);
+  for (progress.step = 1; progress.step <= 5; ++progress.step) {
+    reporter.step(progress, /*epoch=*/0, step_of(2.0), 1e-3, 0.5);
+  }
   const auto events = metrics(run.folder.path(), "train");
   ASSERT_EQ(events.size(), 2U);
   EXPECT_EQ(events[0].at("step"), 3);

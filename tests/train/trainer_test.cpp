@@ -113,6 +113,9 @@ TEST(Trainer, StepsOfTheScheduleAndOfTheRun) {
   EXPECT_NEAR(events.at(1).at("learning_rate").get<double>(), 0.5e-2, 1e-12);
   options.run.max_steps = 99;
   EXPECT_EQ(train(*make_run(false), options).progress.step, 10);
+  std::vector<std::int64_t> epochs;
+  for (const Json& event : metrics(folder.path(), "train")) epochs.push_back(event.at("epoch"));
+  EXPECT_EQ(epochs, (std::vector<std::int64_t>{0, 0, 0, 0, 0, 1, 1, 1, 1, 1})) << "the last step of an epoch is in it";
 }
 
 TEST(Trainer, AFinishedRunIsLeftAsItIs) {

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "command_line.h"
 #include "enum_option.h"
 
 namespace shine {
@@ -13,8 +14,9 @@ PrepareQa::PrepareQa(CLI::App& app)
   add_enum_option<QaFormat>(*command_, "--from", "The layout of the input", [this](auto format) {
     options_.format = format;
   })->required();
-  command_->add_option("--input", inputs_, "Files of that layout (mctest: the .tsv, its .ans beside it)")->required();
-  command_->add_option("--output", output_.file, "The JSON lines")->required();
+  is_path(command_->add_option("--input", inputs_, "Files of that layout (mctest: the .tsv, its .ans beside it)"))
+      ->required();
+  is_path(command_->add_option("--output", output_.file, "The JSON lines"))->required();
   command_->add_option("--source", options_.source, "Name of the data in the items; the layout's where not given");
   add_enum_option<SentenceSeparator>(
       *command_, "--sentence-separator",
@@ -22,7 +24,7 @@ PrepareQa::PrepareQa(CLI::App& app)
       [this](auto separator) { options_.sentence_separator = separator; });
   command_->add_option("--validation-share", output_.validation_share,
                        "Share of the items set apart; no context and no article of squad is on both sides");
-  command_->add_option("--validation-output", output_.validation_file, "Where these go");
+  is_path(command_->add_option("--validation-output", output_.validation_file, "Where these go"));
   command_->add_option("--seed", output_.seed, "Of the choice of these")->capture_default_str();
 }
 

@@ -87,7 +87,7 @@ struct HypernetworkConfig {
     v("meta_lora_rank", meta_lora_rank, "rank of the Meta-LoRA", at_least(1));
     v("meta_lora_scale", meta_lora_scale, "variance of the Meta-LoRA's initial A (B starts at zero)", above(0));
     v("generated_scale", generated_scale, "generated A and B are multiplied by its square root, C by itself", above(0));
-    v("reshape", reshape, "how the generated vector is cut into A and B", FormerName{"hypernetwork.method"});
+    v("reshape", reshape, "how the generated vector is cut into A and B", FormerName{"hypernetwork.method", /*refused=*/true});
     v("memory_init_std", memory_init_std, "standard deviation of the initial memory embeddings; 0 = zeros",
       at_least(0));
     v("dtype", dtype, "type of the operands of the network's matrix products; auto = that of the backbone's weights");

@@ -45,10 +45,11 @@ inline constexpr ResumeRule kChangesLastBits = ResumeRule::refuse_if_determinist
 enum class AnswerRule { refuse, accept };
 inline constexpr AnswerRule kShapesNoAnswer = AnswerRule::accept;
 
-/// The key's full name in earlier versions. In a user's file it is a fault that tells the present name; in a
-/// configuration that a program saved it is read.
+/// The key's full name in earlier versions. In a configuration that a program saved it is read; in a user's file or
+/// command it is read with a warning that tells the present name, or where it is `refused`, a fault.
 struct FormerName {
   std::string path;
+  bool refused = false;
 };
 
 /// What a key declares beside type, meaning and constraint. A group's traits hold for all its keys, which may override

@@ -12,7 +12,7 @@ namespace shine {
 /// UnsupportedError for a device that this machine lacks.
 SHINE_API at::Device parse_device(const std::string& name);
 
-/// Sets the threads of tensor operations; 0 leaves LibTorch's choice. Returns the number in use.
+/// Sets and starts the threads of tensor operations (0: LibTorch's choice); returns how many, or throws UnsupportedError.
 SHINE_API int set_threads(int threads);
 
 /// Restricts LibTorch to deterministic kernels; an operation without one throws.

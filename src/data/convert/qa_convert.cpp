@@ -90,8 +90,8 @@ void check_output(const QaOutput& output) {
               "a validation share needs a file to go to");
   SHINE_CHECK(output.validation_share > 0 || output.validation_file.empty(), ConfigError,
               "a validation file needs a validation share above 0");
-  SHINE_CHECK(output.file != output.validation_file, ConfigError, "training and validation items would go to the same ",
-              output.file.string());
+  const bool same = output.validation_share > 0 && file_to_write(output.file) == file_to_write(output.validation_file);
+  SHINE_CHECK(!same, ConfigError, "training and validation items would go to the same ", output.file.string());
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ std::string_view cure_of(int fault) {
 
 void throw_errno(std::string_view action, const std::filesystem::path& path) {
   const int fault = errno;
-  throw IoError(str("cannot ", action, ": ", std::generic_category().message(fault)), path.string(), cure_of(fault));
+  const std::string reason = fault == ENOMEM ? "out of memory" : std::generic_category().message(fault);
+  throw IoError(str("cannot ", action, ": ", reason), path.string(), cure_of(fault));
 }
 
 FileDescriptor::~FileDescriptor() {
@@ -95,8 +96,43 @@ void sync_path(const std::filesystem::path& path) {
   if (::fsync(file.number()) != 0) throw_errno("sync", path);
 }
 
+std::filesystem::path file_to_write(const std::filesystem::path& path) {
+  constexpr std::string_view cure = "give the name of a file";
+  std::filesystem::path target = path;
+  std::error_code ignored;  // stat, below, meets the same fault
+  struct stat status {};
+  // As many links as the system follows. The text of /proc/self/fd/1 and the like may name no file, but stat knows it.
+  for (int links = 0; links < 40; ++links) {
+    if (!std::filesystem::is_symlink(std::filesystem::symlink_status(target, ignored))) break;
+    if (::stat(target.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) break;
+    target = folder_of(target) / std::filesystem::read_symlink(target, ignored);
+  }
+  if (::stat(target.c_str(), &status) != 0) {
+    if (errno == ENOENT) return target;
+    throw_errno("inspect", path);
+  }
+  const std::string_view kind = S_ISDIR(status.st_mode)    ? "a folder"
+                                : S_ISFIFO(status.st_mode) ? "a pipe"
+                                : S_ISREG(status.st_mode)  ? ""
+                                                           : "a device or a socket";
+  if (!kind.empty()) throw IoError(str("is ", kind, ", and a file is to be written"), path.string(), cure);
+  for (const int console : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat printed {};
+    if (::fstat(console, &printed) != 0 || printed.st_dev != status.st_dev || printed.st_ino != status.st_ino) continue;
+    throw IoError("is what this program prints to, and a file is to be written", path.string(), cure);
+  }
+  return target;
+}
+
 PendingFile::PendingFile(const std::filesystem::path& final_path)
-    : final_path_(final_path), partial_path_(partial_name(final_path)), file_(create_anew(partial_path_, final_path)) {}
+    : final_path_(file_to_write(final_path)),
+      partial_path_(partial_name(final_path_)),
+      file_(create_anew(partial_path_, final_path_)) {
+  struct stat replaced {};
+  if (::stat(final_path_.c_str(), &replaced) != 0) return;
+  // Some file systems have no permissions to set.
+  [[maybe_unused]] const int unset = ::fchmod(file_.number(), replaced.st_mode & 0777U);
+}
 
 PendingFile::~PendingFile() {
   if (!committed_) ::unlink(partial_path_.c_str());

@@ -39,9 +39,15 @@ std::size_t read_some(const FileDescriptor& file, char* into, std::size_t bytes,
 /// Forces a file's or a folder's content to the disk; throws IoError.
 void sync_path(const std::filesystem::path& path);
 
-/// A file under a temporary name beside its final one until commit(); removed if commit() is never reached.
+/// The regular file, there or to be made, that writing to `path` means: links are followed. Throws IoError where it
+/// leads to something else (a device, a pipe, a folder), to what the program prints to, or nowhere.
+std::filesystem::path file_to_write(const std::filesystem::path& path);
+
+/// A file under a temporary name beside its final one until commit(); removed if commit() is never reached. Where the
+/// final one is a link, its target is replaced and the link stays; permissions of a file that is replaced are kept.
 class PendingFile {
  public:
+  /// Throws IoError as file_to_write, and where no file can be made there.
   explicit PendingFile(const std::filesystem::path& final_path);
   ~PendingFile();
   PendingFile(const PendingFile&) = delete;
