@@ -10,6 +10,7 @@
 #include "app/build/stage_builder.h"
 #include "app/build/stage_data.h"
 #include "app/evaluate/open_results.h"
+#include "app/evaluate/trained_on.h"
 #include "app/evaluate/unit_rounds.h"
 #include "common/format.h"
 #include "common/hash.h"
@@ -239,6 +240,7 @@ EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool r
   const std::filesystem::path path = results_path(config, kTest);
   const auto folder = open_results(rank.group(), path, identity, kLossesFile, resume);
   log_info("weights: " + weights.note);
+  if (folder) warn_about_trained_texts(documents.texts, weights.folder);
   log_left_out(config.evaluation);
   StopSignals signals;
   const Experiment experiment = build_model(rank.own_config(config), weights);
