@@ -68,6 +68,9 @@ SHINE_API void set_values(at::Tensor parameter, const at::Tensor& values);
 SHINE_API void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
                                const std::string& where);
 
+/// Throws the ShapeError of load_parameters where that would.
+SHINE_API void check_parameters(const torch::nn::Module& module, const RawTensorDict& source, const std::string& where);
+
 /// The parameters of `module` that take a gradient, each with its Decay.
 /// @param prefix  of their names
 SHINE_API std::vector<TrainedParameter> trained_parameters(const torch::nn::Module& module, ParameterGroup group,
