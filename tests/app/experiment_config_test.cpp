@@ -140,6 +140,41 @@ TEST_F(ExperimentConfigTest, TheDataSetsNameIsPartOfAPath) {
   EXPECT_NE(fault(kPretrain, {"evaluation.data_set=../squad"}).find("evaluation.data_set"), std::string::npos);
 }
 
+TEST_F(ExperimentConfigTest, TheDataSetsNameIsThatOfTheFilesBesideWhichItIsSet) {
+  const std::string evaluation = "evaluation: {data: [squad.jsonl], data_set: squad}\n";
+  EXPECT_EQ(load(kPretrain + evaluation).evaluation.data_set, "squad");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.limit=5"}).evaluation.data_set, "squad");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]"}).evaluation.data_set, "");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]", "evaluation.data_set=own"}).evaluation.data_set,
+            "own");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data_set=v1"}).evaluation.data_set, "v1");
+  write(kPretrain + evaluation, "base.yaml");
+  EXPECT_EQ(load("base: base.yaml\nrun: {seed: 3}\n").evaluation.data_set, "squad");
+  EXPECT_EQ(load("base: base.yaml\nevaluation: {data: [mine.jsonl]}\n").evaluation.data_set, "");
+}
+
+TEST_F(ExperimentConfigTest, OverLongTextsAreCutAndQuestionsDroppedUnlessToldOtherwise) {
+  EXPECT_EQ(load(kPretrain).data.over_long, OverLong::cut);
+  EXPECT_EQ(load(kPretrain, {"data.over_long=auto"}).data.over_long, OverLong::cut);
+  EXPECT_EQ(load(kPretrain, {"data.over_long=split"}).data.over_long, OverLong::split);
+  EXPECT_EQ(load(kMqa).data.over_long, OverLong::drop);
+  EXPECT_EQ(load(kMqa, {"data.over_long=cut"}).data.over_long, OverLong::cut);
+  EXPECT_EQ(load(kBackbone, {"data.form=questions", "data.train=[a.jsonl]"}).data.over_long, OverLong::drop);
+}
+
+TEST_F(ExperimentConfigTest, AFileThatIsNotThereSaysWhatToDo) {
+  try {
+    load_experiment_config(folder_.path() / "qwen3-4b/pretrain.yaml");
+    ADD_FAILURE() << "was read";
+  } catch (const IoError& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("qwen3-4b/pretrain.yaml: no such file (correct the path; for a model without configurations "
+                           "copy those of another one"),
+              std::string::npos)
+        << message;
+  }
+}
+
 TEST_F(ExperimentConfigTest, EveryKeyHasHelpInTheHelpText) {
   const std::string help = config_help<ExperimentConfig>();
   ExperimentConfig config;
@@ -235,7 +270,7 @@ TEST_F(ExperimentConfigTest, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
   EXPECT_EQ(unused(kBackbone, {"stage.init_from=c"}), "with stage backbone (remove it)");
   EXPECT_EQ(unused(kPretrain, {"model.init_gain=0.7"}), "with stage pretrain (remove it)");
   EXPECT_EQ(unused(kPretrain, {"stage.repeat_share=0.1"}), "with stage pretrain (remove it)");
-  EXPECT_EQ(unused(kPretrain, {"data.over_long=cut"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(kBackbone, {"data.over_long=cut"}), "with data.form texts (remove it)");
   EXPECT_EQ(unused(kMqa, {"stage.completion_frequency=0.1"}), "with stage ift_mqa (remove it)");
   EXPECT_EQ(unused(kMqa, {"data.open_groups=5"}), "with stage ift_mqa (remove it)");
   EXPECT_EQ(unused(kBackbone, {"data.check_overlap=false"}), "with data.form texts (remove it)");
