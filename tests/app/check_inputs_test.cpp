@@ -71,8 +71,7 @@ TEST_F(CheckInputs, FilesThatTrainingNeedsBesideConfigJsonAreListed) {
   write("model/model-00001-of-00002.safetensors");
   EXPECT_EQ(missing_model_files(config_), std::vector<std::string>{});
   config_.text.tokenizer = file("nowhere");
-  EXPECT_EQ(missing_model_files(config_),
-            std::vector<std::string>{"a tokenizer (tokenizer.json or tokenizer.model)"});
+  EXPECT_EQ(missing_model_files(config_), std::vector<std::string>{"a tokenizer (tokenizer.json or tokenizer.model)"});
 }
 
 TEST_F(CheckInputs, EveryMissingFileIsNamed) {
@@ -80,11 +79,13 @@ TEST_F(CheckInputs, EveryMissingFileIsNamed) {
   config_.data.validation = {file("c.txt")};
   config_.stage.init_from = file("before");
   const std::string cure = " (correct the path; a relative one starts at the current folder)";
-  EXPECT_EQ(fault_of(check_inputs), "4 faults in the paths:\n"
-                                    "  stage.init_from: no such file or folder: before" + cure +
-                                    "\n  data.train: no such file or folder: b.txt" + cure +
-                                    "\n  data.train: not a file: model (name .txt or .jsonl files)\n"
-                                    "  data.validation: no such file or folder: c.txt" + cure);
+  EXPECT_EQ(fault_of(check_inputs),
+            "4 faults in the paths:\n"
+            "  stage.init_from: no such file or folder: before" +
+                cure + "\n  data.train: no such file or folder: b.txt" + cure +
+                "\n  data.train: not a file: model (name .txt or .jsonl files)\n"
+                "  data.validation: no such file or folder: c.txt" +
+                cure);
 }
 
 TEST_F(CheckInputs, TheRunsFolderMustBeOneThatCanBeMade) {

@@ -145,8 +145,9 @@ TEST_F(ExperimentConfigTest, TheDataSetsNameIsThatOfTheFilesBesideWhichItIsSet) 
   EXPECT_EQ(load(kPretrain + evaluation).evaluation.data_set, "squad");
   EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.limit=5"}).evaluation.data_set, "squad");
   EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]"}).evaluation.data_set, "");
-  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]", "evaluation.data_set=own"}).evaluation.data_set,
-            "own");
+  EXPECT_EQ(
+      load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]", "evaluation.data_set=own"}).evaluation.data_set,
+      "own");
   EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data_set=v1"}).evaluation.data_set, "v1");
   write(kPretrain + evaluation, "base.yaml");
   EXPECT_EQ(load("base: base.yaml\nrun: {seed: 3}\n").evaluation.data_set, "squad");

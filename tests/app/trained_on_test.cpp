@@ -27,7 +27,9 @@ class TrainedOnTest : public testing::Test {
     return file(name);
   }
   static std::string item(const std::string& context) {
-    return R"({"context": ")" + context + R"(", "questions": [{"question": "Who?", "answers": ["He"]}]})" "\n";
+    return R"({"context": ")" + context +
+           R"(", "questions": [{"question": "Who?", "answers": ["He"]}]})"
+           "\n";
   }
 
   TemporaryFolder folder_;
@@ -36,18 +38,16 @@ class TrainedOnTest : public testing::Test {
 TEST_F(TrainedOnTest, CountsTheContextsOfEveryStage) {
   const std::string texts = write("texts.txt", "a document\n\nanother  one\n\na third\n");
   const std::string questions = write("train.jsonl", item("a note") + item("a second note"));
-  const std::string first =
-      weights("first", "data: {train: [" + texts + "], validation_share: 0}\n");
+  const std::string first = weights("first", "data: {train: [" + texts + "], validation_share: 0}\n");
   const std::string second = weights("second", "stage: {name: ift_mqa, init_from: " + first + "}\ndata: {train: [" +
                                                    questions + "], validation_share: 0}\n");
   const TrainedOn found = find_trained_texts({"a note", "a new note", "another one", "a  second\nnote"}, second);
   EXPECT_EQ(found.notes, std::vector<std::string>{});
-  EXPECT_EQ(found.warnings,
-            (std::vector<std::string>{
-                "2 of 4 test contexts are training data of stage ift_mqa (" + second + "), from " + questions +
-                    ": the results say nothing about new ones (test on other files)",
-                "1 of 4 test contexts are training data of stage pretrain (" + first + "), from " + texts +
-                    ": the results say nothing about new ones (test on other files)"}));
+  EXPECT_EQ(found.warnings, (std::vector<std::string>{
+                                "2 of 4 test contexts are training data of stage ift_mqa (" + second + "), from " +
+                                    questions + ": the results say nothing about new ones (test on other files)",
+                                "1 of 4 test contexts are training data of stage pretrain (" + first + "), from " +
+                                    texts + ": the results say nothing about new ones (test on other files)"}));
   EXPECT_EQ(find_trained_texts({"a new note"}, second).warnings, std::vector<std::string>{});
   testing::internal::CaptureStderr();
   warn_about_trained_texts({"a note"}, second);

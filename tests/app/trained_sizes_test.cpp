@@ -20,8 +20,9 @@ class TrainedSizesTest : public testing::Test {
     write("base.yaml",
           "model: {path: m}\ndata: {train: [a.jsonl]}\n"
           "hypernetwork: {lora_rank: 4, generated_scale: 0.05, m2p: {heads: 3}}\n");
-    train("hypernetwork: {lora_rank: 6, meta_lora_rank: 16, generated_scale: 0.1, meta_lora_scale: 0.3, "
-          "dtype: float32, m2p: {heads: 2, mean_pool_size: 5}}\n");
+    train(
+        "hypernetwork: {lora_rank: 6, meta_lora_rank: 16, generated_scale: 0.1, meta_lora_scale: 0.3, "
+        "dtype: float32, m2p: {heads: 2, mean_pool_size: 5}}\n");
   }
 
   std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
@@ -77,7 +78,8 @@ TEST_F(TrainedSizesTest, AnOverrideIsKeptAndSoIsAScaleOfTheFileItself) {
   log_trained_sizes(sizes_);
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("info hypernetwork.lora_rank=6, hypernetwork.meta_lora_rank=16, hypernetwork.m2p.mean_pool_size=5"
-                      ": as in " + file("run")),
+                      ": as in " +
+                      file("run")),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("were trained with hypernetwork.generated_scale=0.1, hypernetwork.m2p.heads=2, not with the "

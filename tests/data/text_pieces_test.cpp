@@ -52,7 +52,10 @@ TEST(TextPieces, NothingButWhiteSpaceIsLostWithARealTokenizer) {
   const auto tokenizer = load_tokenizer(test::source_dir() / "configs/tiny-text/backbone");
   std::string text;
   for (int i = 0; i < 400; ++i) {
-    text += "Mara keeps note " + std::to_string(i * 7919) + (i % 7 == 0 ? " \u2014 caf\u00e9!\n\n" : i % 3 == 0 ? "; " : ". ");
+    text += "Mara keeps note " + std::to_string(i * 7919) +
+            (i % 7 == 0   ? " \u2014 caf\u00e9!\n\n"
+             : i % 3 == 0 ? "; "
+                          : ". ");
   }
   for (const std::int64_t room : {5, 17, 64, 333}) {
     const Pieces pieces = split_text(text, room, *tokenizer, SpecialTokens::parse);

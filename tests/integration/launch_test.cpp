@@ -57,8 +57,8 @@ TEST_F(Launch, NoOverrideIsForAStageThatDoesNotRun) {
     const Outcome absent = launch(script, {"small", "ift_1qa:run.seed=2"});
     EXPECT_EQ(absent.status, 1);
     EXPECT_EQ(absent.out, "");
-    EXPECT_EQ(absent.err, std::string(script) +
-                              ": error: ift_1qa:run.seed=2 is for stage ift_1qa, which small does not have\n");
+    EXPECT_EQ(absent.err,
+              std::string(script) + ": error: ift_1qa:run.seed=2 is for stage ift_1qa, which small does not have\n");
   }
 }
 
@@ -87,7 +87,8 @@ TEST_F(Launch, ARunHasANameOfItsOwn) {
 
 TEST_F(Launch, ScriptsWithoutArgumentsRefuseThem) {
   const auto fault = [](const std::string& command) {
-    const Outcome outcome = run_command({"bash", "-c", "cd " + quoted(source_dir().string()) + " && scripts/" + command});
+    const Outcome outcome =
+        run_command({"bash", "-c", "cd " + quoted(source_dir().string()) + " && scripts/" + command});
     EXPECT_EQ(outcome.status, 1) << command;
     EXPECT_EQ(lines_of(outcome.err).size(), 1U) << outcome.err;
     return outcome.err;

@@ -105,10 +105,11 @@ TEST_F(QaTestPrograms, UsualAnswers) {
 }
 
 TEST_F(QaTestPrograms, AUsersFileHasItsOwnNameAndFolder) {
-  write_bytes(tiny_->folder() / "squad.yaml", "base: pretrain.yaml\nevaluation: {data: [squad.jsonl], data_set: squad}\n");
-  const Outcome outcome = run_program(
-      "shine_test_mqa", {tiny_->file("squad.yaml"), "--data", tiny_->file("questions.jsonl"), "--baselines", "naive",
-                         "--limit", "1", "evaluation.decoding.max_new_tokens=2"});
+  write_bytes(tiny_->folder() / "squad.yaml",
+              "base: pretrain.yaml\nevaluation: {data: [squad.jsonl], data_set: squad}\n");
+  const Outcome outcome =
+      run_program("shine_test_mqa", {tiny_->file("squad.yaml"), "--data", tiny_->file("questions.jsonl"), "--baselines",
+                                     "naive", "--limit", "1", "evaluation.decoding.max_new_tokens=2"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out.find("squad"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("\nresults: " + tiny_->file("run") + "/evaluation/mqa-questions"), std::string::npos)
@@ -118,7 +119,9 @@ TEST_F(QaTestPrograms, AUsersFileHasItsOwnNameAndFolder) {
 TEST_F(QaTestPrograms, ContextsThatWereTrainedOnAreAWarning) {
   const std::string text = "The sailor found a rope on day 1.";  // of texts.txt
   write_bytes(tiny_->folder() / "seen.jsonl",
-              R"({"context": ")" + text + R"(", "questions": [{"question": "Who?", "answers": ["The sailor"]}]})" "\n");
+              R"({"context": ")" + text +
+                  R"(", "questions": [{"question": "Who?", "answers": ["The sailor"]}]})"
+                  "\n");
   std::vector<std::string> words = arguments("seen", {"--baselines", "shine"});
   words[2] = tiny_->file("seen.jsonl");
   const Outcome seen = run_program("shine_test_mqa", words);

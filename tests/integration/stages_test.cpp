@@ -174,8 +174,8 @@ TEST_F(StageChain, LostTokensAreAWarningWithTheNumberAndTheCure) {
       one_question("lost", {"text.conversation_max_length=35", "data.over_long=cut", "run.max_steps=1"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err.find(" warning train: "), std::string::npos) << "less than a tenth\n" << outcome.err;
-  const Outcome more = one_question("lost-more", {"text.context_max_length=10", "data.over_long=cut",
-                                                  "run.max_steps=1"});
+  const Outcome more =
+      one_question("lost-more", {"text.context_max_length=10", "data.over_long=cut", "run.max_steps=1"});
   ASSERT_EQ(more.status, 0) << more.err;
   const std::vector<json> data = events("lost-more", "data");
   ASSERT_FALSE(data.empty());
@@ -198,12 +198,13 @@ TEST_F(StageChain, SizesOfAnEarlierStageReachTheNextAndItsTest) {
       tiny_->train("ift_mqa.yaml", {"run.dir=" + second, "stage.init_from=" + first, "run.max_steps=3"});
   ASSERT_EQ(next.status, 0) << next.err;
   EXPECT_NE(next.err.find("hypernetwork.lora_rank=3, hypernetwork.generated_scale=0.01, "
-                          "hypernetwork.m2p.mean_pool_size=2: as in " + first),
+                          "hypernetwork.m2p.mean_pool_size=2: as in " +
+                          first),
             std::string::npos)
       << next.err;
   EXPECT_NE(read_bytes(fs::path(second) / "config.yaml").find("lora_rank: 3\n"), std::string::npos);
-  const Outcome again = tiny_->train("ift_mqa.yaml", {"run.dir=" + second, "stage.init_from=" + first,
-                                                      "run.max_steps=3"});
+  const Outcome again =
+      tiny_->train("ift_mqa.yaml", {"run.dir=" + second, "stage.init_from=" + first, "run.max_steps=3"});
   EXPECT_EQ(again.status, 0) << again.err;
   EXPECT_NE(again.err.find("nothing to do"), std::string::npos) << again.err;
   const Outcome test = run_program(

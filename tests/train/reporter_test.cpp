@@ -93,7 +93,8 @@ std::string said_at_start(const ScheduleConfig& schedule, std::int64_t total_ste
 }
 
 TEST(Reporter, AWarmUpAsLongAsTheRunIsAWarningBeforeTheFirstStep) {
-  EXPECT_EQ(said_at_start({.warmup_steps = 4}, 5).find("warning"), std::string::npos) << "the fifth has the peak's rate";
+  EXPECT_EQ(said_at_start({.warmup_steps = 4}, 5).find("warning"), std::string::npos)
+      << "the fifth has the peak's rate";
   const std::string text = said_at_start({.warmup_steps = 10}, 5);
   EXPECT_NE(text.find("warning schedule.warmup_steps is 10 and the run ends after step 5: the learning rate comes to "
                       "0.2, not to optimizer.learning_rate, 0.5 (lower schedule.warmup_steps, or make the run longer)"),

@@ -29,7 +29,8 @@ HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::in
 
 /// Calls `use`, which throws ShapeError where tensors and sizes do not fit; the error then names the keys to copy.
 template <class Use>
-void name_sizes_to_copy(const ExperimentConfig& config, ConfigUse use_of, const WeightsSource& weights, const Use& use) {
+void name_sizes_to_copy(const ExperimentConfig& config, ConfigUse use_of, const WeightsSource& weights,
+                        const Use& use) {
   try {
     use();
   } catch (const ShapeError& fault) {

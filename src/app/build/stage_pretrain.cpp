@@ -1,5 +1,5 @@
-#include "app/build/stage_data.h"
 #include "app/build/hypernetwork_stage.h"
+#include "app/build/stage_data.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 

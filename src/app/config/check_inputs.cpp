@@ -49,7 +49,8 @@ void require_backbone(const std::string& path, Faults& faults) {
   const std::string name = folder.filename().string();
   const std::string fault = is_there(path) ? str("no config.json in ", path) : str("no such file or folder: ", path);
   faults.add("model.path",
-             str(fault, " (needed: config.json, tokenizer.json or tokenizer.model, and the weights, *.safetensors, as "
+             str(fault,
+                 " (needed: config.json, tokenizer.json or tokenizer.model, and the weights, *.safetensors, as "
                  "in the model's repository at huggingface.co: `hf download Qwen/",
                  name.starts_with("Qwen") ? name : "Qwen3-0.6B", " --local-dir ", path,
                  "`, or name a folder that holds them; a relative path starts at the current folder)"));

@@ -109,7 +109,7 @@ void log_trained_sizes(const TrainedSizes& sizes) {
 
 std::string sizes_to_copy(const ExperimentConfig& config, ConfigUse use, const fs::path& weights) {
   std::optional<ExperimentConfig> trained = config_of_weights(weights);
-  if (!trained) return "";
+  if (!trained || !traits_of(trained->stage.name).has_hypernetwork) return "";
   trained->hypernetwork = trained_network(*trained, use);
   ExperimentConfig own = config;
   std::vector<std::string> settings;

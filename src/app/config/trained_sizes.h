@@ -18,16 +18,16 @@ std::optional<ExperimentConfig> config_of_weights(const std::filesystem::path& p
 
 /// What take_trained_sizes did, for the log.
 struct TrainedSizes {
-  std::filesystem::path source;       ///< the folder of the weights; empty where they have no configuration
-  std::vector<std::string> taken;     ///< "hypernetwork.lora_rank=8"
+  std::filesystem::path source;        ///< the folder of the weights; empty where they have no configuration
+  std::vector<std::string> taken;      ///< "hypernetwork.lora_rank=8"
   std::vector<std::string> differing;  ///< keys that were kept and differ: "hypernetwork.generated_scale=0.1"
 };
 
 /// Gives the keys hypernetwork.* the values that the weights were trained with, so that what was chosen for one stage
-/// holds for the next and for tests: the weights are those of stage.init_from (before they exist or where they are gone,
-/// of run.dir), for a test those of evaluation.checkpoint or run.dir. A key that an override sets is kept, and so are
-/// generated_scale and reshape, which fit any weights, where the file itself sets them. dtype and cuda_graph are no such
-/// keys. Of a second Meta-LoRA, which a stage joins to the first, the rank is added.
+/// holds for the next and for tests: the weights are those of stage.init_from (before they exist or where they are
+/// gone, of run.dir), for a test those of evaluation.checkpoint or run.dir. A key that an override sets is kept, and so
+/// are generated_scale and reshape, which fit any weights, where the file itself sets them. dtype and cuda_graph are no
+/// such keys. Of a second Meta-LoRA, which a stage joins to the first, the rank is added.
 SHINE_API TrainedSizes take_trained_sizes(ExperimentConfig& config, const ConfigOrigins& origins, ConfigUse use);
 
 /// The same with the weights named.

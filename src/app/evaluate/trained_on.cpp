@@ -62,8 +62,8 @@ TrainedOn find_trained_texts(const std::vector<std::string>& texts, const fs::pa
                                       ": the results say nothing about new ones (test on other files)"));
       }
     } catch (const std::exception& fault) {
-      result.notes.push_back(str("whether the test's contexts were trained on by ", name, " is not known: ",
-                                 fault.what()));
+      result.notes.push_back(
+          str("whether the test's contexts were trained on by ", name, " is not known: ", fault.what()));
     }
     folder = config->stage.init_from;
   }

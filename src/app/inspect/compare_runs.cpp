@@ -27,9 +27,9 @@ using Losses = std::map<std::int64_t, double>;
 /// What a run left behind.
 struct Run {
   ExperimentConfig config;
-  std::string state;                      ///< "finished", "not finished"
-  std::optional<Provenance> made_by;      ///< of the newest readable checkpoint
-  std::optional<TrainProgress> progress;  ///< of the same
+  std::string state;                         ///< "finished", "not finished"
+  std::optional<Provenance> made_by;         ///< of the newest readable checkpoint
+  std::optional<TrainProgress> progress;     ///< of the same
   Losses losses;                             ///< of the training steps that were logged
   std::vector<double> speeds;                ///< tokens/s of these
   std::map<std::string, Losses> validation;  ///< by set
@@ -179,7 +179,9 @@ void add_run_rows(const Run& a, const Run& b, Table& table) {
     return losses.rbegin()->second;
   };
   const std::int64_t steps_a = steps_of(a), steps_b = steps_of(b);
-  const auto steps = [](std::int64_t count) { return count > 0 ? std::optional<double>(static_cast<double>(count)) : std::nullopt; };
+  const auto steps = [](std::int64_t count) {
+    return count > 0 ? std::optional<double>(static_cast<double>(count)) : std::nullopt;
+  };
   const Losses left = comparable(a.losses, b.losses, steps_b), right = comparable(b.losses, a.losses, steps_a);
   const bool together = !left.empty() && !right.empty() && left.rbegin()->first == right.rbegin()->first;
   const bool at_end = together && left.rbegin()->first == std::max(steps_a, steps_b);

@@ -55,7 +55,8 @@ struct PretrainReport : PackingReport {
 /// Self-supervised pretraining (paper section 4). Texts are packed once into groups; a sample is one group. Context:
 /// its texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation:
 /// for each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are
-/// cut at their maximum lengths, unless over-long texts are dropped or split. Tasks, cuts and orders are drawn anew for each (seed, epoch, index).
+/// cut at their maximum lengths, unless over-long texts are dropped or split. Tasks, cuts and orders are drawn anew for
+/// each (seed, epoch, index).
 class PretrainDataset : public Dataset {
  public:
   /// Tokenises all texts for their lengths; the ids are made again for each sample.
