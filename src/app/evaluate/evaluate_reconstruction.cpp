@@ -136,7 +136,14 @@ class ReconstructionEvaluator {
     for (const PretrainTask task : {PretrainTask::reconstruction, PretrainTask::completion}) {
       for (const Method method : methods) {
         const std::size_t shift = method == Method::shuffled ? 1 : 0;
-        if (shift > 0 && texts.size() < 2) continue;  // there is no other text
+        if (shift > 0 && texts.size() < 2) {
+          if (task == PretrainTask::reconstruction) {
+            log_warning(str("bucket of ", length,
+                            " tokens: method shuffled is left out, it takes the LoRA of another text and there is only "
+                            "one (name more data, or raise --limit)"));
+          }
+          continue;
+        }
         for (std::size_t start = 0; start < texts.size(); start += rows) {
           Unit unit{bucket, task, method, {}, {}};
           for (std::size_t i = start; i < std::min(texts.size(), start + rows); ++i) {
