@@ -119,10 +119,9 @@ TEST_F(TestPretrain, MethodsWithoutMeaningAreLeftOutAloud) {
 
 TEST_F(TestPretrain, AControlThatCannotBeIsAWarning) {
   const Outcome outcome = run_program(
-      "shine_test_pretrain",
-      {tiny_->file("pretrain.yaml"), "evaluation.buckets.first=7", "evaluation.buckets.last=7",
-       "evaluation.baselines=[shine,shuffled]", "--data", tiny_->file("texts.txt"), "--limit", "1", "--output",
-       tiny_->file("single")});
+      "shine_test_pretrain", {tiny_->file("pretrain.yaml"), "evaluation.buckets.first=7", "evaluation.buckets.last=7",
+                              "evaluation.baselines=[shine,shuffled]", "--data", tiny_->file("texts.txt"), "--limit",
+                              "1", "--output", tiny_->file("single")});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_NE(outcome.err.find("warning bucket of 7 tokens: method shuffled is left out"), std::string::npos)
       << outcome.err;
