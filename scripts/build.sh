@@ -3,6 +3,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+if (($# > 1)); then
+  printf 'build: error: unknown argument %s: scripts/build.sh [release|debug|asan]\n' "$2" >&2
+  exit 1
+fi
 readonly PRESET=${1:-release}
 readonly LOG=build/$PRESET/build.log
 mkdir -p "build/$PRESET"

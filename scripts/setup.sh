@@ -18,6 +18,11 @@ debian_packages=(
 [[ ${SHINE_WITH_MPI:-ON} == OFF ]] || debian_packages+=(libopenmpi-dev openmpi-bin)
 readonly PYTHON_PACKAGES=(python3 python3-venv)
 
+if (($# > 0)); then
+  printf 'setup: error: unknown argument %s (scripts/setup.sh takes none)\n' "$1" >&2
+  exit 1
+fi
+
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
   printf 'setup: %s\n' "$*" >&2

@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 [[ -f data/tiny-world/words.txt ]] || build/release/bin/shine_prepare tiny-world --output data/tiny-world
 (($# > 0)) || set -- 42 2 3
+unset RUN
 folders=()
 for seed in "$@"; do
   export SHINE_RUNS=runs/tiny-world-seeds/$seed

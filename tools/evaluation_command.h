@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/config/trained_sizes.h"
 #include "app/evaluate/evaluation_inputs.h"
 #include "app/train/rank.h"
 #include "common/stop_signals.h"
@@ -75,8 +76,10 @@ class EvaluationCommand {
     if (!baselines_.empty()) overrides.push_back("evaluation.baselines=" + list(baselines_));
     if (limit_) overrides.push_back(str("evaluation.limit=", *limit_));
     if (output_) overrides.push_back("evaluation.output=" + text(*output_));
-    ExperimentConfig config = load_experiment_config(config_, overrides, nullptr, ConfigUse::test);
+    ConfigOrigins origins;
+    ExperimentConfig config = load_experiment_config(config_, overrides, &origins, ConfigUse::test);
     set_log_level(config.logging.level);
+    log_trained_sizes(take_trained_sizes(config, origins, ConfigUse::test));
     check_test_inputs(config);
     return config;
   }

@@ -10,6 +10,7 @@
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "io/files/text_source.h"
+#include "shine/common/error.h"
 #include "shine/common/logging.h"
 
 namespace {
@@ -49,7 +50,16 @@ int inspect(const Arguments& arguments) {
   inspection.source = source.folder.string();
   shine::log_info("weights: " + source.note);
   inspection.parts = shine::part_statistics(shine::read_weights(source));
-  if (const auto contexts = read_contexts(arguments); !contexts.empty()) {
+  const auto contexts = read_contexts(arguments);
+  if (contexts.empty() && !arguments.overrides.empty()) {
+    shine::inspection_config(source, arguments.config, arguments.overrides);  // an unknown key is the first fault
+    throw shine::ConfigError("has no effect without --context or --text (remove it)",
+                             shine::str("override `", arguments.overrides.front(), "`"));
+  }
+  if (contexts.empty() && !arguments.config.empty()) {
+    throw shine::ConfigError("has no effect without --context or --text (remove it)", "--config");
+  }
+  if (!contexts.empty()) {
     const auto config = shine::inspection_config(source, arguments.config, arguments.overrides);
     shine::inspect_loras(shine::build_model(config, source), contexts, inspection);
   }

@@ -32,6 +32,7 @@ struct TokenizerOptions {
   std::string kind = "bpe";
   shine::BpeTrainerOptions bpe;
   shine::SentencePieceTrainerOptions sentencepiece;
+  std::vector<const CLI::Option*> only_bpe, only_sentencepiece;
 };
 
 template <class Trainer>
@@ -54,11 +55,19 @@ int train_tokenizer(const TokenizerOptions& options, Options trainer_options) {
   return 0;
 }
 
+/// No option is ignored.
+void check_options_of_kind(const TokenizerOptions& options, TokenizerKind kind) {
+  for (const CLI::Option* option : kind == TokenizerKind::bpe ? options.only_sentencepiece : options.only_bpe) {
+    if (option->count() == 0) continue;
+    throw shine::ConfigError(shine::str(option->get_name(), " has no effect on a tokenizer of kind ", options.kind),
+                             "command line", "remove it, or choose another --kind");
+  }
+}
+
 int make_tokenizer(TokenizerOptions options) {
   const TokenizerKind kind = kTokenizerKinds.at(options.kind);
+  check_options_of_kind(options, kind);
   if (kind == TokenizerKind::bpe) {
-    if (!options.words.empty() || options.sentencepiece.byte_fallback)
-      throw shine::ConfigError("--words and --byte-fallback need a tokenizer of a sentencepiece kind", "command line");
     return train_tokenizer<shine::BpeTrainer>(options, options.bpe);
   }
   shine::SentencePieceTrainerOptions& trainer = options.sentencepiece;
@@ -85,22 +94,24 @@ CLI::App& add_tokenizer_command(CLI::App& app, TokenizerOptions& options) {
       ->required();
   command->add_option("--vocab-size", options.bpe.vocabulary_size, "Ids in all: bytes, pieces, special tokens")
       ->required();
-  command->add_option("--min-frequency", options.bpe.min_frequency, "bpe: pairs seen less often are not merged")
-      ->capture_default_str();
-  is_path(command->add_option(
-      "--words", options.words,
-      "sentencepiece: a file of words, a line each, that become pieces with the space before them"));
-  command->add_flag("--byte-fallback", options.sentencepiece.byte_fallback,
-                    "sentencepiece: write characters that have no piece as bytes");
-  command
-      ->add_option("--character-coverage", options.sentencepiece.character_coverage,
-                   "sentencepiece: share of the texts' characters that get a piece")
-      ->capture_default_str();
-  command
-      ->add_option("--normalization", options.sentencepiece.normalization,
-                   "sentencepiece: rules that rewrite texts before they are cut")
-      ->check(CLI::IsMember({"nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"}))
-      ->capture_default_str();
+  options.only_bpe = {
+      command->add_option("--min-frequency", options.bpe.min_frequency, "bpe: pairs seen less often are not merged")
+          ->capture_default_str()};
+  options.only_sentencepiece = {
+      is_path(command->add_option(
+          "--words", options.words,
+          "sentencepiece: a file of words, a line each, that become pieces with the space before them")),
+      command->add_flag("--byte-fallback", options.sentencepiece.byte_fallback,
+                        "sentencepiece: write characters that have no piece as bytes"),
+      command
+          ->add_option("--character-coverage", options.sentencepiece.character_coverage,
+                       "sentencepiece: share of the texts' characters that get a piece")
+          ->capture_default_str(),
+      command
+          ->add_option("--normalization", options.sentencepiece.normalization,
+                       "sentencepiece: rules that rewrite texts before they are cut")
+          ->check(CLI::IsMember({"nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"}))
+          ->capture_default_str()};
   is_path(command->add_option("--output", options.output, "The folder"))->required();
   return *command;
 }

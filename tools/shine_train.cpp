@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "app/config/trained_sizes.h"
 #include "app/inspect/compare_runs.h"
+#include "app/train/check_start.h"
 #include "app/train/describe_rank.h"
 #include "app/train/rank.h"
 #include "app/train/trainer_options.h"
@@ -141,8 +143,10 @@ int train(const Arguments& arguments, const shine::ExperimentConfig& config, shi
 }
 
 shine::ExperimentConfig load(const Arguments& arguments) {
-  shine::ExperimentConfig config = shine::load_experiment_config(arguments.config, arguments.overrides);
+  shine::ConfigOrigins origins;
+  shine::ExperimentConfig config = shine::load_experiment_config(arguments.config, arguments.overrides, &origins);
   shine::set_log_level(config.logging.level);
+  shine::log_trained_sizes(shine::take_trained_sizes(config, origins, shine::ConfigUse::train));
   return config;
 }
 
@@ -151,11 +155,20 @@ int print(const std::string& text) {
   return 0;
 }
 
+/// What can be known before the run: sizes first, then whatever would stop it.
+int check(const Arguments& arguments) {
+  const shine::ExperimentConfig config = load(arguments);
+  shine::check_backbone(config);
+  print(shine::describe_experiment(config).text);
+  std::fflush(stdout);
+  return print(shine::check_start(config, arguments.allow_changes));
+}
+
 int run(const Arguments& arguments) {
   if (arguments.keys) return print(shine::config_help<shine::ExperimentConfig>());
   if (!arguments.compare.empty()) return print(shine::compare_runs(arguments.compare[0], arguments.compare[1]));
   SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
-  if (arguments.check) return print(shine::describe_experiment(load(arguments)).text);
+  if (arguments.check) return check(arguments);
   if (arguments.dry_run) return print(shine::describe_rank(load(arguments), shine::read_launch()));
   return shine::run_rank(
       [&] { return load(arguments); },
@@ -174,7 +187,8 @@ int main(int argc, char** argv) {
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
   app.add_flag(
       "--check", arguments.check,
-      "validate and print shapes, memory tokens, trainable parameters and a memory estimate; no weights needed");
+      "print shapes, memory tokens, trainable parameters and a memory estimate, then check data files, stage.init_from "
+      "and run.dir; of the model only config.json is needed");
   app.add_flag("--dry-run", arguments.dry_run,
                "print what this rank of its job would do, by the launcher's environment, and end");
   app.add_flag("--allow-changes", arguments.allow_changes,

@@ -24,6 +24,8 @@ RUNS=$(from_caller "${SHINE_RUNS:-}")        # a run goes to $RUNS/MODEL/STAGE
 BIN=${BIN:-build/release/bin}
 CONFIGS=${CONFIGS:-configs}
 RUNS=${RUNS:-${SHINE_PATHS_FROM:+$PWD/}runs} # an override names it to the programs
+RUN=${RUN:-}                                 # a name of your own for the run, which then goes to
+                                             # $RUNS/MODEL-NAME/STAGE: another seed is another run
 THREADS=${SHINE_THREADS:-}           # CPU threads of a process, as run.threads; empty: what the configuration says. Where
                                      # that is 0, OMP_NUM_THREADS counts, else each process takes its share of the cores
 RANKS=${RANKS:-1}                    # processes that share the work, on this machine
@@ -111,9 +113,17 @@ parse_arguments() {
     esac
   done
   require_count RANKS
+  [[ -z $RUN || $RUN =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
+    fail "RUN=$RUN is no name of letters, digits, dots, dashes and underscores"
+  [[ -z $RUN || " $(models) " != *" $MODEL-$RUN "* ]] || fail "RUN=$RUN: the folder would be that of the model $MODEL-$RUN"
   [[ -n $MODEL ]] || fail "no model given (one of: $(models))"
-  [[ " $(models) " == *" $MODEL "* ]] || fail "unknown model $MODEL (one of: $(models))"
+  [[ " $(models) " == *" $MODEL "* ]] || fail "unknown model $MODEL (one of: $(models); for another copy the files of \
+such a folder to $CONFIGS/$MODEL, and name in model.path a folder with the model's config.json, tokenizer.json and \
+*.safetensors from huggingface.co)"
 }
+
+# run_folder STAGE: prints the folder of the stage's run.
+run_folder() { printf '%s' "$RUNS/$MODEL${RUN:+-$RUN}/$1"; }
 
 # select_overrides STAGE [OVERRIDE ..]: sets SELECTED to those that are for STAGE, without its name.
 select_overrides() {
@@ -129,6 +139,27 @@ select_overrides() {
     elif [[ " ${STAGES[*]} " != *" ${key%%:*} "* ]]; then
       fail "unknown stage ${key%%:*} in $override (one of: ${STAGES[*]})"
     fi
+  done
+}
+
+# require_own_overrides STAGE [OVERRIDE ..]: ends this shell where one is for another stage, which is not run here.
+require_own_overrides() {
+  local stage=$1 override key
+  shift
+  for override in "$@"; do
+    key=${override%%=*}
+    [[ $key != *:* || $key == "$stage":* || " ${STAGES[*]} " != *" ${key%%:*} "* ]] ||
+      fail "$override is for stage ${key%%:*}, and this is stage $stage alone (all.sh runs all)"
+  done
+}
+
+# require_stages_of_overrides [OVERRIDE ..]: ends this shell where one is for a stage that $MODEL has no file for.
+require_stages_of_overrides() {
+  local override key
+  for override in "$@"; do
+    key=${override%%=*}
+    [[ $key != *:* || " ${STAGES[*]} " != *" ${key%%:*} "* || -f $CONFIGS/$MODEL/${key%%:*}.yaml ]] ||
+      fail "$override is for stage ${key%%:*}, which $MODEL does not have"
   done
 }
 
@@ -155,8 +186,9 @@ run_stage() {
   shift 2
   local config=$CONFIGS/$MODEL/$stage.yaml
   [[ -f $config ]] || fail "stage $stage does not exist for $MODEL: there is no $config"
-  local arguments=("$config" "run.dir=$RUNS/$MODEL/$stage" "${THREAD_ARGUMENTS[@]}")
-  [[ -z $previous ]] || arguments+=("stage.init_from=$RUNS/$MODEL/$previous")
+  local arguments=("$config" "run.dir=$(run_folder "$stage")" "${THREAD_ARGUMENTS[@]}")
+  [[ -z $previous ]] || arguments+=("stage.init_from=$(run_folder "$previous")")
+  require_own_overrides "$stage" "$@"
   select_overrides "$stage" "$@"
   run_command shine_train "${arguments[@]}" "${SELECTED[@]}"
 }
@@ -171,7 +203,7 @@ run_test() {
     ift_mqa) program=shine_test_mqa ;;
     ift_1qa) program=shine_test_1qa ;;
   esac
-  local arguments=("$CONFIGS/$MODEL/$stage.yaml" --resume "run.dir=$RUNS/$MODEL/$stage" "${THREAD_ARGUMENTS[@]}")
+  local arguments=("$CONFIGS/$MODEL/$stage.yaml" --resume "run.dir=$(run_folder "$stage")" "${THREAD_ARGUMENTS[@]}")
   select_overrides "$stage" "$@"
   run_command "$program" "${arguments[@]}" "${SELECTED[@]}"
 }

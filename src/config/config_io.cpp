@@ -178,6 +178,14 @@ std::size_t ConfigOrigins::layer(const std::string& key) const {
   return found == layers.end() ? 0 : found->second;
 }
 
+bool ConfigOrigins::is_overridden(const std::string& key) const {
+  return layer(key) == kOverrideLayer;
+}
+
+bool ConfigOrigins::is_set_in_file(const std::string& key) const {
+  return layer(key) == kLongestChain;
+}
+
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
                           const std::vector<std::string>& overrides, Faults& faults, WrittenBy writer) {
   const YamlNode root = load_config_tree(file, overrides, faults);

@@ -26,6 +26,10 @@ struct ConfigOrigins {
   std::string place(const std::string& key) const;
   /// Base files come before the files that name them, all overrides come last, as one layer; 0 = a default.
   std::size_t layer(const std::string& key) const;
+  /// Did an override set the key, or remove it?
+  bool is_overridden(const std::string& key) const;
+  /// Did the file itself, not one that it inherits from?
+  bool is_set_in_file(const std::string& key) const;
 };
 
 /// Who wrote a configuration file. One saved by a program may come from an earlier version: its keys may have their

@@ -78,6 +78,11 @@ void Hypernetwork::load(RawTensorDict tensors, const std::string& where) {
   for (const at::Tensor& parameter : parameters()) set_values(parameter, parameter.detach().clone());
 }
 
+void Hypernetwork::check(RawTensorDict tensors, const std::string& where) const {
+  if (new_token_rows_.defined()) tensors.emplace(kNewTokenRowsName, to_raw(new_token_rows_));
+  check_parameters(*this, tensors, where);
+}
+
 at::Tensor Hypernetwork::extract_memory(const TokenRows& contexts) const {
   const std::int64_t rows = contexts.layout.rows(), memory = memory_embeddings_.size(0);
   const at::Tensor embedded = decoder_.embed(contexts);  // (N, H)

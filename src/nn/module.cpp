@@ -27,7 +27,9 @@ void list_faults(std::vector<std::string>& faults, const char* kind, std::vector
   faults.push_back(str(count, " ", kind, ": ", join(names, ", ")));
 }
 
-void check_names_and_shapes(const torch::nn::Module& module, const RawTensorDict& source, const std::string& where) {
+}  // namespace
+
+void check_parameters(const torch::nn::Module& module, const RawTensorDict& source, const std::string& where) {
   std::vector<std::string> missing, unexpected, misshaped;
   std::set<std::string> expected;
   for (const auto& parameter : module.named_parameters()) {
@@ -53,8 +55,6 @@ void check_names_and_shapes(const torch::nn::Module& module, const RawTensorDict
                      "the file must match the model's configuration");
   }
 }
-
-}  // namespace
 
 at::Tensor unset_values(at::IntArrayRef shape) {
   return at::zeros({1}).as_strided(shape, std::vector<std::int64_t>(shape.size(), 0)).detach();
@@ -93,7 +93,7 @@ void allocate_parameters(torch::nn::Module& module, const at::TensorOptions& opt
 
 void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
                      const std::string& where) {
-  check_names_and_shapes(module, source, where);
+  check_parameters(module, source, where);
   for (const auto& parameter : module.named_parameters()) {
     const at::Tensor loaded = to_tensor(source.at(parameter.key()));
     SHINE_CHECK(at::isFloatingType(loaded.scalar_type()), FormatError, where, ": ", parameter.key(), " holds ",

@@ -1,11 +1,13 @@
 #include "train/reporter.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/run_folder.h"
 #include "common/format.h"
 #include "lora/parameter_names.h"
+#include "optim/lr_schedule.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 
@@ -37,11 +39,32 @@ void Reporter::start(const TrainProgress& progress) {
   }
   log_info(str("stage ", stage_.name, ": ", stage_.train->size(), " samples, ", progress.total_steps,
                " optimizer steps, from ", progress.step, " to ", last_step_));
+  warn_about_rates(progress);
   if (progress.step > 0) return;
   for (const DataCounts& data : stage_.data_counts) {
     Json event{{"kind", "data"}, {"step", 0}, {"set", data.set}};
     for (const auto& [name, count] : data.counts) event[name] = count;
     record(std::move(event));
+  }
+}
+
+/// A run that cannot learn, or not at the rate it was given, says so before its first step.
+void Reporter::warn_about_rates(const TrainProgress& progress) const {
+  if (progress.step >= last_step_) return;
+  const double peak = options_.optimizer.learning_rate;
+  double highest = 0.0;
+  for (std::int64_t step = progress.step; step < last_step_; ++step) {
+    highest = std::max(highest, learning_rate_at(options_.schedule, peak, step, progress.total_steps));
+  }
+  const std::int64_t warmup = options_.schedule.warmup_steps, left = last_step_ - progress.step;
+  const std::string steps = left == 1 ? "the only step" : str("each of the ", left, " steps");
+  if (highest == 0.0) {
+    log_warning(str(steps, " to do has learning rate 0: nothing is trained (schedule.warmup_steps is ", warmup,
+                    " of a schedule of ", progress.total_steps, " steps: lower it, or make the run longer)"));
+  } else if (warmup >= last_step_) {
+    log_warning(str("schedule.warmup_steps is ", warmup, " and the run ends after step ", last_step_,
+                    format(": the learning rate comes to %.3g, not to optimizer.learning_rate, %.3g", highest, peak),
+                    " (lower schedule.warmup_steps, or make the run longer)"));
   }
 }
 

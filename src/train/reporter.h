@@ -22,7 +22,8 @@ class Reporter {
   Reporter(const Stage& stage, const TrainerOptions& options, const AdamW& optimizer, std::int64_t last_step,
            const std::string& lines);
 
-  /// Says what is trained, from which step, on how many ranks.
+  /// Says what is trained, from which step, on how many ranks; warns where the steps to do never reach the learning
+  /// rate.
   void start(const TrainProgress& progress);
 
   /// The step that `progress` counts last, every logging.every_steps and the last one.
@@ -40,6 +41,7 @@ class Reporter {
   std::string lines() const { return metrics_ ? metrics_->content() : ""; }
 
  private:
+  void warn_about_rates(const TrainProgress& progress) const;
   void plan() const;
   void record(nlohmann::ordered_json event);
 

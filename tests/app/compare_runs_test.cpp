@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/raw_tensors.h"
 #include "checkpoint/run_folder.h"
@@ -81,7 +83,7 @@ seconds of training, at the checkpoint                2.5                -
 tokens, at the checkpoint                             400                -
 tokens/s, median                                      200              150          -50
 training loss, last                               4.25000          4.62500       +0.375
-training loss, mean of the last 50                4.66667          4.93750       +0.271
+training loss, mean of the last 50 steps          4.66667          4.93750       +0.271
 
 validation loss
 text, last                                        4.75000                -
@@ -97,6 +99,55 @@ TEST_F(CompareRuns, ARunThatRepeatsAnotherIsIdentical) {
   const std::string text = compare(a, b);
   EXPECT_NE(text.find("configuration: the same\nprogram, libraries and device: the same\n"
                       "training losses: identical for all 2 logged steps in common\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST_F(CompareRuns, ARunThatIsLoggedLessOftenIsNoOtherRun) {
+  std::string every, tenth;
+  for (int step = 1; step <= 200; ++step) {
+    const std::string line = train(step, std::to_string(2000 - step * step % 77), 100);
+    every += line;
+    if (step % 10 == 0) tenth += line;
+    if (step % 20 == 0) every += validation(step, "text", std::to_string(300 - step * 7 % 90));
+    if (step % 100 == 0) tenth += validation(step, "text", std::to_string(300 - step * 7 % 90));
+  }
+  const std::string text = compare(make_run("a", "", every), make_run("b", "", tenth));
+  const auto expect_equal_cells = [&](const std::string& row) {
+    const std::size_t at = text.find("\n" + row + "  ");
+    ASSERT_NE(at, std::string::npos) << row << " is not in\n" << text;
+    std::istringstream cells(text.substr(at + 1 + row.size(), text.find('\n', at + 1) - at - 1 - row.size()));
+    std::string a, b, difference;
+    cells >> a >> b >> difference;
+    EXPECT_EQ(a, b) << row;
+    EXPECT_EQ(difference, "+0") << row;
+  };
+  for (const char* row : {"steps", "training loss, last", "training loss, mean of the last 50 steps", "text, last",
+                          "text, best", "text, best at step"}) {
+    expect_equal_cells(row);
+  }
+  EXPECT_NE(text.find("training losses: identical for all 20 logged steps in common\n"), std::string::npos) << text;
+}
+
+TEST_F(CompareRuns, TheMeanIsOverStepsNotOverLoggedOnes) {
+  std::string metrics;
+  for (int step = 10; step <= 1000; step += 10) metrics += train(step, step <= 950 ? "9.0" : "2.0", 100);
+  const auto run = make_run("a", "", metrics);
+  const std::string text = compare(run, run);
+  EXPECT_NE(text.find("training loss, mean of the last 50 steps          2.00000          2.00000           +0\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST_F(CompareRuns, StoppedRunsAreComparedAtTheLastStepThatBothLogged) {
+  // Both have their checkpoint after step 3; the second logged only every second step.
+  const auto a = make_run("a", "", train(1, "5.0", 1) + train(2, "4.0", 1) + train(3, "3.0", 1), "0.1.0 (aaa)");
+  const auto b = make_run("b", "", train(2, "4.0", 1), "0.1.0 (aaa)");
+  const std::string text = compare(a, b);
+  EXPECT_NE(text.find("\nsteps                                                   3                3           +0\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\ntraining loss, at step 2                          4.00000          4.00000           +0\n"),
             std::string::npos)
       << text;
 }

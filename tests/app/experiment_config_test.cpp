@@ -12,6 +12,42 @@ TEST_F(ExperimentConfigFile, TokenizerIsTheModelsUnlessGiven) {
   EXPECT_EQ(load(kPretrain, {"text.tokenizer=t"}).text.tokenizer, "t");
 }
 
+TEST_F(ExperimentConfigFile, TheDataSetsNameIsThatOfTheFilesBesideWhichItIsSet) {
+  const std::string evaluation = "evaluation: {data: [squad.jsonl], data_set: squad}\n";
+  EXPECT_EQ(load(kPretrain + evaluation).evaluation.data_set, "squad");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.limit=5"}).evaluation.data_set, "squad");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]"}).evaluation.data_set, "");
+  EXPECT_EQ(
+      load(kPretrain + evaluation, {"evaluation.data=[mine.jsonl]", "evaluation.data_set=own"}).evaluation.data_set,
+      "own");
+  EXPECT_EQ(load(kPretrain + evaluation, {"evaluation.data_set=v1"}).evaluation.data_set, "v1");
+  write(kPretrain + evaluation, "base.yaml");
+  EXPECT_EQ(load("base: base.yaml\nrun: {seed: 3}\n").evaluation.data_set, "squad");
+  EXPECT_EQ(load("base: base.yaml\nevaluation: {data: [mine.jsonl]}\n").evaluation.data_set, "");
+}
+
+TEST_F(ExperimentConfigFile, OverLongTextsAreCutAndQuestionsDroppedUnlessToldOtherwise) {
+  EXPECT_EQ(load(kPretrain).data.over_long, OverLong::cut);
+  EXPECT_EQ(load(kPretrain, {"data.over_long=auto"}).data.over_long, OverLong::cut);
+  EXPECT_EQ(load(kPretrain, {"data.over_long=split"}).data.over_long, OverLong::split);
+  EXPECT_EQ(load(kMqa).data.over_long, OverLong::drop);
+  EXPECT_EQ(load(kMqa, {"data.over_long=cut"}).data.over_long, OverLong::cut);
+  EXPECT_EQ(load(kBackbone, {"data.form=questions", "data.train=[a.jsonl]"}).data.over_long, OverLong::drop);
+}
+
+TEST_F(ExperimentConfigFile, AFileThatIsNotThereSaysWhatToDo) {
+  try {
+    load_experiment_config(folder_.path() / "qwen3-4b/pretrain.yaml");
+    ADD_FAILURE() << "was read";
+  } catch (const IoError& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("qwen3-4b/pretrain.yaml: no such file (correct the path; for a model without configurations "
+                           "copy those of another one"),
+              std::string::npos)
+        << message;
+  }
+}
+
 TEST_F(ExperimentConfigFile, ResolvedFileReadsBackToTheSame) {
   const std::vector<std::vector<std::string>> cases = {
       {},

@@ -21,7 +21,7 @@ TEST_F(ExperimentUnusedKeys, AKeyWithoutEffectIsAFaultEvenAtItsDefault) {
   EXPECT_EQ(unused(kBackbone, {"stage.init_from=c"}), "with stage backbone (remove it)");
   EXPECT_EQ(unused(kPretrain, {"model.init_gain=0.7"}), "with stage pretrain (remove it)");
   EXPECT_EQ(unused(kPretrain, {"stage.repeat_share=0.1"}), "with stage pretrain (remove it)");
-  EXPECT_EQ(unused(kPretrain, {"data.over_long=cut"}), "with stage pretrain (remove it)");
+  EXPECT_EQ(unused(kBackbone, {"data.over_long=cut"}), "with data.form texts (remove it)");
   EXPECT_EQ(unused(kMqa, {"stage.completion_frequency=0.1"}), "with stage ift_mqa (remove it)");
   EXPECT_EQ(unused(kMqa, {"data.open_groups=5"}), "with stage ift_mqa (remove it)");
   EXPECT_EQ(unused(kBackbone, {"data.check_overlap=false"}), "with data.form texts (remove it)");

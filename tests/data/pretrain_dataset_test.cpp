@@ -215,6 +215,53 @@ TEST(PretrainDataset, OverLongTextsAreCutAtTheEndAndCounted) {
   EXPECT_EQ(sample.labels.back(), 'x');
 }
 
+TEST(PretrainDataset, OverLongTextsAreDroppedWhereAskedAndCounted) {
+  auto options = roomy();
+  options.over_long = OverLong::drop;
+  options.conversation_max_length = 30 + kByteOverhead;
+  options.context_max_length = 20;
+  const auto dataset = make({"short", std::string(21, 'x'), std::string(20, 'y')}, options);
+  EXPECT_EQ(dataset.report().texts, 2U);
+  EXPECT_EQ(dataset.report().tokens, 46);
+  EXPECT_EQ(dataset.report().dropped, 1U);
+  EXPECT_EQ(dataset.report().tokens_dropped, 21);
+  EXPECT_EQ(dataset.report().tokens_lost(), 21);
+  std::multiset<std::string> answers;
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const auto sample = dataset.sample(0, i);
+    EXPECT_EQ(sample.context_tokens_cut + sample.conversation_tokens_cut, 0);
+    for (const auto& turn : read_back(sample).turns) answers.insert(turn.second);
+  }
+  EXPECT_EQ(answers, (std::multiset<std::string>{"short", std::string(20, 'y')}));
+  EXPECT_THROW(make({std::string(21, 'x')}, options), ConfigError) << "nothing is left";
+}
+
+TEST(PretrainDataset, OverLongTextsAreSplitIntoPiecesThatAreAllTrained) {
+  auto options = roomy();
+  options.conversation_max_length = 40 + kByteOverhead;
+  options.context_max_length = 24;
+  std::string longer;
+  for (int i = 10; i < 90; ++i) longer += "Sentence " + std::to_string(i) + ". ";
+  const Texts texts{"short", longer, "tiny"};
+  const auto cut = make(texts, options);
+  EXPECT_EQ(cut.report().tokens, 80 * 13 + 9);
+  EXPECT_EQ(cut.report().tokens_lost(), 80 * 13 - 24) << "of the context, which is shorter";
+  options.over_long = OverLong::split;
+  const auto dataset = make(texts, options);
+  EXPECT_EQ(dataset.report().split_off, 79U);
+  EXPECT_EQ(dataset.report().tokens_lost(), 0);
+  EXPECT_EQ(dataset.report().texts, 82U);
+  std::multiset<std::string> answers, expected{"short", "tiny"};
+  for (int i = 10; i < 90; ++i) expected.insert("Sentence " + std::to_string(i) + ".");
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const auto sample = dataset.sample(0, i);
+    EXPECT_LE(sample.context_ids.size(), 24U);
+    EXPECT_EQ(sample.context_tokens_cut + sample.conversation_tokens_cut, 0);
+    for (const auto& turn : read_back(sample).turns) answers.insert(turn.second);
+  }
+  EXPECT_EQ(answers, expected);
+}
+
 TEST(PretrainDataset, ContextsOverTheirLengthAreCountedBeforeCompletion) {
   auto options = roomy();
   options.completion_frequency = 0;
@@ -327,6 +374,8 @@ TEST(PretrainDataset, TheFingerprintTellsTextsAndOptionsButNotThreads) {
   expect_new(texts, [](PretrainOptions& o) { o.completion_frequency = 0.25; });
   expect_new(texts, [](PretrainOptions& o) { o.completion_drop_min = 0.2; });
   expect_new(texts, [](PretrainOptions& o) { o.completion_drop_max = 0.4; });
+  expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::drop; });
+  expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::split; });
   expect_new(texts, [](PretrainOptions& o) { o.collapse_whitespace = true; });
   expect_new(texts, [](PretrainOptions& o) { o.special_tokens = SpecialTokens::escape; });
   expect_new(texts, [](PretrainOptions& o) { ++o.seed; });

@@ -285,6 +285,13 @@ TEST(QaDataset, OverLongContextsAreDroppedOrCut) {
       EXPECT_EQ(text(dataset.sample(0, 0).context_ids), "first ");
     } else {
       expect_report(dataset.report(), {.samples = 1, .contexts_over_long = 1, .dropped = 2});
+      const auto tokens = [](const std::string& all) {
+        return static_cast<std::int64_t>(test::ByteTokenizer().encode(all).ids.size());
+      };
+      const std::int64_t lost =
+          2 * tokens("first context") + tokens(turn("q1", "a1") + turn("q2", "a2")) + tokens(turn("q3", "a3"));
+      EXPECT_EQ(dataset.report().tokens_dropped, lost);
+      EXPECT_EQ(dataset.report().tokens, lost + tokens("second" + turn("q4", "a4") + turn("q5", "a5")));
       EXPECT_EQ(text(dataset.sample(0, 0).context_ids), "second");
     }
   }

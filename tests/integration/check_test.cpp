@@ -40,10 +40,12 @@ TEST_P(CheckQwen3, SizesNeedNoWeights) {
   const Expected& expected = GetParam();
   const TemporaryFolder folder;
   write_bytes(folder.path() / "config.json", qwen3_json(expected));
+  write_bytes(folder.path() / "texts.txt", "one\n\ntwo\n");
   const std::string run = (folder.path() / "run").string();
-  const Outcome outcome =
-      run_program("shine_train", {std::string("configs/qwen3-") + expected.size + "/pretrain.yaml",
-                                  "model.path=" + folder.path().string(), "run.dir=" + run, "--check"});
+  const Outcome outcome = run_program("shine_train", {std::string("configs/qwen3-") + expected.size + "/pretrain.yaml",
+                                                      "model.path=" + folder.path().string(),
+                                                      "data.train=[" + (folder.path() / "texts.txt").string() + "]",
+                                                      "run.dir=" + run, "logging.level=warning", "--check"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   for (const std::string& line :
@@ -53,7 +55,10 @@ TEST_P(CheckQwen3, SizesNeedNoWeights) {
         std::string("\ntrained metalora: ") + expected.meta_lora + " parameters\n",
         std::string("\ntrained metanetwork: ") + expected.m2p + " parameters\n",
         std::string("\ntrained mem_tokens: ") + expected.memory + " parameters\n",
-        std::string("\ntrained in all: ") + expected.all + " parameters\n"}) {
+        std::string("\ntrained in all: ") + expected.all + " parameters\n",
+        std::string("\ndata: 1 training and 1 validation texts\n"), "\nrun.dir: " + run + ", a new run\n",
+        std::string("\nnot there yet, and needed to train: the weights (*.safetensors), a tokenizer (tokenizer.json or "
+                    "tokenizer.model)\n")}) {
     EXPECT_NE(outcome.out.find(line), std::string::npos) << line << "is not in\n" << outcome.out;
   }
   // Frozen weights in float32 and 16 bytes for a trained value; a run on a GPU of 80 GB cannot need terabytes.
@@ -85,6 +90,50 @@ TEST(Check, SumOfPartsAndNoRunFolder) {
   // 320 * 32 embeddings, 2 layers of 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64 + 2 * 32 + 2 * 16, and the last norm.
   EXPECT_NE(outcome.out.find("28896 parameters (trained)"), std::string::npos) << outcome.out;
   EXPECT_FALSE(std::filesystem::exists(tiny.file("backbone")));
+}
+
+TEST(Check, WhatWouldStopTheRunIsSaidAfterTheSizes) {
+  const TinyRun tiny;
+  const Outcome backbone = tiny.train_backbone();
+  ASSERT_EQ(backbone.status, 0) << backbone.err;
+  ASSERT_EQ(tiny.train("pretrain.yaml", {"run.max_steps=2"}).status, 0);
+  const auto check = [&](const std::string& yaml, std::vector<std::string> overrides) {
+    overrides.insert(overrides.end(), {"--check", "logging.level=warning"});
+    return tiny.train(yaml, overrides);
+  };
+  const auto expect_fault = [&](const std::string& yaml, const std::vector<std::string>& overrides,
+                                const std::string& message) {
+    const Outcome outcome = check(yaml, overrides);
+    EXPECT_EQ(outcome.status, 1) << outcome.out;
+    EXPECT_NE(outcome.out.find("\ntrained in all: "), std::string::npos) << "sizes come first\n" << outcome.out;
+    EXPECT_NE(outcome.err.find("shine_train: error: "), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(message), std::string::npos) << message << " is not in\n" << outcome.err;
+  };
+  const std::string elsewhere = "run.dir=" + tiny.file("elsewhere");
+  const Outcome fine = check("ift_mqa.yaml", {});
+  EXPECT_EQ(fine.status, 0) << fine.err;
+  EXPECT_EQ(fine.err, "");
+  EXPECT_NE(fine.out.find("\nstage.init_from: " + tiny.file("run") + " is finished"), std::string::npos) << fine.out;
+  EXPECT_NE(fine.out.find("\ndata: 40 training and 6 validation contexts\n"), std::string::npos) << fine.out;
+  EXPECT_EQ(fine.out.find("not there yet"), std::string::npos) << fine.out;
+  EXPECT_NE(check("pretrain.yaml", {"run.max_steps=2"}).out.find("/run, a run to go on with\n"), std::string::npos);
+
+  expect_fault("pretrain.yaml", {elsewhere, "data.train=[none.txt]"}, "data.train: no such file or folder: none.txt");
+  expect_fault("pretrain.yaml", {"run.seed=2"},
+               "the run there has another configuration: run.seed: 42 -> 2 (use another run.dir (with the launch "
+               "scripts: RUN=NAME)");
+  expect_fault("pretrain.yaml", {"run.dir=" + tiny.file("texts.txt") + "/run"}, "texts.txt is no folder");
+  expect_fault("ift_mqa.yaml", {"stage.init_from=" + tiny.file("backbone")}, "");
+  expect_fault("ift_mqa.yaml", {"stage.init_from=" + tiny.file("none")}, "stage.init_from: no such file or folder: ");
+  expect_fault("ift_mqa.yaml", {"hypernetwork.lora_rank=5"}, "were trained with hypernetwork.lora_rank=2: copy that");
+  write_bytes(tiny.file("broken.jsonl"), tiny_questions(0, 3) + "{\n");
+  expect_fault("ift_mqa.yaml", {"data.train=[" + tiny.file("broken.jsonl") + "]"}, "broken.jsonl:4");
+  EXPECT_FALSE(std::filesystem::exists(tiny.file("elsewhere")));
+  EXPECT_FALSE(std::filesystem::exists(tiny.file("ift_mqa")));
+
+  const Outcome no_model = check("pretrain.yaml", {elsewhere, "model.path=" + tiny.file("Qwen3-4B")});
+  EXPECT_EQ(no_model.status, 1);
+  EXPECT_NE(no_model.err.find("hf download Qwen/Qwen3-4B --local-dir"), std::string::npos) << no_model.err;
 }
 
 TEST(TorchPrograms, AnswerHelpVersionAndWrongOptions) {

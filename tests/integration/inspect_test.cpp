@@ -139,6 +139,12 @@ TEST_F(Inspect, FaultsAreOneClearLine) {
     EXPECT_NE(lines.back().find(part), std::string::npos) << outcome.err;
   };
   expect_fault({tiny_->file("nowhere")}, "no such folder");
+  expect_fault({run(), "nonsense=3"}, "override `nonsense=3`: unknown key `nonsense`");
+  expect_fault({run(), "nonsense"}, "expected `key.path=value`");
+  expect_fault({run(), "run.device=cpu"},
+               "override `run.device=cpu`: has no effect without --context or --text (remove it)");
+  expect_fault({run(), "--config", tiny_->file("pretrain.yaml")},
+               "--config: has no effect without --context or --text");
   expect_fault({tiny_->file("tokenizer")}, "neither a checkpoint, nor a run's folder");
   expect_fault({run(), "--context", tiny_->file("nowhere.txt")}, "nowhere.txt");
   expect_fault({run(), "--text", ""}, "the context is empty");

@@ -29,14 +29,74 @@ TEST_F(Launch, WrongArgumentsAreOneLine) {
     EXPECT_EQ(outcome.out, "");
     return outcome.err;
   };
-  EXPECT_EQ(fault({"large"}), "pretrain: error: unknown model large (one of: small)\n");
-  EXPECT_EQ(fault({"base"}), "pretrain: error: unknown model base (one of: small)\n");
+  const auto unknown = [](const std::string& model) {
+    return "pretrain: error: unknown model " + model +
+           " (one of: small; for another copy the files of such a folder to configs/" + model +
+           ", and name in model.path a folder with the model's config.json, tokenizer.json and *.safetensors from "
+           "huggingface.co)\n";
+  };
+  EXPECT_EQ(fault({"large"}), unknown("large"));
+  EXPECT_EQ(fault({"base"}), unknown("base"));
   EXPECT_EQ(fault({}), "pretrain: error: no model given (one of: small)\n");
   EXPECT_EQ(fault({"--fast", "small"}), "pretrain: error: unknown option --fast (pretrain.sh --help)\n");
   EXPECT_EQ(fault({"small", "ift-mqa:run.seed=2"}),
             "pretrain: error: unknown stage ift-mqa in ift-mqa:run.seed=2 (one of: pretrain ift_mqa ift_1qa)\n");
   EXPECT_EQ(fault({"small", "large"}),
             "pretrain: error: large is neither an option nor key=value, and the model is small already\n");
+}
+
+TEST_F(Launch, NoOverrideIsForAStageThatDoesNotRun) {
+  const Outcome alone = launch("pretrain", {"small", "ift_mqa:schedule.epochs=3"});
+  EXPECT_EQ(alone.status, 1);
+  EXPECT_EQ(alone.err,
+            "pretrain: error: ift_mqa:schedule.epochs=3 is for stage ift_mqa, and this is stage pretrain alone (all.sh "
+            "runs all)\n");
+  EXPECT_EQ(launch("ift_mqa", {"small", "ift_mqa:schedule.epochs=3"}).status, 0);
+  fs::remove(folder_.path() / "configs/small/ift_1qa.yaml");
+  for (const char* script : {"all", "evaluate"}) {
+    const Outcome absent = launch(script, {"small", "ift_1qa:run.seed=2"});
+    EXPECT_EQ(absent.status, 1);
+    EXPECT_EQ(absent.out, "");
+    EXPECT_EQ(absent.err,
+              std::string(script) + ": error: ift_1qa:run.seed=2 is for stage ift_1qa, which small does not have\n");
+  }
+}
+
+TEST_F(Launch, ARunHasANameOfItsOwn) {
+  set("RUN", "seed2");
+  const Outcome all = launch("all", {"small", "run.seed=2"});
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_EQ(all.out,
+            "trained configs/small/pretrain.yaml run.dir=runs/small-seed2/pretrain run.seed=2\n"
+            "trained configs/small/ift_mqa.yaml run.dir=runs/small-seed2/ift_mqa "
+            "stage.init_from=runs/small-seed2/pretrain run.seed=2\n"
+            "trained configs/small/ift_1qa.yaml run.dir=runs/small-seed2/ift_1qa "
+            "stage.init_from=runs/small-seed2/ift_mqa run.seed=2\n");
+  stand_in("echo \"mqa $*\"\n", "bin/shine_test_mqa");
+  fs::create_directories(folder_.path() / "runs/small-seed2/ift_mqa");
+  EXPECT_EQ(launch("evaluate", {"small"}).out,
+            "mqa configs/small/ift_mqa.yaml --resume run.dir=runs/small-seed2/ift_mqa\n");
+  set("RUN", "../elsewhere");
+  EXPECT_EQ(launch("pretrain", {"small"}).err,
+            "pretrain: error: RUN=../elsewhere is no name of letters, digits, dots, dashes and underscores\n");
+  add_stage("small-two", "pretrain");
+  set("RUN", "two");
+  EXPECT_EQ(launch("pretrain", {"small"}).err,
+            "pretrain: error: RUN=two: the folder would be that of the model small-two\n");
+}
+
+TEST_F(Launch, ScriptsWithoutArgumentsRefuseThem) {
+  const auto fault = [](const std::string& command) {
+    const Outcome outcome =
+        run_command({"bash", "-c", "cd " + quoted(source_dir().string()) + " && scripts/" + command});
+    EXPECT_EQ(outcome.status, 1) << command;
+    EXPECT_EQ(lines_of(outcome.err).size(), 1U) << outcome.err;
+    return outcome.err;
+  };
+  EXPECT_NE(fault("build.sh release nonsense").find("build: error: unknown argument nonsense"), std::string::npos);
+  EXPECT_NE(fault("setup.sh nonsense").find("setup: error: unknown argument nonsense"), std::string::npos);
+  EXPECT_NE(fault("get_smollm2.sh models/x nonsense").find("unknown argument nonsense"), std::string::npos);
+  EXPECT_NE(fault("quickstart.sh nonsense").find("nonsense is neither an option nor key=value"), std::string::npos);
 }
 
 TEST_F(Launch, EachStageStartsFromTheOneBefore) {

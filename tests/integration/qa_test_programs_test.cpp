@@ -104,6 +104,36 @@ TEST_F(QaTestPrograms, UsualAnswers) {
   expect_usual_answers("shine_test_1qa");
 }
 
+TEST_F(QaTestPrograms, AUsersFileHasItsOwnNameAndFolder) {
+  write_bytes(tiny_->folder() / "squad.yaml",
+              "base: pretrain.yaml\nevaluation: {data: [squad.jsonl], data_set: squad}\n");
+  const Outcome outcome =
+      run_program("shine_test_mqa", {tiny_->file("squad.yaml"), "--data", tiny_->file("questions.jsonl"), "--baselines",
+                                     "naive", "--limit", "1", "evaluation.decoding.max_new_tokens=2"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.find("squad"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("\nresults: " + tiny_->file("run") + "/evaluation/mqa-questions"), std::string::npos)
+      << outcome.out;
+}
+
+TEST_F(QaTestPrograms, ContextsThatWereTrainedOnAreAWarning) {
+  const std::string text = "The sailor found a rope on day 1.";  // of texts.txt
+  write_bytes(tiny_->folder() / "seen.jsonl",
+              R"({"context": ")" + text +
+                  R"(", "questions": [{"question": "Who?", "answers": ["The sailor"]}]})"
+                  "\n");
+  std::vector<std::string> words = arguments("seen", {"--baselines", "shine"});
+  words[2] = tiny_->file("seen.jsonl");
+  const Outcome seen = run_program("shine_test_mqa", words);
+  ASSERT_EQ(seen.status, 0) << seen.err;
+  EXPECT_NE(seen.err.find(" warning 1 of 1 test contexts are training data of stage pretrain ("), std::string::npos)
+      << seen.err;
+  EXPECT_NE(read("seen", "log.txt").find("1 of 1 test contexts are training data"), std::string::npos);
+  words[4] = tiny_->file("unread");
+  words.back() = "naive";
+  EXPECT_EQ(run_program("shine_test_mqa", words).err.find("training data"), std::string::npos) << "no weights";
+}
+
 TEST_F(QaTestPrograms, AllMethodsTurnByTurn) {
   const Outcome outcome = mqa("all", {"--baselines", "naive,in_context,sft,shine,shuffled", "--prompts"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

@@ -130,11 +130,13 @@ TEST_F(StageChain, AStageAfterASecondMetaLoraJoinsBoth) {
     ASSERT_EQ(one_question("extra", {"stage.extra_meta_lora_rank=3"}).status, 0);
   }
   const std::string from = "stage.init_from=" + tiny_->file("extra");
-  const Outcome refused = one_question("joined", {from});
+  const Outcome refused = one_question("joined", {from, "hypernetwork.meta_lora_rank=4"});
   EXPECT_EQ(refused.status, 1);
   EXPECT_NE(refused.err.find("set hypernetwork.meta_lora_rank=7"), std::string::npos) << refused.err;
-  const Outcome joined = one_question("joined", {from, "hypernetwork.meta_lora_rank=7"});
+  const Outcome joined = one_question("joined", {from});
   ASSERT_EQ(joined.status, 0) << joined.err;
+  EXPECT_NE(joined.err.find("hypernetwork.meta_lora_rank=7: as in " + tiny_->file("extra")), std::string::npos)
+      << joined.err;
   EXPECT_FALSE(weights("joined").contains(kExtra));
   EXPECT_NEAR(validation_loss("joined", 0, "questions"), validation_loss("extra", 4, "questions"), 1e-5);
 }
@@ -165,6 +167,50 @@ TEST_F(StageChain, WhatBecameOfTheDataIsInTheMetrics) {
   const Outcome dropped =
       one_question("dropped", {"text.conversation_max_length=18", "data.over_long=drop", "run.max_steps=1"});
   EXPECT_EQ(dropped.status, 1) << "all samples are over the limit";
+}
+
+TEST_F(StageChain, LostTokensAreAWarningWithTheNumberAndTheCure) {
+  const Outcome outcome =
+      one_question("lost", {"text.conversation_max_length=35", "data.over_long=cut", "run.max_steps=1"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.find(" warning train: "), std::string::npos) << "less than a tenth\n" << outcome.err;
+  const Outcome more =
+      one_question("lost-more", {"text.context_max_length=10", "data.over_long=cut", "run.max_steps=1"});
+  ASSERT_EQ(more.status, 0) << more.err;
+  const std::vector<json> data = events("lost-more", "data");
+  ASSERT_FALSE(data.empty());
+  EXPECT_NE(more.err.find(" warning train: " + std::to_string(data[0]["tokens_cut"].get<int>()) + " of "),
+            std::string::npos)
+      << more.err;
+  EXPECT_NE(more.err.find("are over the maximum lengths and are cut off or dropped (raise text.context_max_length or "
+                          "text.conversation_max_length)"),
+            std::string::npos)
+      << more.err;
+}
+
+TEST_F(StageChain, SizesOfAnEarlierStageReachTheNextAndItsTest) {
+  const std::string first = tiny_->file("larger"), second = tiny_->file("larger-mqa");
+  const Outcome larger =
+      tiny_->train("pretrain.yaml", {"run.dir=" + first, "run.max_steps=3", "hypernetwork.lora_rank=3",
+                                     "hypernetwork.m2p.mean_pool_size=2", "hypernetwork.generated_scale=0.01"});
+  ASSERT_EQ(larger.status, 0) << larger.err;
+  const Outcome next =
+      tiny_->train("ift_mqa.yaml", {"run.dir=" + second, "stage.init_from=" + first, "run.max_steps=3"});
+  ASSERT_EQ(next.status, 0) << next.err;
+  EXPECT_NE(next.err.find("hypernetwork.lora_rank=3, hypernetwork.generated_scale=0.01, "
+                          "hypernetwork.m2p.mean_pool_size=2: as in " +
+                          first),
+            std::string::npos)
+      << next.err;
+  EXPECT_NE(read_bytes(fs::path(second) / "config.yaml").find("lora_rank: 3\n"), std::string::npos);
+  const Outcome again =
+      tiny_->train("ift_mqa.yaml", {"run.dir=" + second, "stage.init_from=" + first, "run.max_steps=3"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.err.find("nothing to do"), std::string::npos) << again.err;
+  const Outcome test = run_program(
+      "shine_test_mqa", {tiny_->file("ift_mqa.yaml"), "run.dir=" + second, "--data", tiny_->file("held_out.jsonl"),
+                         "--baselines", "shine", "--limit", "1", "evaluation.decoding.max_new_tokens=2"});
+  EXPECT_EQ(test.status, 0) << test.err;
 }
 
 TEST_F(StageChain, AContextInTrainingAndValidationIsAnError) {

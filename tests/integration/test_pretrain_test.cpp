@@ -117,6 +117,17 @@ TEST_F(TestPretrain, MethodsWithoutMeaningAreLeftOutAloud) {
   EXPECT_EQ(usual.err.find("left out, without meaning"), std::string::npos) << "the default, which nobody named";
 }
 
+TEST_F(TestPretrain, AControlThatCannotBeIsAWarning) {
+  const Outcome outcome = run_program(
+      "shine_test_pretrain", {tiny_->file("pretrain.yaml"), "evaluation.buckets.first=7", "evaluation.buckets.last=7",
+                              "evaluation.baselines=[shine,shuffled]", "--data", tiny_->file("texts.txt"), "--limit",
+                              "1", "--output", tiny_->file("single")});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning bucket of 7 tokens: method shuffled is left out"), std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find("test contexts are training data of stage pretrain ("), std::string::npos) << outcome.err;
+}
+
 TEST_F(TestPretrain, FaultsAreNamed) {
   expect_fault(test("f", {"--checkpoint", tiny_->file("none")}), "no such folder, and the test needs trained weights");
   expect_fault(test("f", {"--baselines", "in_context,sft"}), "have no meaning for reconstruction and completion");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 
 #include "integration/compare_runs.h"
@@ -48,6 +49,56 @@ class TrainRun : public testing::Test {
 
 TinyRun* TrainRun::tiny_ = nullptr;
 Outcome TrainRun::backbone_, TrainRun::pretrain_;
+
+TEST_F(TrainRun, ALongTextIsAWarningUnlessItIsSplit) {
+  std::string text = tiny_texts(200);
+  for (std::size_t at = 0; (at = text.find("\n\n", at)) != std::string::npos;) text.replace(at, 2, " ");
+  write_bytes(folder("long.txt"), text);
+  const std::vector<std::string> data{"data.train=[" + folder("long.txt").string() + "]", "data.validation_share=0",
+                                      "run.max_steps=3"};
+  const Outcome cut = pretrain_in("cut", data);
+  ASSERT_EQ(cut.status, 0) << cut.err;
+  std::smatch numbers;
+  const std::regex warning(
+      R"(warning train: (\d+) of (\d+) tokens \((\d+\.\d) %\) are over the maximum lengths and are cut off or dropped \(set data\.over_long=split)");
+  ASSERT_TRUE(std::regex_search(cut.err, numbers, warning)) << cut.err;
+  const int lost = std::stoi(numbers[1]), all = std::stoi(numbers[2]);
+  EXPECT_LE(all - lost, 72) << "one sample of the maximum length is left";
+  EXPECT_GT(all - lost, 50);
+  EXPECT_NEAR(std::stod(numbers[3]), 100.0 * lost / all, 0.051);
+
+  std::vector<std::string> split = data;
+  split.emplace_back("data.over_long=split");
+  const Outcome whole = pretrain_in("split", split);
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  EXPECT_EQ(whole.err.find("over the maximum lengths"), std::string::npos) << whole.err;
+  const std::regex packed(R"(train: packed (\d+) texts into (\d+) groups; 0 texts over .* 0 texts dropped)");
+  ASSERT_TRUE(std::regex_search(whole.err, numbers, packed)) << whole.err;
+  EXPECT_GE(std::stoi(numbers[1]), all / 64) << "pieces of at most 64 tokens";
+  EXPECT_LE(std::stoi(numbers[1]), all / 30) << "filled by whole sentences";
+}
+
+TEST_F(TrainRun, OneValidationTextIsAWarning) {
+  const Outcome share = pretrain_in("one", {"data.validation_share=0.001", "run.max_steps=1"});
+  ASSERT_EQ(share.status, 0) << share.err;
+  EXPECT_NE(share.err.find("warning the validation data make one sample: the control \"LoRA of another text\" and the "
+                           "comparison of generated LoRAs, which need two, are left out (raise data.validation_share"),
+            std::string::npos)
+      << share.err;
+  EXPECT_EQ(pretrain_.err.find("make one sample"), std::string::npos);
+}
+
+TEST_F(TrainRun, ARateThatIsNeverReachedIsAWarningBeforeTheFirstStep) {
+  const Outcome still = pretrain_in("still", {"run.max_steps=1"});
+  ASSERT_EQ(still.status, 0) << still.err;
+  EXPECT_LT(still.err.find("warning the only step to do has learning rate 0: nothing is trained"),
+            still.err.find("step 1/1"))
+      << still.err;
+  const Outcome slow = pretrain_in("slow", {"run.max_steps=2", "schedule.warmup_steps=200"});
+  EXPECT_NE(slow.err.find("warning schedule.warmup_steps is 200 and the run ends after step 2"), std::string::npos)
+      << slow.err;
+  EXPECT_EQ(pretrain_.err.find("schedule.warmup_steps"), std::string::npos);
+}
 
 TEST_F(TrainRun, BackboneIsAHuggingFaceFolder) {
   std::set<std::string> names;

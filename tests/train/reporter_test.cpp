@@ -80,5 +80,45 @@ TEST(Reporter, OtherRanksThanTheFirstWriteNothing) {
   EXPECT_EQ(events[0].at("loss"), 2.0);
 }
 
+/// What start() logs for a run from `from` to step 5.
+std::string said_at_start(const ScheduleConfig& schedule, std::int64_t total_steps, std::int64_t from = 0) {
+  Reporting run;
+  run.options.schedule = schedule;
+  run.options.optimizer.learning_rate = 0.5;
+  Reporter reporter = run.reporter();
+  TrainProgress progress;
+  progress.step = from;
+  progress.total_steps = total_steps;
+  testing::internal::CaptureStderr();
+  reporter.start(progress);
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(Reporter, AWarmUpAsLongAsTheRunIsAWarningBeforeTheFirstStep) {
+  EXPECT_EQ(said_at_start({.warmup_steps = 4}, 5).find("warning"), std::string::npos)
+      << "the fifth has the peak's rate";
+  const std::string text = said_at_start({.warmup_steps = 10}, 5);
+  EXPECT_NE(text.find("warning schedule.warmup_steps is 10 and the run ends after step 5: the learning rate comes to "
+                      "0.2, not to optimizer.learning_rate, 0.5 (lower schedule.warmup_steps, or make the run longer)"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(said_at_start({.warmup_steps = 10}, 5, /*from=*/5).find("warning"), std::string::npos) << "nothing to do";
+}
+
+TEST(Reporter, ARunWhoseStepsHaveRateZeroIsAWarning) {
+  Reporting run;
+  run.options.schedule = {.warmup_steps = 1};
+  Reporter reporter(run.stage, run.options, run.optimizer, /*last_step=*/1, "");
+  TrainProgress progress;
+  progress.total_steps = 40;
+  testing::internal::CaptureStderr();
+  reporter.start(progress);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("warning the only step to do has learning rate 0: nothing is trained (schedule.warmup_steps is 1 "
+                      "of a schedule of 40 steps: lower it, or make the run longer)"),
+            std::string::npos)
+      << text;
+}
+
 }  // namespace
 }  // namespace shine::test

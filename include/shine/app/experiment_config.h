@@ -65,25 +65,39 @@ struct SHINE_API ExperimentConfig {
 };
 
 /// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes
-/// model.path. To set a key without effect (UnusedKey) is a fault, unless one of its causes was set in a later layer
-/// (see ConfigOrigins::layer): overrides and derived files may turn off what they inherit, which goes back to its
-/// default. In a file that a program saved, the config.yaml in a folder of a run, a checkpoint or results, keys may
-/// have their former names. Throws ConfigError that lists all faults with their places, IoError for a file that cannot
-/// be read.
+/// model.path, data.over_long `auto` what it stands for, and evaluation.data_set is dropped where a later layer sets
+/// evaluation.data: it named other files. To set a key without effect (UnusedKey) is a fault, unless one of its causes
+/// was set in a later layer (see ConfigOrigins::layer): overrides and derived files may turn off what they inherit,
+/// which goes back to its default. In a file that a program saved, the config.yaml in a folder of a run, a checkpoint
+/// or results, keys may have their former names. Throws ConfigError that lists all faults with their places, IoError
+/// for a file that cannot be read.
 /// @param origins  if given, receives the place that set each key
 SHINE_API ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                                   const std::vector<std::string>& overrides = {},
                                                   ConfigOrigins* origins = nullptr, ConfigUse use = ConfigUse::train);
 
+/// Whether the stage trains on contexts with questions, not on texts.
+SHINE_API bool reads_questions(const ExperimentConfig& config);
+
 /// True where run.dir holds a checkpoint: the run has its weights there, and stage.init_from is not read.
 SHINE_API bool has_checkpoint(const ExperimentConfig& config);
 
-/// Throws ConfigError that lists every file or folder the configuration names and that does not exist, and what
-/// find_weights throws for stage.init_from.
+/// Throws ConfigError that lists every file or folder the configuration names and that does not exist or cannot be
+/// read, a backbone's folder without config.json among them, and what find_weights throws for stage.init_from.
 SHINE_API void check_inputs(const ExperimentConfig& config);
 
-/// The same for a test program: backbone, tokenizer and evaluation.data.
+/// Throws ConfigError where the folder of the backbone is missing or has no config.json; says which files it needs.
+SHINE_API void check_backbone(const ExperimentConfig& config);
+
+/// The same as check_inputs for a test program: backbone, tokenizer and evaluation.data.
 SHINE_API void check_test_inputs(const ExperimentConfig& config);
+
+/// Throws ConfigError where run.dir is no folder that can be made or written in. Makes nothing.
+SHINE_API void check_run_place(const ExperimentConfig& config);
+
+/// The files of the backbone that are not there yet, of those that training needs beside config.json: "the weights
+/// (*.safetensors)", "a tokenizer (tokenizer.json or tokenizer.model)".
+SHINE_API std::vector<std::string> missing_model_files(const ExperimentConfig& config);
 
 /// The resolved configuration, without keys that have no effect, as YAML that load_experiment_config reads back to an
 /// equal one.

@@ -36,12 +36,12 @@ constexpr std::array<std::string_view, 2> config_names(SampleOrder) {
   return {"shuffled", "by_length"};
 }
 
-/// What happens to a context or conversation above its maximum length. drop: the sample is left out; cut: its end is
-/// cut; split: the conversation continues in further samples with the same context (a single turn or a context over the
-/// limit is dropped).
-enum class OverLong { drop, cut, split };
-constexpr std::array<std::string_view, 3> config_names(OverLong) {
-  return {"drop", "cut", "split"};
+/// What happens to a text, context or conversation above its maximum length. drop: the sample is left out; cut: its end
+/// is cut; split: a text becomes consecutive pieces; a conversation continues in further samples with the same context
+/// (a single turn or a context over the limit is dropped); auto: texts are cut (published), questions dropped.
+enum class OverLong { drop, cut, split, automatic };
+constexpr std::array<std::string_view, 4> config_names(OverLong) {
+  return {"drop", "cut", "split", "auto"};
 }
 
 /// How the L1 norms of the generated vectors are reduced: mean over the step's samples, or plain sum (published).
@@ -135,7 +135,7 @@ struct DataConfig {
   int64_t max_texts = 0;
   int64_t open_groups = 100;
   SampleOrder order = SampleOrder::shuffled;
-  OverLong over_long = OverLong::drop;
+  OverLong over_long = OverLong::automatic;
   bool check_overlap = true;
 
   bool operator==(const DataConfig&) const = default;
@@ -156,8 +156,10 @@ struct DataConfig {
     v("order", order, "order of the samples of an epoch; by_length puts samples of similar length into a step");
     v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
       at_least(0), only_in(StageName::pretrain));
-    v("over_long", over_long, "questions: contexts and conversations above their maximum length",
-      unused_in(StageName::pretrain), of_questions);
+    v("over_long", over_long,
+      "texts, contexts and conversations above their maximum length; split makes consecutive pieces of texts and "
+      "conversations; auto = cut for texts, drop for questions",
+      of_questions);
     v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error",
       unused_in(StageName::pretrain), of_questions);
   }

@@ -65,6 +65,9 @@ class SHINE_API Hypernetwork : public torch::nn::Module, public DeclaresParamete
   /// Reads every tensor by its checkpoint name; `where` names the source in errors. New token rows may be absent.
   void load(RawTensorDict tensors, const std::string& where);
 
+  /// Throws the ShapeError of load where that would, and changes nothing.
+  void check(RawTensorDict tensors, const std::string& where) const;
+
   /// Every parameter, frozen ones too, in the order in which checkpoints hold them.
   std::vector<NamedTensor> tensors() const;
 

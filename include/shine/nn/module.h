@@ -64,6 +64,9 @@ SHINE_API void set_values(at::Tensor parameter, const at::Tensor& values);
 SHINE_API void load_parameters(torch::nn::Module& module, const RawTensorDict& source, const at::TensorOptions& options,
                                const std::string& where);
 
+/// Throws the ShapeError of load_parameters where that would.
+SHINE_API void check_parameters(const torch::nn::Module& module, const RawTensorDict& source, const std::string& where);
+
 /// The parameters of `module` that take a gradient, each with its Decay: as declared, or for LibTorch's own modules
 /// always where it has two or more dimensions, else never. Throws Error for a parameter that a module of ours
 /// registered without declaring it.

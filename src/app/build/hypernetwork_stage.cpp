@@ -4,8 +4,10 @@
 #include <map>
 
 #include "app/build/meta_lora_weights.h"
+#include "app/config/trained_sizes.h"
 #include "data/qa/shifted_contexts.h"
 #include "io/safetensors/model_files.h"
+#include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
 #include "shine/text/special_tokens.h"
@@ -25,14 +27,35 @@ HypernetworkOptions hypernetwork_options(const ExperimentConfig& config, std::in
   return options;
 }
 
+/// Calls `use`, which throws ShapeError where tensors and sizes do not fit; the error then names the keys to copy.
+template <class Use>
+void name_sizes_to_copy(const ExperimentConfig& config, ConfigUse use_of, const WeightsSource& weights,
+                        const Use& use) {
+  try {
+    use();
+  } catch (const ShapeError& fault) {
+    throw ShapeError(str(fault.what(), sizes_to_copy(config, use_of, weights.folder)));
+  }
+}
+
 /// With the second Meta-LoRA that the weights hold, if any.
-std::unique_ptr<Hypernetwork> load_hypernetwork(Decoder& decoder, HypernetworkOptions options,
-                                                const WeightsSource& weights) {
+std::unique_ptr<Hypernetwork> load_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
+                                                HypernetworkOptions options, const WeightsSource& weights) {
   RawTensorDict tensors = read_weights(weights);
   options.extra_meta_lora_rank = extra_meta_lora_rank(tensors);
   auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
-  hypernetwork->load(std::move(tensors), weights.folder.string());
+  name_sizes_to_copy(config, ConfigUse::test, weights,
+                     [&] { hypernetwork->load(std::move(tensors), weights.folder.string()); });
   return hypernetwork;
+}
+
+/// Those of stage.init_from as a stage begins with them.
+RawTensorDict first_weights(const ExperimentConfig& config, const Hypernetwork& hypernetwork,
+                            const WeightsSource& source) {
+  RawTensorDict tensors = read_weights(source);
+  join_extra_meta_lora(tensors, config.hypernetwork.meta_lora_rank, source.folder.string());
+  keep_new_extra_meta_lora(tensors, hypernetwork);
+  return tensors;
 }
 
 /// With the weights of stage.init_from, a second Meta-LoRA merged into the first, or with new ones.
@@ -43,10 +66,9 @@ std::unique_ptr<Hypernetwork> start_hypernetwork(const ExperimentConfig& config,
   if (config.stage.init_from.empty() || has_checkpoint(config)) return hypernetwork;
   const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
   log_info("initial weights: " + source.note);
-  RawTensorDict tensors = read_weights(source);
-  join_extra_meta_lora(tensors, config.hypernetwork.meta_lora_rank, source.folder.string());
-  keep_new_extra_meta_lora(tensors, *hypernetwork);
-  hypernetwork->load(std::move(tensors), source.folder.string());
+  RawTensorDict tensors = first_weights(config, *hypernetwork, source);
+  name_sizes_to_copy(config, ConfigUse::train, source,
+                     [&] { hypernetwork->load(std::move(tensors), source.folder.string()); });
   return hypernetwork;
 }
 
@@ -78,11 +100,20 @@ void HypernetworkStage::complete(Experiment& experiment, const std::optional<Wei
   const std::int64_t new_tokens = missing_rows(decoder, *experiment.tokenizer);
   HypernetworkOptions options = hypernetwork_options(config_, new_tokens);
   if (weights) {
-    experiment.hypernetwork = load_hypernetwork(decoder, std::move(options), *weights);
+    experiment.hypernetwork = load_hypernetwork(config_, decoder, std::move(options), *weights);
     return;
   }
   experiment.hypernetwork = start_hypernetwork(config_, decoder, std::move(options));
   if (new_tokens > 0) log_info(str(new_tokens, " added tokens have no embedding row: made from the mean of all rows"));
+}
+
+void HypernetworkStage::check_weights(Decoder& decoder, const WeightsSource& weights) const {
+  if (!has_tokenizer(config_.text.tokenizer)) return;  // without it the number of added rows is not known
+  const std::int64_t new_tokens = expected_new_tokens(config_, decoder);
+  const Hypernetwork hypernetwork(decoder, hypernetwork_options(config_, new_tokens));
+  RawTensorDict tensors = first_weights(config_, hypernetwork, weights);
+  name_sizes_to_copy(config_, ConfigUse::train, weights,
+                     [&] { hypernetwork.check(std::move(tensors), weights.folder.string()); });
 }
 
 TrainedParts HypernetworkStage::describe(Decoder& decoder) const {
@@ -114,6 +145,13 @@ Stage HypernetworkStage::stage_of(const Experiment& experiment) const {
 
 void add_controls(const Experiment& experiment, const std::shared_ptr<const Dataset>& dataset, const char* shifted_name,
                   Stage& stage) {
+  if (dataset->size() == 1) {
+    log_warning(str("the validation data make one sample: the control \"", shifted_name,
+                    "\" and the comparison of generated LoRAs, which need two, are left out (",
+                    experiment.config.data.validation.empty() ? "raise data.validation_share, or name data.validation"
+                                                              : "name more or longer texts in data.validation",
+                    ")"));
+  }
   if (dataset->size() > 1) {
     stage.validation.push_back({shifted_name, std::make_shared<ShiftedContexts>(dataset), stage.objective});
   }

@@ -20,6 +20,7 @@ class HypernetworkStage : public StageBuilder {
   void add_tokens(Tokenizer& tokenizer) const override;
   void fill(Decoder& decoder) const override;
   void complete(Experiment& experiment, const std::optional<WeightsSource>& weights) const override;
+  void check_weights(Decoder& decoder, const WeightsSource& weights) const override;
   TrainedParts describe(Decoder& decoder) const override;
 
  protected:

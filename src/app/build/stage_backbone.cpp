@@ -40,6 +40,8 @@ class BackboneStage : public StageBuilder {
                 experiment.tokenizer->size(), " tokens");
   }
 
+  void check_weights(Decoder&, const WeightsSource&) const override {}
+
   TrainedParts describe(Decoder& decoder) const override {
     return {.text = "", .parameters = count_parameters(decoder), .backbone = true};
   }

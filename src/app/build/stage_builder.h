@@ -49,6 +49,10 @@ class StageBuilder {
   /// @param weights  as build_model
   virtual void complete(Experiment& experiment, const std::optional<WeightsSource>& weights) const = 0;
 
+  /// Throws what starting from the weights would throw where they do not fit.
+  /// @param decoder  of the shapes alone
+  virtual void check_weights(Decoder& decoder, const WeightsSource& weights) const = 0;
+
   /// @param decoder  of the shapes alone, without values
   virtual TrainedParts describe(Decoder& decoder) const = 0;
 

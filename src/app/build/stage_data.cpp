@@ -1,6 +1,7 @@
 #include "app/build/stage_data.h"
 
 #include "app/build/special_token_use.h"
+#include "common/format.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 
@@ -13,7 +14,18 @@ DocumentSplit load_texts(const ExperimentConfig& config) {
   log_info(str(split.train.size(), " training texts, ", split.validation.size(), " validation texts (", split.empty,
                " empty ones left out, ", split.repaired, " with repaired UTF-8, ", split.dropped_from_train,
                " also in validation and dropped)"));
+  if (split.dropped_from_train * 9 > split.train.size()) {  // a tenth of both
+    log_warning(str(split.dropped_from_train, " of ", split.train.size() + split.dropped_from_train,
+                    " training texts stand in data.validation too and are not trained on (take them out of one side)"));
+  }
   return split;
+}
+
+void warn_about_lost_tokens(const std::string& set, std::int64_t lost, std::int64_t all, const std::string& cure) {
+  if (lost * 10 <= all) return;
+  log_warning(str(set, ": ", lost, " of ", all, " tokens (",
+                  format("%.1f %%", 100.0 * static_cast<double>(lost) / static_cast<double>(all)),
+                  ") are over the maximum lengths and are cut off or dropped (", cure, ")"));
 }
 
 QaSplit load_questions(const ExperimentConfig& config) {
@@ -41,7 +53,8 @@ QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace p
   options.place = place;
   options.context_max_length = config.text.context_max_length;
   options.conversation_max_length = config.text.conversation_max_length;
-  options.over_long = config.data.over_long;
+  const bool chosen = config.data.over_long != OverLong::automatic;
+  options.over_long = chosen ? config.data.over_long : OverLong::drop;
   options.prompts = config.evaluation.prompts;
   options.special_tokens = special_tokens(config.text);
   options.seed = static_cast<std::uint64_t>(config.run.seed);
@@ -55,6 +68,10 @@ std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vec
   log_info(str(name, ": ", report.items, " contexts, ", report.samples, " samples; ", report.contexts_over_long,
                " contexts and ", report.conversations_over_long, " conversations over their limits; ", report.dropped,
                " samples dropped, ", report.split_off, " split off, ", report.tokens_cut, " tokens cut"));
+  std::string cure = "raise text.context_max_length or text.conversation_max_length";
+  if (options.over_long == OverLong::drop) cure += ", or set data.over_long=cut, or split for long conversations";
+  if (options.over_long == OverLong::split) cure += ", or set data.over_long=cut";
+  warn_about_lost_tokens(name, report.tokens_cut + report.tokens_dropped, report.tokens, cure);
   const auto count = [](auto value) { return static_cast<std::int64_t>(value); };
   stage.data_counts.push_back({name,
                                {{"items", count(report.items)},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,11 @@ DocumentSplit load_texts(const ExperimentConfig& config);
 
 /// The same as contexts with questions.
 QaSplit load_questions(const ExperimentConfig& config);
+
+/// Warns where more than a tenth of a set's tokens is never trained on (or scored).
+/// @param set   "train"
+/// @param cure  what keeps them: "set data.over_long=split"
+void warn_about_lost_tokens(const std::string& set, std::int64_t lost, std::int64_t all, const std::string& cure);
 
 /// The options that training and evaluation of reconstruction and completion share; the caller sets lengths and seed.
 PretrainOptions pretrain_options(const ExperimentConfig& config);

@@ -4,9 +4,17 @@
 
 #include "config/config_io.h"
 #include "io/files/byte_source.h"
+#include "shine/common/error.h"
 #include "shine/common/str.h"
 
 namespace shine {
+
+bool reads_questions(const ExperimentConfig& config) {
+  const StageTraits::Data data = traits_of(config.stage.name).data;
+  return data == StageTraits::Data::questions ||
+         (data == StageTraits::Data::by_form && config.data.form == DataForm::questions);
+}
+
 namespace {
 
 void reset_unused(ExperimentConfig& config) {
@@ -115,12 +123,7 @@ class RuleChecker {
          "`stage.from_scratch` is set beside `stage.init_from` (remove one)");
   }
 
-  /// Stages that train on contexts with questions.
-  bool has_questions() const {
-    const StageTraits::Data data = traits_of(config_.stage.name).data;
-    return data == StageTraits::Data::questions ||
-           (data == StageTraits::Data::by_form && config_.data.form == DataForm::questions);
-  }
+  bool has_questions() const { return reads_questions(config_); }
 
   void check_data() {
     const DataConfig& data = config_.data;
@@ -163,6 +166,18 @@ class RuleChecker {
   Faults& faults_;
 };
 
+/// Values that follow from others.
+void resolve(ExperimentConfig& config, const ConfigOrigins& origins) {
+  if (config.text.tokenizer.empty()) config.text.tokenizer = config.model.path;
+  if (config.data.over_long == OverLong::automatic && reads_questions(config)) {
+    config.data.over_long = OverLong::drop;
+  } else if (config.data.over_long == OverLong::automatic && config.stage.name == StageName::pretrain) {
+    config.data.over_long = OverLong::cut;
+  }
+  // The name of other files is not the name of these.
+  if (origins.layer("evaluation.data") > origins.layer("evaluation.data_set")) config.evaluation.data_set.clear();
+}
+
 }  // namespace
 
 void ExperimentConfig::validate(ConfigUse use) const {
@@ -174,6 +189,11 @@ void ExperimentConfig::validate(ConfigUse use) const {
 
 ExperimentConfig load_experiment_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                                         ConfigOrigins* origins, ConfigUse use) {
+  if (!std::filesystem::exists(file)) {
+    throw IoError("no such file", file.string(),
+                  "correct the path; for a model without configurations copy those of another one, such as "
+                  "configs/qwen3-0.6b, and name its folder in model.path");
+  }
   ExperimentConfig config;
   Faults faults;
   const WrittenBy writer = is_saved(file) ? WrittenBy::program : WrittenBy::user;
@@ -181,7 +201,7 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file, const
   RuleChecker(config, places, use, faults).check();
   faults.throw_if_any(file.string());
   reset_unused(config);
-  if (config.text.tokenizer.empty()) config.text.tokenizer = config.model.path;
+  resolve(config, places);
   if (origins != nullptr) *origins = std::move(places);
   return config;
 }

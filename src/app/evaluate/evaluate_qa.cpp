@@ -8,6 +8,7 @@
 
 #include "app/build/special_token_use.h"
 #include "app/evaluate/open_results.h"
+#include "app/evaluate/trained_on.h"
 #include "app/evaluate/unit_rounds.h"
 #include "common/format.h"
 #include "common/stop_signals.h"
@@ -73,6 +74,12 @@ QaEvaluator make_evaluator(const Experiment& experiment, QaInputs inputs, QaForm
   return {{*experiment.decoder, experiment.hypernetwork.get(), *experiment.tokenizer},
           std::move(inputs.contexts),
           {form, std::move(inputs.methods), evaluation, treatment, std::move(stop)}};
+}
+
+std::vector<std::string> texts_of(const std::vector<QaContext>& contexts) {
+  std::vector<std::string> texts;
+  for (const QaContext& context : contexts) texts.push_back(context.joined());
+  return texts;
 }
 
 void log_plan(const QaEvaluator& evaluator) {
@@ -258,6 +265,7 @@ EvaluationOutcome evaluate_qa(const ExperimentConfig& config, const QaEvaluation
   const std::filesystem::path path = results_path(config, test);
   const auto folder = open_results(rank.group(), path, identity, kAnswersFile, request.resume);
   if (inputs.weights) log_info("weights: " + inputs.weights->note);
+  if (inputs.weights && folder) warn_about_trained_texts(texts_of(inputs.contexts), inputs.weights->folder);
 
   StopSignals signals;
   const ExperimentConfig own = rank.own_config(config);

@@ -10,6 +10,7 @@
 #include "app/build/stage_builder.h"
 #include "app/build/stage_data.h"
 #include "app/evaluate/open_results.h"
+#include "app/evaluate/trained_on.h"
 #include "app/evaluate/unit_rounds.h"
 #include "common/format.h"
 #include "common/hash.h"
@@ -134,7 +135,14 @@ class ReconstructionEvaluator {
     for (const PretrainTask task : {PretrainTask::reconstruction, PretrainTask::completion}) {
       for (const Method method : methods) {
         const std::size_t shift = method == Method::shuffled ? 1 : 0;
-        if (shift > 0 && texts.size() < 2) continue;  // there is no other text
+        if (shift > 0 && texts.size() < 2) {
+          if (task == PretrainTask::reconstruction) {
+            log_warning(str("bucket of ", length,
+                            " tokens: method shuffled is left out, it takes the LoRA of another text and there is only "
+                            "one (name more data, or raise --limit)"));
+          }
+          continue;
+        }
         for (std::size_t start = 0; start < texts.size(); start += rows) {
           Unit unit{bucket, task, method, {}, {}};
           for (std::size_t i = start; i < std::min(texts.size(), start + rows); ++i) {
@@ -238,6 +246,7 @@ EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool r
   const std::filesystem::path path = results_path(config, kTest);
   const auto folder = open_results(rank.group(), path, identity, kLossesFile, resume);
   log_info("weights: " + weights.note);
+  if (folder) warn_about_trained_texts(documents.texts, weights.folder);
   log_left_out(config.evaluation);
   StopSignals signals;
   const Experiment experiment = build_model(rank.own_config(config), weights);

@@ -19,22 +19,20 @@
 namespace shine {
 namespace {
 
-constexpr std::size_t kSmoothedOver = 50;  // logged steps
+constexpr std::int64_t kSmoothedOver = 50;  // steps
 
-struct ValidationLosses {
-  std::int64_t last_step = 0, best_step = 0;
-  double last = 0.0, best = std::nan("");
-};
+/// Losses by step.
+using Losses = std::map<std::int64_t, double>;
 
 /// What a run left behind.
 struct Run {
   ExperimentConfig config;
-  std::string state;                                    ///< "finished", "not finished"
-  std::optional<Provenance> made_by;                    ///< of the newest readable checkpoint
-  std::optional<TrainProgress> progress;                ///< of the same
-  std::vector<std::pair<std::int64_t, double>> losses;  ///< (step, training loss), as logged
-  std::vector<double> speeds;                           ///< tokens/s of the logged steps
-  std::map<std::string, ValidationLosses> validation;   ///< by set
+  std::string state;                         ///< "finished", "not finished"
+  std::optional<Provenance> made_by;         ///< of the newest readable checkpoint
+  std::optional<TrainProgress> progress;     ///< of the same
+  Losses losses;                             ///< of the training steps that were logged
+  std::vector<double> speeds;                ///< tokens/s of these
+  std::map<std::string, Losses> validation;  ///< by set
 };
 
 void read_event(const nlohmann::json& event, const std::string& where, Run& run) {
@@ -43,18 +41,12 @@ void read_event(const nlohmann::json& event, const std::string& where, Run& run)
   const std::int64_t step = get_int(event, "step", where);
   const double loss = get_double_or(event, "loss", std::nan(""), where);  // null: not finite
   if (kind == "train") {
-    run.losses.emplace_back(step, loss);
+    run.losses[step] = loss;
     if (has_value(event, "tokens_per_second", where))
       run.speeds.push_back(get_double(event, "tokens_per_second", where));
     return;
   }
-  ValidationLosses& losses = run.validation[get_string(event, "set", where)];
-  losses.last_step = step;
-  losses.last = loss;
-  if (!std::isnan(loss) && !(losses.best <= loss)) {
-    losses.best = loss;
-    losses.best_step = step;
-  }
+  run.validation[get_string(event, "set", where)][step] = loss;
 }
 
 void read_metrics(const std::filesystem::path& path, Run& run) {
@@ -142,11 +134,31 @@ std::string compare_provenance(const std::optional<Provenance>& a, const std::op
   return list("program, libraries and device", differences);
 }
 
-std::optional<double> smoothed(const Run& run) {
-  if (run.losses.empty()) return std::nullopt;
-  const std::size_t count = std::min(run.losses.size(), kSmoothedOver);
+/// Steps done, as far as log and checkpoint tell.
+std::int64_t steps_of(const Run& run) {
+  const std::int64_t saved = run.progress ? run.progress->step : 0;
+  return std::max(saved, run.losses.empty() ? 0 : run.losses.rbegin()->first);
+}
+
+/// Of losses that two runs wrote at different steps those that the other has too, and those of steps that it never came
+/// to: else a run would differ from itself where it was only logged less often.
+Losses comparable(const Losses& own, const Losses& other, std::int64_t other_steps) {
+  if (other.empty()) return own;
+  Losses kept;
+  for (const auto& [step, loss] : own) {
+    if (step > other_steps || other.contains(step)) kept.emplace(step, loss);
+  }
+  return kept.empty() ? own : kept;
+}
+
+/// The mean over the last kSmoothedOver steps, as far as they are there.
+std::optional<double> smoothed(const Losses& losses) {
+  if (losses.empty()) return std::nullopt;
   double sum = 0.0;
-  for (std::size_t i = run.losses.size() - count; i < run.losses.size(); ++i) sum += run.losses[i].second;
+  std::int64_t count = 0;
+  for (auto at = losses.upper_bound(losses.rbegin()->first - kSmoothedOver); at != losses.end(); ++at, ++count) {
+    sum += at->second;
+  }
   return sum / static_cast<double>(count);
 }
 
@@ -162,39 +174,60 @@ void add_run_rows(const Run& a, const Run& b, Table& table) {
     if (!run.progress) return std::nullopt;
     return static_cast<double>(run.progress.value().*member);
   };
-  const auto steps = [](const Run& run) -> std::optional<double> {
-    if (run.losses.empty()) return std::nullopt;
-    return static_cast<double>(run.losses.back().first);
+  const auto last = [](const Losses& losses) -> std::optional<double> {
+    if (losses.empty()) return std::nullopt;
+    return losses.rbegin()->second;
   };
-  const auto last = [](const Run& run) -> std::optional<double> {
-    if (run.losses.empty()) return std::nullopt;
-    return run.losses.back().second;
+  const std::int64_t steps_a = steps_of(a), steps_b = steps_of(b);
+  const auto steps = [](std::int64_t count) {
+    return count > 0 ? std::optional<double>(static_cast<double>(count)) : std::nullopt;
   };
+  const Losses left = comparable(a.losses, b.losses, steps_b), right = comparable(b.losses, a.losses, steps_a);
+  const bool together = !left.empty() && !right.empty() && left.rbegin()->first == right.rbegin()->first;
+  const bool at_end = together && left.rbegin()->first == std::max(steps_a, steps_b);
   table.add("", std::string("A"), std::string("B"), "B - A");
   table.add("state", a.state, b.state);
-  table.add("steps", steps(a), steps(b), "%.0f");
+  table.add("steps", steps(steps_a), steps(steps_b), "%.0f");
   table.add("seconds of training, at the checkpoint", of(a, &TrainProgress::seconds), of(b, &TrainProgress::seconds),
             "%.1f");
   table.add("tokens, at the checkpoint", of(a, &TrainProgress::tokens), of(b, &TrainProgress::tokens), "%.0f");
   table.add("tokens/s, median", median(a.speeds), median(b.speeds), "%.0f");
-  table.add("training loss, last", last(a), last(b));
-  table.add(str("training loss, mean of the last ", kSmoothedOver), smoothed(a), smoothed(b));
+  const std::string place = together && !at_end ? str("at step ", left.rbegin()->first) : "last";
+  table.add("training loss, " + place, last(left), last(right));
+  table.add(str("training loss, mean of the last ", kSmoothedOver, " steps"), smoothed(left), smoothed(right));
+}
+
+struct ValidationLosses {
+  double last = 0.0, best = std::nan(""), best_step = 0.0;
+};
+
+std::optional<ValidationLosses> summary(const Losses& losses) {
+  if (losses.empty()) return std::nullopt;
+  ValidationLosses result{.last = losses.rbegin()->second};
+  for (const auto& [step, loss] : losses) {
+    if (std::isnan(loss) || result.best <= loss) continue;
+    result.best = loss;
+    result.best_step = static_cast<double>(step);
+  }
+  return result;
 }
 
 void add_validation_rows(const Run& a, const Run& b, Table& table) {
-  std::map<std::string, std::pair<const ValidationLosses*, const ValidationLosses*>> sets;
-  for (const auto& [set, losses] : a.validation) sets[set].first = &losses;
-  for (const auto& [set, losses] : b.validation) sets[set].second = &losses;
+  std::map<std::string, std::pair<Losses, Losses>> sets;
+  for (const auto& [set, losses] : a.validation) sets[set].first = losses;
+  for (const auto& [set, losses] : b.validation) sets[set].second = losses;
   for (const auto& [set, pair] : sets) {
-    const auto value = [](const ValidationLosses* losses, auto member) -> std::optional<double> {
-      if (losses == nullptr) return std::nullopt;
-      return static_cast<double>(losses->*member);
+    const auto left = summary(comparable(pair.first, pair.second, steps_of(b)));
+    const auto right = summary(comparable(pair.second, pair.first, steps_of(a)));
+    const auto add = [&](const char* what, double ValidationLosses::*member, const char* pattern = "%.5f") {
+      const auto value = [&](const auto& losses) {
+        return losses ? std::optional<double>((*losses).*member) : std::nullopt;
+      };
+      table.add(set + what, value(left), value(right), pattern);
     };
-    const auto [left, right] = pair;
-    table.add(set + ", last", value(left, &ValidationLosses::last), value(right, &ValidationLosses::last));
-    table.add(set + ", best", value(left, &ValidationLosses::best), value(right, &ValidationLosses::best));
-    table.add(set + ", best at step", value(left, &ValidationLosses::best_step),
-              value(right, &ValidationLosses::best_step), "%.0f");
+    add(", last", &ValidationLosses::last);
+    add(", best", &ValidationLosses::best);
+    add(", best at step", &ValidationLosses::best_step, "%.0f");
   }
 }
 
@@ -210,11 +243,10 @@ struct LossPair {
 
 /// The training losses of the steps that both have logged.
 std::vector<LossPair> common_losses(const Run& a, const Run& b) {
-  const std::map<std::int64_t, double> others(b.losses.begin(), b.losses.end());
   std::vector<LossPair> pairs;
   for (const auto& [step, loss] : a.losses) {
-    const auto other = others.find(step);
-    if (other != others.end()) pairs.push_back({step, loss, other->second});
+    const auto other = b.losses.find(step);
+    if (other != b.losses.end()) pairs.push_back({step, loss, other->second});
   }
   return pairs;
 }

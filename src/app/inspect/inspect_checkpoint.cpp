@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "app/build/special_token_use.h"
+#include "app/config/trained_sizes.h"
 #include "app/train/stage_diagnostics.h"
 #include "common/hash.h"
 #include "io/files/text_file.h"
@@ -156,7 +157,12 @@ void inspect_loras(const Experiment& experiment, const std::vector<NamedText>& t
 
 ExperimentConfig inspection_config(const WeightsSource& source, const std::filesystem::path& file,
                                    const std::vector<std::string>& overrides) {
-  if (!file.empty()) return load_experiment_config(file, overrides);
+  if (!file.empty()) {
+    ConfigOrigins origins;
+    ExperimentConfig config = load_experiment_config(file, overrides, &origins);
+    log_trained_sizes(take_trained_sizes(config, origins, ConfigUse::test, source.folder));
+    return config;
+  }
   const std::filesystem::path own = source.folder / "config.yaml";
   SHINE_CHECK(has_settings(own), ConfigError, source.folder.string(),
               ": the checkpoint has no configuration (name one by --config)");

@@ -47,8 +47,10 @@ void check_run_folder(const ExperimentConfig& config, bool allow_changes) {
   if (differences.empty()) return;
   const std::string change = str("the run there has another configuration: ", join(differences, "; "));
   if (!allow_changes) {
-    throw ConfigError(change, "run.dir " + config.run.dir,
-                      "use another run.dir, the same configuration, or --allow-changes");
+    throw ConfigError(
+        change, "run.dir " + config.run.dir,
+        "use another run.dir (with the launch scripts: RUN=NAME), the same configuration, or shine_train's "
+        "--allow-changes");
   }
   log_warning(str("run.dir ", config.run.dir, ": ", change));
 }

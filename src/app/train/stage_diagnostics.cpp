@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "lora/lora_statistics.h"
+#include "shine/common/logging.h"
+#include "shine/common/str.h"
 
 namespace shine {
 namespace {
@@ -56,7 +58,15 @@ std::function<std::optional<LoraDiagnostics>(ProcessGroup&, const std::function<
   if (!config.validation.diagnostics || validation.empty()) return {};
   Contexts contexts =
       different_contexts(*validation.front().dataset, static_cast<std::size_t>(config.validation.max_samples));
-  if (contexts.size() < 2) return {};
+  if (contexts.size() < 2) {
+    const std::size_t samples = validation.front().dataset->size();
+    if (samples > 1) {  // else it has been said
+      log_warning(str("the first ", std::min(samples, static_cast<std::size_t>(config.validation.max_samples)),
+                      " validation samples have one context between them: generated LoRAs are not compared (raise "
+                      "validation.max_samples, or hold out more contexts)"));
+    }
+    return {};
+  }
   const Hypernetwork* hypernetwork = experiment.hypernetwork.get();
   return [hypernetwork, contexts = std::move(contexts), weight_norms = projection_norms(*experiment.decoder),
           batch_size = config.optimizer.batch_size](ProcessGroup& group,

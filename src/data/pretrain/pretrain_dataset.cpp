@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
 #include "common/hash.h"
+#include "data/pretrain/text_pieces.h"
 #include "data/pretrain/words.h"
 #include "data/sampling/random_streams.h"
 #include "data/token_row.h"
@@ -34,7 +36,9 @@ PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr
   turn_overhead_ = tokens_per_turn(*tokenizer_);
   reconstruct_request_ = request(*tokenizer_, kReconstruct);
   complete_request_ = request(*tokenizer_, kComplete);
+  if (options_.over_long == OverLong::automatic) options_.over_long = OverLong::cut;
   check_options();
+  if (options_.over_long == OverLong::split) split_texts();
 
   std::vector<std::int64_t> lengths(texts_.size());
   std::vector<std::uint64_t> hashes(texts_.size());
@@ -44,6 +48,8 @@ PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr
     hashes[i] = hash_text(texts_[i], ids);
   };
   parallel_for(texts_.size(), options_.threads, measure, progress);
+  report_.tokens = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  if (options_.over_long == OverLong::drop) drop_texts(lengths, hashes);
   pack(lengths);
   Fnv1a hash;
   hash.add(hash_options());
@@ -51,12 +57,50 @@ PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr
   fingerprint_ = hash.value();
 }
 
+std::int64_t PretrainDataset::room() const {
+  return std::min(options_.context_max_length, options_.conversation_max_length - turn_overhead_);
+}
+
+void PretrainDataset::split_texts() {
+  std::vector<std::vector<std::string>> pieces(texts_.size());
+  const auto split = [&](std::size_t i) {
+    pieces[i] = split_text(texts_[i], room(), *tokenizer_, options_.special_tokens);
+  };
+  parallel_for(texts_.size(), options_.threads, split);
+  const std::size_t before = texts_.size();
+  texts_.clear();
+  for (std::vector<std::string>& some : pieces) std::ranges::move(some, std::back_inserter(texts_));
+  report_.split_off = texts_.size() - before;
+}
+
+void PretrainDataset::drop_texts(std::vector<std::int64_t>& lengths, std::vector<std::uint64_t>& hashes) {
+  const std::size_t before = lengths.size();
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < before; ++i) {
+    if (lengths[i] > room()) {
+      report_.tokens_dropped += lengths[i];
+      continue;
+    }
+    if (kept != i) texts_[kept] = std::move(texts_[i]);
+    lengths[kept] = lengths[i];
+    hashes[kept++] = hashes[i];
+  }
+  report_.dropped = before - kept;
+  SHINE_CHECK(kept > 0, ConfigError, "no text is left of ", before, ": all have more than ", room(),
+              " tokens (raise text.context_max_length and text.conversation_max_length, or set data.over_long=split)");
+  texts_.resize(kept);
+  lengths.resize(kept);
+  hashes.resize(kept);
+}
+
 void PretrainDataset::pack(const std::vector<std::int64_t>& lengths) {
   std::vector<std::int64_t> costs = lengths;
   for (std::int64_t& cost : costs) cost += turn_overhead_;
-  TextGroups packed = pack_texts(costs, options_.conversation_max_length, options_.open_groups);
+  // A group's context has at most its conversation's tokens less one template: within `room` it is not cut.
+  const std::int64_t most = may_cut() ? options_.conversation_max_length : room() + turn_overhead_;
+  TextGroups packed = pack_texts(costs, most, options_.open_groups);
   groups_ = std::move(packed.groups);
-  report_ = {packed.report, 0, 0};
+  static_cast<PackingReport&>(report_) = packed.report;
   group_tokens_.reserve(groups_.size());
   for (const auto& group : groups_) {
     auto length = static_cast<std::int64_t>(group.size()) - 1;  // separators
@@ -80,6 +124,7 @@ std::uint64_t PretrainDataset::hash_options() const {
   hash.add(options_.completion_drop_min).add(options_.completion_drop_max);
   hash.add(std::uint64_t{options_.collapse_whitespace}).add(static_cast<std::uint64_t>(options_.special_tokens));
   hash.add(options_.seed).add(separator_id_);
+  if (!may_cut()) hash.add(static_cast<std::uint64_t>(options_.over_long));
   for (const auto* request : {&reconstruct_request_, &complete_request_}) hash.add(hash_text({}, *request));
   return hash.value();
 }

@@ -147,13 +147,19 @@ void QaDataset::place(const std::vector<std::int64_t>& contexts, const std::vect
     const std::int64_t excess = std::max<std::int64_t>(threads[i].tokens - options_.conversation_max_length, 0);
     const std::int64_t context_tokens = contexts[threads_[i].context] - cut_from_context;
     report_.conversations_over_long += excess > 0 ? 1 : 0;
+    const std::int64_t all_tokens = contexts[threads_[i].context] + threads[i].tokens;
+    report_.tokens += all_tokens;
+    const auto drop = [&] {
+      ++report_.dropped;
+      report_.tokens_dropped += all_tokens;
+    };
     const bool is_cut = options_.over_long == OverLong::cut;
     if (cut_from_context > 0 && !is_cut) {
-      ++report_.dropped;
+      drop();
     } else if (excess > 0 && options_.over_long == OverLong::split) {
       split(i, threads[i], context_tokens);
     } else if ((excess > 0 && !is_cut) || !threads[i].is_labelled) {
-      ++report_.dropped;
+      drop();
     } else {
       places_.push_back({i, 0, threads_[i].turns.size(), context_tokens + threads[i].tokens - excess});
       report_.tokens_cut += cut_from_context + excess;
@@ -177,6 +183,7 @@ void QaDataset::split(std::size_t thread, const Measure& measure, std::int64_t c
     if (taken + measure.turns[i] > room) close(i);
     if (measure.turns[i] > room) {
       ++report_.dropped;
+      report_.tokens_dropped += measure.turns[i];
       close(i + 1);
       continue;
     }

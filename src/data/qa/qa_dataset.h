@@ -46,6 +46,8 @@ struct QaReport {
   std::size_t dropped = 0;      ///< samples left out; with OverLong::split each turn that is too long by itself is one
   std::size_t split_off = 0;    ///< samples made by splitting
   std::int64_t tokens_cut = 0;  ///< in an epoch without reconstruction
+  std::int64_t tokens = 0;      ///< of all samples if nothing were dropped or cut, each with its context
+  std::int64_t tokens_dropped = 0;
 };
 
 /// Instruction fine-tuning, stages ift_mqa and ift_1qa (paper section 4), and question answering in stage backbone.
