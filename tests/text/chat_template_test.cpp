@@ -72,16 +72,31 @@ TEST_F(PublishedPrompts, EscapedContentsHoldNoMarkers) {
   EXPECT_EQ(escaped.labels.back(), require_token(*tokenizer, "\u010a"));
 }
 
-TEST(ChatTemplate, AnAnswerIsCutAfterItsLastThought) {
-  const std::vector<ChatMessage> messages = {{"user", "a</think>b"}, {"assistant", "x</think>y</think>\nz"}};
-  const RenderedText rendered = render_chat(messages, GenerationPrompt::append);
-  EXPECT_EQ(rendered.text,
-            "<|im_start|>user\na</think>b<|im_end|>\n<|im_start|>assistant\n\nz<|im_end|>\n<|im_start|>assistant\n");
-  ASSERT_EQ(rendered.labelled.size(), 1U);
-  const TextSpan labelled = rendered.labelled[0];
-  EXPECT_EQ(rendered.text.substr(labelled.begin, labelled.end - labelled.begin), "\nz<|im_end|>\n");
-  ASSERT_EQ(rendered.contents.size(), 2U);
-  EXPECT_EQ(rendered.text.substr(rendered.contents[1].begin, 2), "\nz");
+// The contents are those that Qwen3's own template gives assistant turns of the history.
+TEST(ChatTemplate, AnAnswerIsCutAfterItsLastThoughtAndTheNewlinesBehindIt) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"<think>\nThe note says so.\n</think>\n\nred", "red"},
+      {"<think>\n\n</think>\n\nred", "red"},
+      {"<think>x</think>red", "red"},
+      {"<think>x</think>\nred\n", "red\n"},
+      {"<think>a</think>\nx<think>b</think>\n\nred", "red"},
+      {"x</think>y</think>\n \nz", " \nz"},
+      {"x</think>\r\nz", "\r\nz"},
+      {"<think>x</think>\n\n", ""},
+      {"\n\nred", "\n\nred"},
+  };
+  for (const auto& [given, shown] : cases) {
+    const std::vector<ChatMessage> messages = {{"user", "a</think>\nb"}, {"assistant", given}, {"user", "c"}};
+    const RenderedText rendered = render_chat(messages, GenerationPrompt::append);
+    EXPECT_EQ(rendered.text, "<|im_start|>user\na</think>\nb<|im_end|>\n<|im_start|>assistant\n" + shown +
+                                 "<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n");
+    ASSERT_EQ(rendered.labelled.size(), 1U);
+    const TextSpan labelled = rendered.labelled[0];
+    EXPECT_EQ(rendered.text.substr(labelled.begin, labelled.end - labelled.begin), shown + "<|im_end|>\n");
+    ASSERT_EQ(rendered.contents.size(), 3U);
+    const TextSpan content = rendered.contents[1];
+    EXPECT_EQ(rendered.text.substr(content.begin, content.end - content.begin), shown);
+  }
 }
 
 TEST(ChatTemplate, RefusesRolesThatWouldBreakTheFrame) {

@@ -1,5 +1,6 @@
 #include "shine/text/chat_template.h"
 
+#include <algorithm>
 #include <array>
 
 #include "io/json/quote_text.h"
@@ -21,7 +22,9 @@ std::string_view shown_content(const ChatMessage& message) {
   std::string_view content = message.content;
   if (message.role != kAssistant) return content;
   const std::size_t thought = content.rfind(kThoughtEnd);
-  if (thought != std::string_view::npos) content.remove_prefix(thought + kThoughtEnd.size());
+  if (thought == std::string_view::npos) return content;
+  content.remove_prefix(thought + kThoughtEnd.size());
+  content.remove_prefix(std::min(content.find_first_not_of('\n'), content.size()));
   return content;
 }
 
