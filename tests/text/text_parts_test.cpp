@@ -95,6 +95,36 @@ TEST(Regex, ClassesAreThoseOfOniguruma) {
   EXPECT_EQ(matches("x*", "axb"), (Strings{"", "x", ""}));
 }
 
+// What the Split of `tokenizers` 0.22.2 matches.
+TEST(Regex, PropertiesAreReadAsOnigurumaReadsThem) {
+  using Strings = std::vector<std::string>;
+  EXPECT_EQ(matches(R"(\pL+)", "it's a pL PL pLL"), (Strings{"pL", "pLL"}));  // without braces no property
+  EXPECT_EQ(matches(R"(\PL+)", "pL PLL x"), (Strings{"PLL"}));
+  EXPECT_EQ(matches(R"([\pL]+)", "pL ab Lp"), (Strings{"pL", "Lp"}));
+  EXPECT_EQ(matches(R"(\p)", "p P"), (Strings{"p"}));
+  EXPECT_EQ(matches(R"(\p{^L}+)", "ab 12"), (Strings{" 12"}));
+  EXPECT_EQ(matches(R"(\P{^L}+)", "ab 12"), (Strings{"ab"}));
+  EXPECT_EQ(matches(R"(\p{Han}+)", "\u3001\u4e2d\u30fc\u3007"), (Strings{"\u4e2d", "\u3007"}));  // no extensions
+  EXPECT_EQ(matches(R"(\P{Han}+)", "\u3001\u4e2d"), (Strings{"\u3001"}));
+  EXPECT_EQ(matches(R"(\p{hiragana})", "\u30fc\u3042"), (Strings{"\u3042"}));
+  EXPECT_EQ(matches(R"(\p{Letter}+)", "ab1"), (Strings{"ab"}));
+  EXPECT_EQ(matches(R"(\p{Decimal_Number}+)", "ab12\u00bd"), (Strings{"12"}));
+  EXPECT_EQ(matches(R"(\p{^space separator}+)", "ab c"), (Strings{"ab", "c"}));
+}
+
+TEST(Regex, OptionsHoldToTheEndOfTheirGroup) {
+  using Strings = std::vector<std::string>;
+  EXPECT_EQ(matches("(?i)a|b", "A B"), (Strings{"A", "B"}));
+  EXPECT_EQ(matches("x(?i)a|b", "xA B b xB"), (Strings{"xA", "xB"}));  // x(?i:a|b)
+  EXPECT_EQ(matches("(?:a(?i)b|c)|d", "aC aD D d"), (Strings{"aC", "d"}));
+  EXPECT_EQ(matches("(a(?i)b|c)d", "aBd Cd aCd"), (Strings{"aBd", "aCd"}));
+  EXPECT_EQ(matches("a(?i)b(?-i)c|d", "aBc aBC aBd D"), (Strings{"aBc", "aBd"}));
+  EXPECT_EQ(matches("[(?i)]a", "iA ia"), (Strings{"ia"}));
+  EXPECT_EQ(matches(R"(\((?i)a)", "(A"), (Strings{"(A"}));
+  EXPECT_EQ(matches("(?x: a b )c", "abc"), (Strings{"abc"}));
+  EXPECT_EQ(matches("a(?#(c)b", "ab"), (Strings{"ab"}));
+}
+
 TEST(Regex, LongSubjectsDoNotExhaustTheStack) {
   const std::string text(1 << 20, 'a');
   EXPECT_EQ(Regex("(?:a|b)+", "test").find_all(text).size(), 1U);

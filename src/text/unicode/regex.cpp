@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <limits>
+#include <map>
 
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"
@@ -24,6 +25,73 @@ constexpr std::size_t kMatchLimitPerByte = 64;
 // Oniguruma counts the six digits and fractions of Latin-1 as well.
 constexpr std::string_view kWordClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE)";
 
+bool compiles(const std::string& pattern) {
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &offset, nullptr);
+  pcre2_code_free(code);
+  return code != nullptr;
+}
+
+// Names of properties as Oniguruma compares them: letters alone, of either case.
+std::string plain_name(std::string_view name) {
+  std::string plain;
+  for (const char c : name) {
+    if (c != ' ' && c != '_' && c != '-') plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return plain;
+}
+
+// The long names of general categories, and Oniguruma's own names, that PCRE2 lacks.
+std::string_view short_property(const std::string& plain) {
+  static const std::map<std::string, std::string_view> names = {
+      {"letter", "L"},
+      {"uppercaseletter", "Lu"},
+      {"lowercaseletter", "Ll"},
+      {"titlecaseletter", "Lt"},
+      {"modifierletter", "Lm"},
+      {"otherletter", "Lo"},
+      {"mark", "M"},
+      {"nonspacingmark", "Mn"},
+      {"spacingmark", "Mc"},
+      {"enclosingmark", "Me"},
+      {"number", "N"},
+      {"decimalnumber", "Nd"},
+      {"digit", "Nd"},
+      {"letternumber", "Nl"},
+      {"othernumber", "No"},
+      {"punctuation", "P"},
+      {"connectorpunctuation", "Pc"},
+      {"dashpunctuation", "Pd"},
+      {"openpunctuation", "Ps"},
+      {"closepunctuation", "Pe"},
+      {"initialpunctuation", "Pi"},
+      {"finalpunctuation", "Pf"},
+      {"otherpunctuation", "Po"},
+      {"symbol", "S"},
+      {"mathsymbol", "Sm"},
+      {"currencysymbol", "Sc"},
+      {"modifiersymbol", "Sk"},
+      {"othersymbol", "So"},
+      {"separator", "Z"},
+      {"spaceseparator", "Zs"},
+      {"lineseparator", "Zl"},
+      {"paragraphseparator", "Zp"},
+      {"other", "C"},
+      {"control", "Cc"},
+      {"cntrl", "Cc"},
+      {"format", "Cf"},
+      {"privateuse", "Co"},
+      {"space", "White_Space"},
+      {"alpha", "Alphabetic"},
+      {"lower", "Lowercase"},
+      {"upper", "Uppercase"},
+  };
+  const auto found = names.find(plain);
+  return found == names.end() ? std::string_view() : found->second;
+}
+
 // Rewrites a pattern of Oniguruma's Ruby syntax for PCRE2.
 class PatternTranslator {
  public:
@@ -40,6 +108,7 @@ class PatternTranslator {
         translate_outside(c);
       }
     }
+    close_options();
     return result_;
   }
 
@@ -74,15 +143,35 @@ class PatternTranslator {
         if (in_class_) refuse("\\W in a class");
         return replace(2, str("[^", kWordClass, ']'));
       case 'v': return replace(2, R"(\x0B)");  // PCRE2's \v is any vertical space
+      case 'p':
+      case 'P': return translate_property();
       default: break;
     }
-    constexpr std::string_view shared = "pPxnrtfaeAz";
+    constexpr std::string_view shared = "xnrtfaeAz";
     const char letter = pattern_[at_ + 1];
     const bool is_literal = std::isalnum(static_cast<unsigned char>(letter)) == 0;
     if (!is_literal && shared.find(letter) == std::string_view::npos) refuse(pattern_.substr(at_, 2));
     copy(2);
     const std::size_t end = !is_literal && rest().starts_with('{') ? rest().find('}') : std::string_view::npos;
     if (end != std::string_view::npos) copy(end + 1);
+  }
+
+  // Without braces the letter stands for itself. A script is that of a character, where PCRE2 means its extensions.
+  void translate_property() {
+    const std::string kind(pattern_.substr(at_, 2));
+    const std::string_view after = rest().substr(2);
+    if (!after.starts_with('{')) return replace(2, kind.substr(1));
+    const std::size_t end = after.find('}');
+    if (end == std::string_view::npos) refuse(kind + "{ without }");
+    std::string_view name = after.substr(1, end - 1);
+    const std::string_view negation = name.starts_with('^') ? "^" : "";
+    name.remove_prefix(negation.size());
+    if (name.find_first_of(":=&") != std::string_view::npos) refuse(pattern_.substr(at_, end + 3));
+    const std::string plain = plain_name(name);
+    const std::string_view known = short_property(plain);
+    const std::string script = str("sc:", plain);
+    const bool is_script = known.empty() && plain.size() > 2 && compiles(str("\\p{", script, '}'));
+    replace(end + 3, str(kind, '{', negation, is_script ? script : std::string(known.empty() ? name : known), '}'));
   }
 
   void translate_in_class() {
@@ -100,27 +189,66 @@ class PatternTranslator {
       return;
     }
     if (c == '{' && rest().starts_with("{,")) refuse("a repetition without a lower bound");
-    if (c == '}' && rest().starts_with("}+")) refuse("'+' after a counted repetition");
-    if (rest().starts_with("(?")) check_group();
+    if (c == '{') check_repetition();
     if (rest().starts_with("(*")) refuse("(*");
+    if (rest().starts_with("(?")) return translate_group();
+    if (c == '(') options_.push_back(0);
+    if (c == ')') {
+      close_options();
+      if (!options_.empty()) options_.pop_back();
+    }
     copy(1);
   }
 
+  // A possessive counted repetition repeats a counted one in Oniguruma, and {n}? is {0,n} that takes n or nothing.
+  void check_repetition() const {
+    const std::size_t end = pattern_.find('}', at_);
+    if (end == std::string_view::npos || end + 1 == pattern_.size()) return;
+    const std::string_view bounds = pattern_.substr(at_ + 1, end - at_ - 1);
+    if (bounds.empty() || bounds.find_first_not_of("0123456789,") != std::string_view::npos) return;
+    if (pattern_[end + 1] == '+') refuse("'+' after a counted repetition");
+    if (pattern_[end + 1] == '?' && bounds.find(',') == std::string_view::npos)
+      refuse("'?' after a counted repetition");
+  }
+
   // The letters of inline options mean different things, apart from i and x; PCRE2 alone has recursion, conditions and
-  // branch resets.
-  void check_group() const {
+  // branch resets. Options without a group of their own hold to the end of the group that they stand in, with all the
+  // alternatives there: "a(?i)b|c" is "a(?i:b|c)".
+  void translate_group() {
     const std::size_t start = at_ + 2;
     const std::size_t end = std::min(pattern_.find_first_not_of("ix-", start), pattern_.size());
     const std::string_view kinds = end == start ? ":=!<>#" : ":)";
-    if (end == pattern_.size() || kinds.find(pattern_[end]) == std::string_view::npos) {
+    if (end == pattern_.size() || kinds.find(pattern_[end]) == std::string_view::npos)
       refuse(pattern_.substr(at_, end + 1 - at_));
+    if (pattern_[end] == '#') return skip_comment();
+    const std::string_view letters = pattern_.substr(start, end - start);
+    if (letters.find('x') != std::string_view::npos && pattern_.find('#') != std::string_view::npos)
+      refuse("option x with comments");
+    if (pattern_[end] != ')') {
+      options_.push_back(0);
+      return copy(end - at_);
     }
+    if (options_.empty()) options_.push_back(0);
+    ++options_.back();
+    replace(end + 1 - at_, str("(?", letters, ':'));
+  }
+
+  void skip_comment() {
+    const std::size_t end = pattern_.find_first_of(")\\", at_);
+    if (end == std::string_view::npos || pattern_[end] != ')') refuse("(?#");
+    replace(end + 1 - at_, "");
+  }
+
+  // Of the group that ends here.
+  void close_options() {
+    if (!options_.empty()) result_.append(options_.back(), ')');
   }
 
   std::string_view pattern_;
   const std::string& where_;
   std::size_t at_ = 0;
   bool in_class_ = false;
+  std::vector<std::size_t> options_ = {0};  // by open group: option groups that end with it
   std::string result_;
 };
 
