@@ -8,6 +8,8 @@
 
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
+#include "io/json/quote_text.h"
+#include "prepare/contained_call.h"
 #include "shine/common/error.h"
 #include "shine/text/special_tokens.h"
 #include "text/sentencepiece/sentencepiece_file.h"
@@ -38,9 +40,43 @@ void check_word(const std::string& word) {
                       "a word is valid UTF-8 without spaces, commas and quotes");
 }
 
-std::string last_line(std::string message) {
+std::string one_line(std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   return message;
+}
+
+// The library's own words for why it ended the process, "file(line) [condition] ..": the line before the last one,
+// which says only that it ended.
+std::string reason_in(std::string_view console) {
+  std::string reason;
+  while (!console.empty()) {
+    const std::size_t end = std::min(console.find('\n'), console.size());
+    const std::string_view line = console.substr(0, end);
+    if (!line.empty() && line.find("unrecoverable error") == std::string_view::npos) reason = line;
+    console.remove_prefix(std::min(end + 1, console.size()));
+  }
+  return reason.empty() ? "no reason given" : quote_text(reason);
+}
+
+constexpr char kTrained = '+';
+constexpr char kRefused = '-';
+
+// A model, or ConfigError with the library's words. Where its input leaves it nothing to do, the library does not
+// report but ends the process.
+std::string train_model(const std::unordered_map<std::string, std::string>& arguments,
+                        const std::vector<std::string>& lines) {
+  const ContainedResult outcome = run_contained([&] {
+    Lines sentences(lines);
+    std::string model;
+    const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);
+    return status.ok() ? kTrained + model : kRefused + std::string(status.error_message());
+  });
+  constexpr const char* where = "sentencepiece";
+  if (!outcome.returned)
+    throw ConfigError("the library gave up: " + reason_in(outcome.console), where,
+                      "give it more text, and not all of its words as --words, or lower --vocab-size");
+  if (outcome.value.front() == kRefused) throw ConfigError(one_line(outcome.value.substr(1)), where);
+  return outcome.value.substr(1);
 }
 
 json config_json(const std::vector<std::string>& special_tokens, std::int64_t first) {
@@ -107,10 +143,7 @@ std::int64_t SentencePieceTrainer::write(const std::filesystem::path& directory)
       {"eos_id", "-1"},
       {"pad_id", "-1"},
       {"minloglevel", "3"}};
-  Lines sentences(lines_);
-  std::string model;
-  const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);
-  if (!status.ok()) throw ConfigError(last_line(status.error_message()), "sentencepiece");
+  const std::string model = train_model(arguments, lines_);
 
   make_folder(directory);
   write_file_atomically(directory / "tokenizer.model", model);

@@ -26,7 +26,8 @@ struct SentencePieceTrainerOptions {
 /// the same order give the same file.
 ///
 /// The library must not share a process with LibTorch: both define FLAGS_minloglevel, with different sizes. So this is
-/// no part of libshine.
+/// no part of libshine. It is run in a process of its own, because it ends the one it runs in where it can do nothing
+/// with the texts.
 class SentencePieceTrainer {
  public:
   /// Throws ConfigError for options out of range.
