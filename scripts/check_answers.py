@@ -46,17 +46,26 @@ def first_difference(found, written):
     return next((i for i in range(same) if found[i] != written[i]), same)
 
 
-def generate(model, prompt, stop_id, max_new_tokens):
+def stop_ids(model, tokenizer, given):
+    """The ids of the tokens given, else those that the test takes by itself: <|im_end|> and the model's own."""
+    if given:
+        return [tokenizer.convert_tokens_to_ids(token) for token in given]
+    own = model.generation_config.eos_token_id
+    own = [] if own is None else own if isinstance(own, list) else [own]
+    return list(dict.fromkeys([tokenizer.convert_tokens_to_ids("<|im_end|>"), *own]))
+
+
+def generate(model, prompt, stop, max_new_tokens):
     """The new ids without the stop token, and the gap of the two best logits at each place."""
     ids = torch.tensor([prompt])
     made = model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=stop_id,
-        pad_token_id=stop_id, return_dict_in_generate=True, output_logits=True,
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=stop,
+        pad_token_id=stop[0], return_dict_in_generate=True, output_logits=True,
     )
     new = made.sequences[0, len(prompt):].tolist()
     best = [step[0].topk(2).values for step in made.logits]
     gaps = [float(pair[0] - pair[1]) for pair in best]
-    return (new[:-1] if new and new[-1] == stop_id else new), gaps
+    return (new[:-1] if new and new[-1] in stop else new), gaps
 
 
 def main():
@@ -65,7 +74,7 @@ def main():
     parser.add_argument("--prompts", required=True, help="prompts.jsonl of a test")
     parser.add_argument("--max-new-tokens", type=int, default=0,
                         help="evaluation.decoding.max_new_tokens of the test; 0 = as its folder says")
-    parser.add_argument("--stop", default="<|im_end|>", help="evaluation.decoding.stop of the test")
+    parser.add_argument("--stop", nargs="*", default=[], help="evaluation.decoding.stop of the test")
     parser.add_argument("--limit", type=int, default=0, help="answers compared of each method; 0 = all")
     parser.add_argument("--share", type=float, default=0.98, help="of the answers that must be equal")
     options = parser.parse_args()
@@ -77,8 +86,8 @@ def main():
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).eval()
+    stop = stop_ids(model, tokenizer, options.stop)
     model.generation_config = transformers.GenerationConfig()
-    stop_id = tokenizer.convert_tokens_to_ids(options.stop)
     passed = True
     for method in METHODS:
         chosen = [record for record in records if record["method"] == method]
@@ -86,7 +95,7 @@ def main():
         equal = 0
         for record in chosen:
             with torch.inference_mode():
-                found, gaps = generate(model, record["prompt_ids"], stop_id, max_new_tokens)
+                found, gaps = generate(model, record["prompt_ids"], stop, max_new_tokens)
             if found == record["ids"]:
                 equal += 1
                 continue

@@ -50,7 +50,7 @@ class QaEvaluatorTest : public testing::Test {
 
   QaEvaluator evaluator(std::vector<Method> methods, std::vector<QaContext> contexts = three_contexts()) {
     options_.methods = std::move(methods);
-    return {{*decoder_, hypernetwork_.get(), tokenizer_}, std::move(contexts), options_};
+    return {{*decoder_, hypernetwork_.get(), tokenizer_, end_tokens_}, std::move(contexts), options_};
   }
 
   static EvaluationResults run_all(const QaEvaluator& evaluator) {
@@ -109,6 +109,7 @@ class QaEvaluatorTest : public testing::Test {
   ByteTokenizer tokenizer_;
   std::unique_ptr<Decoder> decoder_ = tiny_decoder(byte_config());
   std::unique_ptr<Hypernetwork> hypernetwork_ = tiny_hypernetwork(*decoder_);
+  std::vector<std::int64_t> end_tokens_;
   QaEvaluationOptions options_;
 };
 
@@ -310,6 +311,21 @@ TEST_F(QaEvaluatorTest, OldTurnsAreCountedWhereTheyAreLeftOut) {
   EXPECT_EQ(results.contexts[0].turns_left_out, 1 + 2);
   EXPECT_EQ(results.contexts[1].turns_left_out, 1);
   EXPECT_EQ(results.contexts[0].questions_over_long, 3);
+}
+
+TEST_F(QaEvaluatorTest, EveryEndTokenOfTheModelEndsAnAnswer) {
+  const auto first_ids = [&] {
+    const QaEvaluator made = evaluator({Method::naive});
+    return made.run(made.units().front())->prompts.front().ids;
+  };
+  const std::vector<std::int64_t> whole = first_ids();
+  ASSERT_EQ(whole.size(), 6U);
+  ASSERT_NE(whole[3], whole[0]);
+  const auto place = std::find(whole.begin(), whole.end(), whole[3]);
+  end_tokens_ = {decoder_->config().vocab_size + 9, whole[3], *tokenizer_.token_to_id(kMessageEnd)};
+  EXPECT_EQ(first_ids(), (std::vector<std::int64_t>{whole.begin(), place}));
+  options_.evaluation.decoding.stop = {"<|im_end|>"};
+  EXPECT_EQ(first_ids(), whole) << "the tokens named are the only ones";
 }
 
 TEST_F(QaEvaluatorTest, StopsBetweenTurns) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "shine/app/experiment_config.h"
 #include "shine/checkpoint/weights_source.h"
@@ -22,6 +24,7 @@ struct Experiment {
   at::Device device = at::kCPU;
   std::shared_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Decoder> decoder;
+  std::vector<std::int64_t> end_tokens;        ///< ids that end an answer of the backbone, by its own files
   std::unique_ptr<Hypernetwork> hypernetwork;  ///< absent in stage backbone and after build_language_model
   std::shared_ptr<Stage> stage;                ///< absent before build_experiment
 };

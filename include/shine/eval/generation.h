@@ -16,7 +16,7 @@ class DecodingStep;
 
 struct GenerationOptions {
   DecodingConfig decoding;             ///< max_new_tokens above 0; its `stop` is not read here
-  std::vector<std::int64_t> stop_ids;  ///< the tokens of decoding.stop
+  std::vector<std::int64_t> stop_ids;  ///< tokens that end a text
   std::uint64_t seed = 0;              ///< of sampling; a row's draws depend on (seed, row, place) alone
 };
 

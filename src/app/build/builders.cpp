@@ -6,6 +6,7 @@
 #include "app/build/stage_builder.h"
 #include "app/train/trainer_options.h"
 #include "common/format.h"
+#include "decoder/end_tokens.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
 #include "kernels/fused.h"
@@ -14,6 +15,7 @@
 #include "shine/common/logging.h"
 #include "shine/io/safetensors.h"
 #include "shine/tensor/device.h"
+#include "shine/text/special_tokens.h"
 #include "train/stage.h"
 
 namespace shine {
@@ -61,6 +63,15 @@ void warn_about_slow_bfloat16(const Decoder& decoder, at::Device device) {
       "faster");
 }
 
+/// Without them every turn is spelled out in ordinary tokens, which no model was trained on.
+void warn_about_missing_markers(const Tokenizer& tokenizer, const std::string& folder) {
+  for (const std::string_view marker : {kMessageStart, kMessageEnd}) {
+    if (!tokenizer.token_to_id(marker))
+      log_warning(str(folder, ": the tokenizer has no token ", marker,
+                      ", which is written as ordinary text (use the tokenizer of a chat model)"));
+  }
+}
+
 }  // namespace
 
 Experiment build_language_model(const ExperimentConfig& config) {
@@ -75,9 +86,11 @@ Experiment build_language_model(const ExperimentConfig& config) {
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
   if (config.run.deterministic) set_deterministic();
   experiment.tokenizer = load_tokenizer(config.text.tokenizer);
+  warn_about_missing_markers(*experiment.tokenizer, config.text.tokenizer);
   stage->add_tokens(*experiment.tokenizer);
   experiment.decoder = std::make_unique<Decoder>(read_decoder_config(stage->decoder_config()),
                                                  decoder_options(config, stage->passes(), experiment.device));
+  experiment.end_tokens = read_end_tokens(stage->decoder_config());
   Decoder& decoder = *experiment.decoder;
   warn_about_slow_bfloat16(decoder, experiment.device);
   stage->fill(decoder);
@@ -158,9 +171,13 @@ void export_decoder(const Experiment& experiment, const std::filesystem::path& d
   }
   write_safetensors(writer.path() / "model.safetensors", tensors, {{"format", "pt"}});
   write_file_atomically(writer.path() / "config.json", read_text_file(experiment.config.model.config));
+  const auto copy = [&](const std::filesystem::path& source) {
+    if (std::filesystem::exists(source))
+      write_file_atomically(writer.path() / source.filename(), read_text_file(source));
+  };
+  copy(std::filesystem::path(experiment.config.model.config).parent_path() / "generation_config.json");
   for (const std::string_view name : kTokenizerFiles) {
-    const auto source = std::filesystem::path(experiment.config.text.tokenizer) / name;
-    if (std::filesystem::exists(source)) write_file_atomically(writer.path() / name, read_text_file(source));
+    copy(std::filesystem::path(experiment.config.text.tokenizer) / name);
   }
   writer.commit();
   remove_folder(directory);

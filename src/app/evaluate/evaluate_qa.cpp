@@ -71,7 +71,7 @@ QaEvaluator make_evaluator(const Experiment& experiment, QaInputs inputs, QaForm
   if (!PeakMemory::can_measure(experiment.device)) {
     log_warning("/proc/self/clear_refs cannot be written: peak memory is given as 0");
   }
-  return {{*experiment.decoder, experiment.hypernetwork.get(), *experiment.tokenizer},
+  return {{*experiment.decoder, experiment.hypernetwork.get(), *experiment.tokenizer, experiment.end_tokens},
           std::move(inputs.contexts),
           {form, std::move(inputs.methods), evaluation, treatment, std::move(stop)}};
 }

@@ -34,6 +34,15 @@ DecodingConfig resolved(DecodingConfig decoding, QaForm form) {
   return decoding;
 }
 
+std::vector<std::int64_t> stop_ids(const QaModels& models, const DecodingConfig& decoding) {
+  std::vector<std::int64_t> ids;
+  for (const std::string& token : decoding.stop) ids.push_back(require_token(models.tokenizer, token));
+  if (!decoding.stop.empty()) return ids;
+  ids.push_back(require_token(models.tokenizer, kMessageEnd));
+  std::ranges::copy_if(models.end_tokens, std::back_inserter(ids), [&](std::int64_t id) { return id != ids.front(); });
+  return ids;
+}
+
 /// Cached or not, the answers are the same: the cache does not count.
 std::string hash_of(const GenerationOptions& options, std::int64_t seed) {
   const DecodingConfig& decoding = options.decoding;
@@ -106,9 +115,7 @@ QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts
     : models_(models), contexts_(std::move(contexts)), options_(std::move(options)) {
   const EvaluationConfig& evaluation = options_.evaluation;
   generation_.decoding = resolved(evaluation.decoding, options_.form);
-  for (const std::string& token : evaluation.decoding.stop) {
-    generation_.stop_ids.push_back(require_token(models_.tokenizer, token));
-  }
+  generation_.stop_ids = stop_ids(models_, evaluation.decoding);
   decoding_hash_ = hash_of(generation_, evaluation.seed);
   limits_ = {evaluation.conversation_max_length, models_.decoder.config().max_positions,
              generation_.decoding.max_new_tokens};

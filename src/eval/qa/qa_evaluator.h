@@ -25,6 +25,7 @@ struct QaModels {
   const Decoder& decoder;
   const Hypernetwork* hypernetwork = nullptr;  ///< needed only by shine and shuffled
   const Tokenizer& tokenizer;
+  std::vector<std::int64_t> end_tokens{};  ///< that end an answer beside <|im_end|>, where decoding.stop is empty
 };
 
 struct QaEvaluationOptions {
