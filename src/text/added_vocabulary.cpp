@@ -1,6 +1,7 @@
 #include "text/added_vocabulary.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "text/unicode/regex.h"
 #include "text/unicode/utf8.h"
@@ -62,13 +63,16 @@ StringTrie::Match StringTrie::longest_at(std::string_view text, std::size_t at) 
 
 void AddedVocabulary::add(const AddedToken& token, std::int32_t id, std::string_view normalized) {
   const auto [place, is_new] = by_content_.try_emplace(token.content, entries_.size());
-  if (!is_new) {
-    entries_[place->second].token = token;
-    return;
+  if (is_new) {
+    entries_.push_back({token, id, false});
+    by_id_[id] = entries_.size() - 1;
   }
-  const auto index = static_cast<std::int32_t>(entries_.size());
-  entries_.push_back({token, id});
-  by_id_[id] = entries_.size() - 1;
+  Entry& entry = entries_[place->second];
+  if (!is_new && entry.token == token) return;
+  entry.token = token;
+  // What was special remains so, and is looked for in the text that it was first looked for in.
+  if (std::exchange(entry.special, entry.special || token.special)) return;
+  const auto index = static_cast<std::int32_t>(place->second);
   if (token.normalized) {
     normalized_.insert(normalized, index);
   } else {
@@ -84,7 +88,7 @@ std::optional<std::int32_t> AddedVocabulary::find(std::string_view content) cons
 
 bool AddedVocabulary::is_special(std::int32_t id) const {
   const auto found = by_id_.find(id);
-  return found != by_id_.end() && entries_[found->second].token.special;
+  return found != by_id_.end() && entries_[found->second].special;
 }
 
 bool AddedVocabulary::stands_alone(std::string_view text, TextSpan match) {

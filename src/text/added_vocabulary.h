@@ -46,6 +46,8 @@ class StringTrie {
 /// The added tokens of a tokenizer, and their places in texts.
 class AddedVocabulary {
  public:
+  /// A token that is there takes the new flags, apart from `special`, which stays true. One that was not special is
+  /// then looked for in the text of the new flags too.
   /// @param normalized  the content as the normaliser leaves it
   void add(const AddedToken& token, std::int32_t id, std::string_view normalized);
 
@@ -69,6 +71,7 @@ class AddedVocabulary {
   struct Entry {
     AddedToken token;
     std::int32_t id = 0;
+    bool special = false;  // was added as special at least once
   };
   static bool stands_alone(std::string_view text, TextSpan match);
 

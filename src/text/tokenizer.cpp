@@ -4,6 +4,7 @@
 #include "text/bpe/bpe_tokenizer.h"
 #include "text/sentencepiece/sentencepiece_tokenizer.h"
 #include "text/unicode/utf8.h"
+#include "text/vocabulary_files.h"
 
 namespace shine {
 namespace {
@@ -40,13 +41,18 @@ std::string Tokenizer::decode(std::span<const std::int64_t> ids, bool skip_speci
 }
 
 bool has_tokenizer(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "tokenizer.json") || std::filesystem::exists(folder / "tokenizer.model");
+  return std::filesystem::exists(folder / "tokenizer.json") || std::filesystem::exists(folder / "tokenizer.model") ||
+         has_vocabulary_files(folder);
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) {
-    if (!has_tokenizer(path)) throw IoError("neither tokenizer.json nor tokenizer.model is there", path.string());
-    if (!std::filesystem::exists(path / "tokenizer.json")) return std::make_unique<SentencePieceTokenizer>(path);
+    if (!has_tokenizer(path))
+      throw IoError("neither tokenizer.json nor tokenizer.model is there, nor vocab.json with merges.txt",
+                    path.string());
+    const bool has_model = std::filesystem::exists(path / "tokenizer.model");
+    if (has_model && !std::filesystem::exists(path / "tokenizer.json"))
+      return std::make_unique<SentencePieceTokenizer>(path);
   } else if (path.extension() == ".model") {
     return std::make_unique<SentencePieceTokenizer>(path);
   }

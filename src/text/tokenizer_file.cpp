@@ -1,6 +1,7 @@
 #include "text/tokenizer_file.h"
 
-#include <limits>
+#include <algorithm>
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +9,9 @@
 #include "io/json/json_file.h"
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"
+#include "text/added_token_json.h"
+#include "text/bpe/bpe_vocabulary.h"
+#include "text/bpe/byte_level.h"
 #include "text/bpe/known_patterns.h"
 
 namespace shine {
@@ -15,19 +19,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kLargestId = std::numeric_limits<std::int32_t>::max() - 1;
 constexpr std::size_t kMostParts = 64;  // of a Sequence; each pattern is compiled
-// Added tokens are searched for at every place of a text, in a trie of some 60 bytes for each of their bytes.
-constexpr std::size_t kLongestAddedToken = 1024;
-constexpr std::size_t kMostAddedBytes = std::size_t{4} << 20;
 
 [[noreturn]] void refuse(const std::string& where, std::string_view part) {
   throw UnsupportedError(str("this program does not support ", part), where);
-}
-
-std::int32_t checked_id(std::int64_t id, const std::string& where) {
-  if (id < 0 || id > kLargestId) throw FormatError(str("token id ", id, " is out of range"), where);
-  return static_cast<std::int32_t>(id);
 }
 
 // The members of a `Sequence`, or the node itself.
@@ -114,17 +109,6 @@ std::vector<PreTokenizerStep> read_pre_tokenizer(const json& root, const std::st
   return steps;
 }
 
-StringMap<std::int32_t> read_vocabulary(const json& model, const std::string& where) {
-  StringMap<std::int32_t> vocabulary;
-  const json& node = get_object(model, "vocab", where);
-  vocabulary.reserve(node.size());
-  for (const auto& [token, id] : node.items()) {
-    if (!id.is_number_integer()) throw FormatError(str("the id of ", quote_text(token), " is no integer"), where);
-    vocabulary.emplace(token, checked_id(id.get<std::int64_t>(), where + ".vocab"));
-  }
-  return vocabulary;
-}
-
 using Pair = std::pair<std::string_view, std::string_view>;
 
 // A merge is ["a", "b"] or, in older files, "a b"; none if the node is neither.
@@ -143,20 +127,33 @@ std::vector<BpeMerge> read_merges(const json& model, const StringMap<std::int32_
   std::vector<BpeMerge> merges;
   const json& node = get_array(model, "merges", where);
   merges.reserve(node.size());
-  const auto place = [&] { return str(where, ".merges[", merges.size(), "]"); };
-  const auto id_of = [&](std::string_view token) {
-    const auto found = vocabulary.find(token);
-    if (found == vocabulary.end()) throw FormatError(str(quote_text(token), " is not in the vocabulary"), place());
-    return found->second;
-  };
-  std::string both;
   for (const json& item : node) {
+    const auto place = str(where, ".merges[", merges.size(), "]");
     const auto pair = read_merge(item);
-    if (!pair) throw FormatError("expected a pair of strings or \"a b\"", place());
-    both.assign(pair->first).append(pair->second);
-    merges.push_back({id_of(pair->first), id_of(pair->second), id_of(both)});
+    if (!pair) throw FormatError("expected a pair of strings or \"a b\"", place);
+    merges.push_back(make_merge(vocabulary, pair->first, pair->second, place));
   }
   return merges;
+}
+
+bool has_all_bytes(const StringMap<std::int32_t>& vocabulary) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char raw = static_cast<char>(static_cast<unsigned char>(byte));
+    if (!vocabulary.contains(spell_bytes({&raw, 1}))) return false;
+  }
+  return true;
+}
+
+// A name that the vocabulary lacks is of no account where every byte has a token: it is never looked up.
+std::optional<std::int32_t> read_unknown(const json& model, const StringMap<std::int32_t>& vocabulary,
+                                         const std::string& where) {
+  const std::string& unknown = get_string(model, "unk_token", where);
+  const auto found = vocabulary.find(unknown);
+  if (found != vocabulary.end()) return found->second;
+  if (has_all_bytes(vocabulary)) return std::nullopt;
+  throw FormatError(
+      str("unk_token ", quote_text(unknown), " is not in the vocabulary, nor has each of the 256 bytes a token"), where,
+      "name a token of the vocabulary");
 }
 
 BpeModelData read_model(const json& root, const std::string& file) {
@@ -170,40 +167,24 @@ BpeModelData read_model(const json& root, const std::string& file) {
   }
   if (get_bool_or(model, "byte_fallback", false, where)) refuse(where, "byte_fallback");
   BpeModelData data;
-  data.vocabulary = read_vocabulary(model, where);
+  data.vocabulary = read_vocabulary(get_object(model, "vocab", where), where + ".vocab");
   data.merges = read_merges(model, data.vocabulary, where);
   data.ignore_merges = get_bool_or(model, "ignore_merges", false, where);
   data.fuse_unknown = get_bool_or(model, "fuse_unk", false, where);
-  if (has_value(model, "unk_token", where)) {
-    const std::string& unknown = get_string(model, "unk_token", where);
-    const auto found = data.vocabulary.find(unknown);
-    if (found == data.vocabulary.end())
-      throw FormatError(str("unk_token ", quote_text(unknown), " is not in the vocabulary"), where);
-    data.unknown = found->second;
-  }
+  if (has_value(model, "unk_token", where)) data.unknown = read_unknown(model, data.vocabulary, where);
   return data;
 }
 
 std::vector<std::pair<AddedToken, std::int64_t>> read_added_tokens(const json& root, const std::string& file) {
   std::vector<std::pair<AddedToken, std::int64_t>> tokens;
   if (!has_value(root, "added_tokens", file)) return tokens;
-  std::size_t bytes = 0;
+  AddedTokenBudget budget;
   for (const json& node : get_array(root, "added_tokens", file)) {
     const std::string where = str(file, ": added_tokens[", tokens.size(), "]");
-    AddedToken token;
-    token.content = get_string(node, "content", where);
-    if (token.content.empty()) throw FormatError("an added token is empty", where);
-    SHINE_CHECK(token.content.size() <= kLongestAddedToken, FormatError, where, ": an added token of ",
-                token.content.size(), " bytes, expected at most ", kLongestAddedToken);
-    bytes += token.content.size();
-    SHINE_CHECK(bytes <= kMostAddedBytes, FormatError, where, ": more than ", kMostAddedBytes,
-                " bytes of added tokens");
-    token.special = get_bool_or(node, "special", false, where);
-    token.single_word = get_bool_or(node, "single_word", false, where);
-    token.lstrip = get_bool_or(node, "lstrip", false, where);
-    token.rstrip = get_bool_or(node, "rstrip", false, where);
-    token.normalized = get_bool_or(node, "normalized", !token.special, where);
-    tokens.emplace_back(std::move(token), checked_id(get_int(node, "id", where), where));
+    const AddedTokenText text = read_added_token(node, where);
+    if (text.token.content.empty()) throw FormatError("an added token is empty", where);
+    budget.take(text.token.content, where);
+    tokens.emplace_back(text.complete(text.token.special), checked_id(get_int(node, "id", where), where));
   }
   return tokens;
 }
@@ -217,18 +198,25 @@ void check_decoder(const json& root, const std::string& file) {
   }
 }
 
-// A post-processor may move offsets, but not add tokens.
+// What a post-processor does is move offsets, which are our own, and put tokens around a whole text, which a chat is
+// tokenised without (add_special_tokens=False).
 void check_post_processor(const json& root, const std::string& file) {
   if (!has_value(root, "post_processor", file)) return;
   const std::string where = file + ": post_processor";
+  constexpr std::array<std::string_view, 4> known = {"ByteLevel", "TemplateProcessing", "RobertaProcessing",
+                                                     "BertProcessing"};
   for (const json* part : sequence(get_object(root, "post_processor", file), "processors", where)) {
     const std::string& type = get_string(*part, "type", where);
-    if (type == "ByteLevel") continue;
-    if (type != "TemplateProcessing") refuse(where, str("the post_processor ", quote_text(type)));
-    for (const json& item : get_array(*part, "single", where)) {
-      if (!item.is_object() || !item.contains("Sequence")) refuse(where, "a template that adds tokens");
-    }
+    if (std::find(known.begin(), known.end(), type) == known.end())
+      refuse(where, str("the post_processor ", quote_text(type)));
   }
+}
+
+// Saved padding and truncation are settings of the call that last used the tokenizer; a text is encoded as it is. The
+// pad token is one of the tokenizer's special tokens.
+std::string read_pad_token(const json& root, const std::string& file) {
+  if (!has_value(root, "padding", file)) return {};
+  return get_string_or(get_object(root, "padding", file), "pad_token", {}, file + ": padding");
 }
 
 }  // namespace
@@ -236,16 +224,15 @@ void check_post_processor(const json& root, const std::string& file) {
 TokenizerFile read_tokenizer_file(const std::filesystem::path& path) {
   const std::string file = path.string();
   const json root = read_json_file(path);
-  for (const char* key : {"truncation", "padding"}) {
-    if (has_value(root, key, file)) refuse(file, key);
-  }
   check_decoder(root, file);
   check_post_processor(root, file);
   TokenizerFile result;
   result.nfc = read_normalizer(root, file);
   result.pre_tokenizer = read_pre_tokenizer(root, file);
+  result.byte_level_alone = get_string(root["pre_tokenizer"], "type", file) == "ByteLevel";
   result.model = read_model(root, file);
   result.added_tokens = read_added_tokens(root, file);
+  result.pad_token = read_pad_token(root, file);
   return result;
 }
 

@@ -51,12 +51,12 @@ std::vector<std::int64_t> VocabularyTokenizer::add_tokens(std::span<const AddedT
   return ids;
 }
 
-void VocabularyTokenizer::add_listed(const AddedToken& token, std::int64_t id) {
+void VocabularyTokenizer::add_listed(const AddedToken& token, std::optional<std::int64_t> id) {
   const std::int32_t given = add(token);
-  if (given == id) return;
+  if (!id || *id == given) return;
   throw FormatError(
-      str("the added token ", quote_text(token.content), " has the id ", id, ", but its place gives it ", given), file_,
-      "ids of added tokens must follow the vocabulary without gaps");
+      str("the added token ", quote_text(token.content), " has the id ", *id, ", but its place gives it ", given),
+      file_, "ids of added tokens must follow the vocabulary without gaps");
 }
 
 std::optional<std::int32_t> VocabularyTokenizer::find(std::string_view token) const {

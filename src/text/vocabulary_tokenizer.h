@@ -36,8 +36,11 @@ class VocabularyTokenizer : public Tokenizer {
   /// Makes the token that has the id, which may be of the vocabulary, an added one: its bytes, its entry in added_.
   virtual void set_added(std::int32_t id, const AddedToken& token) = 0;
 
-  /// Adds tokens that a file lists. Throws FormatError where one's id is not the one that its place gives it.
-  void add_listed(const AddedToken& token, std::int64_t id);
+  /// Adds a token that a file lists. Throws FormatError where it has an id that is not the one that its place gives it.
+  void add_listed(const AddedToken& token, std::optional<std::int64_t> id);
+
+  /// The id: of the vocabulary, or the next one.
+  std::int32_t add(const AddedToken& token);
 
   bool has(std::int64_t id) const {
     return id >= 0 && static_cast<std::size_t>(id) < names_.size() && names_[static_cast<std::size_t>(id)];
@@ -50,7 +53,6 @@ class VocabularyTokenizer : public Tokenizer {
 
  private:
   std::optional<std::int32_t> find(std::string_view token) const;
-  std::int32_t add(const AddedToken& token);
 };
 
 }  // namespace shine

@@ -54,12 +54,8 @@ TEST(BpeTokenizer, RefusesWhatItCannotDoAndNamesIt) {
   refuses("byte_fallback", [](json& file) { file["model"]["byte_fallback"] = true; });
   refuses("dropout", [](json& file) { file["model"]["dropout"] = 0.1; });
   refuses("end_of_word_suffix", [](json& file) { file["model"]["end_of_word_suffix"] = "</w>"; });
-  refuses("truncation", [](json& file) { file["truncation"] = {{"max_length", 3}}; });
+  refuses("Custom", [](json& file) { file["post_processor"] = {{"type", "Custom"}}; });
   refuses("WordPiece", [](json& file) { file["decoder"] = {{"type", "WordPiece"}}; });
-  refuses("template that adds tokens", [](json& file) {
-    file["post_processor"] = {{"type", "TemplateProcessing"},
-                              {"single", {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}}}};
-  });
   refuses("\\b", split("\\bx"));
   refuses("nested class", split("[a[b]]"));
   refuses("intersection", split("[a-z&&b]"));
@@ -70,6 +66,12 @@ TEST(BpeTokenizer, RefusesWhatItCannotDoAndNamesIt) {
   refuses("cannot compile", split("(a"));
   refuses("lower bound", split("a{,3}"));
   refuses("counted repetition", split("a{2}+"));
+  refuses("counted repetition", split("a{1,2}+"));
+  refuses("counted repetition", split("xa{2}?"));
+  refuses("without }", split("\\p{L"));
+  refuses("script=Han", split("\\p{script=Han}"));
+  refuses("comments", split("(?x)a # (\nb"));
+  refuses("(?#", split("a(?#\\))"));
   refuses("empty split pattern", split(""));
   refuses("more than 64 parts", [](json& file) {
     json& parts = file["pre_tokenizer"]["pretokenizers"];
@@ -89,7 +91,11 @@ TEST(BpeTokenizer, NamesFaultsOfTheFile) {
   reports("merges[2]", [](json& file) { file["model"]["merges"][2] = {"a"}; });
   reports("merges[1]", [](json& file) { file["model"]["merges"][1] = "a b c"; });
   reports("not in the vocabulary", [](json& file) { file["model"]["merges"][0] = {"Q", "Q"}; });
-  reports("unk_token", [](json& file) { file["model"]["unk_token"] = "<unk>"; });
+  reports("unk_token", [](json& file) {
+    file["model"]["unk_token"] = "<unk>";
+    file["model"]["vocab"]["beside"] = file["model"]["vocab"]["~"];
+    file["model"]["vocab"].erase("~");
+  });
   reports("two tokens have the id 1", [](json& file) { file["model"]["vocab"]["!"] = 1; });
   reports("out of range", [](json& file) { file["model"]["vocab"]["!"] = -1; });
   reports("out of range", [](json& file) { file["model"]["vocab"]["!"] = 1LL << 40; });
@@ -106,6 +112,20 @@ TEST(BpeTokenizer, NamesFaultsOfTheFile) {
   reports("behavior", [](json& file) { file["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "Odd"; });
 }
 
+// As in `tokenizers`, which looks the token up when it meets a byte without one.
+TEST(BpeTokenizer, AnUnknownTokenThatIsNeverNeededMayBeMissing) {
+  const BpeTokenizer plain(qwen_like());
+  for (const char* name : {"<unk>", "", "<|sep|>"}) {
+    json file = json::parse(std::ifstream(qwen_like()));
+    file["model"]["unk_token"] = name;
+    const test::TemporaryFolder folder;
+    std::ofstream(folder.path() / "tokenizer.json") << file;
+    const BpeTokenizer tokenizer(folder.path());
+    for (const char* text : {"Hello world", "na\u00efve \u65e5\u672c \U0001F600 \xff", "<|sep|>user\nhi<|a|>\n"})
+      EXPECT_EQ(tokenizer.encode(text).ids, plain.encode(text).ids) << name;
+  }
+}
+
 TEST(BpeTokenizer, FaultsAreOneShortLineWhateverTheFileHolds) {
   const std::string wild = "\n\x1b[2J" + std::string(100'000, 'x');
   const auto is_short_line = [&](const std::string& message) {
@@ -118,7 +138,10 @@ TEST(BpeTokenizer, FaultsAreOneShortLineWhateverTheFileHolds) {
   shows([&](json& file) { file["normalizer"] = {{"type", wild}}; });
   shows([&](json& file) { file["decoder"] = {{"type", wild}}; });
   shows([&](json& file) { file["post_processor"] = {{"type", wild}}; });
-  shows([&](json& file) { file["model"]["unk_token"] = wild; });
+  shows([&](json& file) {
+    file["model"]["unk_token"] = wild;
+    file["model"]["vocab"].erase("~");
+  });
   shows([&](json& file) { file["model"]["merges"][0] = {wild, wild}; });
   shows([&](json& file) { file["model"]["vocab"][wild] = "x"; });
   shows([&](json& file) { file["added_tokens"][0] = {{"content", wild}, {"id", 0}}; });

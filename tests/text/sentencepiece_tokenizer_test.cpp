@@ -122,6 +122,23 @@ class SentencePieceFolder : public testing::Test {
   test::TemporaryFolder folder_;
 };
 
+// As LlamaTokenizer does: names of special tokens make added tokens of pieces, and of what is no piece.
+TEST_F(SentencePieceFolder, SpecialTokensByNameAreAddedTokens) {
+  const auto before = load()->encode("a<unk>b").ids;
+  EXPECT_EQ(std::count(before.begin(), before.end(), 0), 0);
+  write("tokenizer_config.json",
+        R"({"unk_token": {"__type": "AddedToken", "content": "<unk>"}, "pad_token": "<pad>"})");
+  write("special_tokens_map.json",
+        R"({"additional_special_tokens": ["<tool>", {"content": "<end>", "rstrip": true}]})");
+  write("added_tokens.json", R"({"<tool>": 440, "<end>": 441})");
+  const auto tokenizer = load();
+  EXPECT_EQ(tokenizer->size(), 443);
+  EXPECT_EQ(tokenizer->encode("<unk><tool><end> \n<pad>").ids, (Ids{0, 440, 441, 442}));
+  EXPECT_TRUE(tokenizer->is_special(440));
+  EXPECT_TRUE(tokenizer->is_special(442));
+  EXPECT_EQ(tokenizer->decode(Ids{0, 442}), "<unk><pad>");
+}
+
 TEST_F(SentencePieceFolder, AddedTokensAreMatchedBeforeTheModel) {
   write("tokenizer_config.json", kChat);
   const auto tokenizer = load();

@@ -12,8 +12,8 @@
 namespace shine {
 
 /// ChatML without thinking: `<|im_start|>{role}\n{content}<|im_end|>\n` per message, and, where an answer is asked for,
-/// the generation prompt `<|im_start|>assistant\n`. An assistant's content is cut to what follows its last `</think>` and
-/// the newlines behind that, as in Qwen3's template.
+/// the generation prompt `<|im_start|>assistant\n`. An assistant's content is cut to what follows its last `</think>`
+/// and the newlines behind that, as in Qwen3's template.
 
 enum class GenerationPrompt { none, append };
 

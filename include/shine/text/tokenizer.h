@@ -44,6 +44,7 @@ struct AddedToken {
   bool lstrip = false;       // takes the white space before it
   bool rstrip = false;       // takes the white space after it
   bool normalized = false;   // matched in the normalised text instead of the raw one
+  friend bool operator==(const AddedToken&, const AddedToken&) = default;
 };
 
 /// What decode() does with the space that a token begins with while the text is still empty: the model of the
@@ -93,15 +94,17 @@ class SHINE_API Tokenizer {
 };
 
 /// The files of a folder that make its tokenizer: to be copied with a model.
-inline constexpr std::array<std::string_view, 4> kTokenizerFiles = {"tokenizer.json", "tokenizer.model",
-                                                                    "tokenizer_config.json", "added_tokens.json"};
+inline constexpr std::array<std::string_view, 7> kTokenizerFiles = {
+    "tokenizer.json",        "tokenizer.model",         "vocab.json",       "merges.txt",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
 
 /// True if the folder holds a tokenizer that load_tokenizer reads.
 SHINE_API bool has_tokenizer(const std::filesystem::path& folder);
 
-/// Opens the tokenizer of a Hugging Face model directory: tokenizer.json if it is there, else tokenizer.model; or a
-/// tokenizer.json or .model file itself. Throws IoError, FormatError, or UnsupportedError naming the part of the file
-/// that is not supported.
+/// Opens the tokenizer of a Hugging Face model directory: tokenizer.json if it is there, else tokenizer.model, else
+/// vocab.json and merges.txt, with the added tokens that the other kTokenizerFiles name, as AutoTokenizer does; or a
+/// tokenizer.json or .model file itself, alone. Throws IoError, FormatError, or UnsupportedError naming the part of the
+/// file that is not supported.
 SHINE_API std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 /// Decodes ids as they are generated. What is returned is always valid UTF-8: the bytes of an unfinished character are

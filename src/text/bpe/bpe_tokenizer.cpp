@@ -2,16 +2,28 @@
 
 #include <algorithm>
 
+#include "io/json/quote_text.h"
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
 #include "text/bpe/byte_level.h"
 #include "text/tokenizer_file.h"
 #include "text/unicode/nfc.h"
+#include "text/vocabulary_files.h"
 
 namespace shine {
 namespace {
 
-std::filesystem::path tokenizer_path(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
+constexpr const char* kFile = "tokenizer.json";
+
+TokenizerFile read_file(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return read_tokenizer_file(path);
+  return has_vocabulary_files(path) && !std::filesystem::exists(path / kFile) ? read_vocabulary_files(path)
+                                                                              : read_tokenizer_file(path / kFile);
+}
+
+std::string described(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return path.string();
+  return (path / (std::filesystem::exists(path / kFile) ? kFile : kVocabularyFile)).string();
 }
 
 std::string unspelled(const std::string& token) {
@@ -20,16 +32,59 @@ std::string unspelled(const std::string& token) {
 
 }  // namespace
 
-BpeTokenizer::BpeTokenizer(const std::filesystem::path& path)
-    : BpeTokenizer(tokenizer_path(path), read_tokenizer_file(tokenizer_path(path))) {}
+struct BpeTokenizer::Files {
+  std::string name;  // in faults
+  TokenizerFile vocabulary;
+  TokensBeside beside;
 
-BpeTokenizer::BpeTokenizer(const std::filesystem::path& file, TokenizerFile&& source)
-    : VocabularyTokenizer(file.string()),
-      nfc_(source.nfc),
-      pre_tokenizer_(std::move(source.pre_tokenizer)),
-      model_(std::move(source.model)) {
+  explicit Files(const std::filesystem::path& path) : name(described(path)), vocabulary(read_file(path)) {
+    if (!std::filesystem::is_directory(path)) return;
+    beside = read_tokens_beside(path, {vocabulary.added_tokens, vocabulary.pad_token});
+    if (vocabulary.byte_level_alone && beside.add_prefix_space)
+      vocabulary.pre_tokenizer.back().add_prefix_space = *beside.add_prefix_space;
+  }
+};
+
+BpeTokenizer::BpeTokenizer(const std::filesystem::path& path) : BpeTokenizer(Files(path)) {}
+
+BpeTokenizer::BpeTokenizer(Files&& files)
+    : VocabularyTokenizer(std::move(files.name)),
+      nfc_(files.vocabulary.nfc),
+      pre_tokenizer_(std::move(files.vocabulary.pre_tokenizer)),
+      model_(std::move(files.vocabulary.model)) {
   fill_names();
-  for (const auto& [token, id] : source.added_tokens) add_listed(token, id);
+  for (const auto& [token, id] : files.vocabulary.added_tokens) {
+    check_place(token);
+    add_listed(token, id);
+  }
+  add_beside(files.beside);
+}
+
+void BpeTokenizer::add_beside(const TokensBeside& beside) {
+  std::string first;
+  std::size_t others = 0;
+  for (const auto& [token, id] : beside.tokens) {
+    check_place(token);
+    const std::int32_t given = add(token);
+    if (!id || *id == given) continue;
+    others += first.empty() ? 0 : 1;
+    if (first.empty())
+      first = str("give ", quote_text(token.content), " the id ", *id, ", but its place gives it ", given);
+  }
+  if (first.empty()) return;
+  log_warning(str(file_, ": the files beside it ", first, others > 0 ? str(", and so with ", others, " others") : "",
+                  "; the place counts, as for AutoTokenizer of transformers"));
+}
+
+// Where ids of the vocabulary are missing, `tokenizers` gives new tokens ids that other tokens have.
+void BpeTokenizer::check_place(const AddedToken& token) const {
+  const auto tokens = static_cast<std::int64_t>(model_.vocabulary().size());
+  const std::int64_t next = highest_added_ >= tokens ? highest_added_ + 1 : tokens;
+  if (next == size() || token_to_id(token.content)) return;
+  throw FormatError(str("the vocabulary has ", tokens, " tokens, but ids up to ", size() - 1,
+                        ": the package `tokenizers` would give the added token ", quote_text(token.content), " the id ",
+                        next, " of another token"),
+                    file_, "give the vocabulary ids from 0 on without holes");
 }
 
 void BpeTokenizer::fill_names() {
@@ -56,6 +111,7 @@ std::optional<std::int32_t> BpeTokenizer::find_in_vocabulary(std::string_view to
 }
 
 void BpeTokenizer::set_added(std::int32_t id, const AddedToken& token) {
+  highest_added_ = std::max<std::int64_t>(highest_added_, id);
   bytes_[static_cast<std::size_t>(id)] = unspelled(token.content);
   added_.add(token, id, nfc_ ? normalize_nfc(token.content).text : token.content);
 }

@@ -1,66 +1,11 @@
 #include "text/sentencepiece/sentencepiece_tokenizer.h"
 
 #include <algorithm>
-#include <charconv>
-#include <nlohmann/json.hpp>
 
-#include "io/json/json_file.h"
-#include "io/json/quote_text.h"
 #include "shine/common/error.h"
 
 namespace shine {
 namespace {
-
-using nlohmann::json;
-using TokensById = std::map<std::int64_t, AddedToken>;
-
-std::int64_t parse_id(const std::string& text, const std::string& where) {
-  std::int64_t id = -1;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (fault != std::errc() || end != text.data() + text.size() || id < 0)
-    throw FormatError(str(quote_text(text), " is not a token id"), where);
-  return id;
-}
-
-/// tokenizer_config.json: {"added_tokens_decoder": {"32000": {"content": .., "special": ..}, ..}}
-void read_config(const std::filesystem::path& path, TokensById& tokens) {
-  if (!std::filesystem::exists(path)) return;
-  const std::string where = path.string();
-  const json config = read_json_file(path);
-  if (!has_value(config, "added_tokens_decoder", where)) return;
-  for (const auto& [key, value] : get_object(config, "added_tokens_decoder", where).items()) {
-    const std::string place = where + ": added_tokens_decoder: " + quote_text(key);
-    AddedToken token;
-    token.content = get_string(value, "content", place);
-    token.special = get_bool_or(value, "special", false, place);
-    token.single_word = get_bool_or(value, "single_word", false, place);
-    token.lstrip = get_bool_or(value, "lstrip", false, place);
-    token.rstrip = get_bool_or(value, "rstrip", false, place);
-    tokens[parse_id(key, place)] = token;
-  }
-}
-
-/// added_tokens.json: {"<|im_end|>": 32000, ..}
-void read_added_tokens(const std::filesystem::path& path, TokensById& tokens) {
-  if (!std::filesystem::exists(path)) return;
-  const json file = read_json_file(path);
-  if (!file.is_object()) throw FormatError("expected an object of tokens and ids", path.string());
-  for (const auto& [content, value] : file.items()) {
-    const std::int64_t id = get_int(file, content, path.string());
-    if (id < 0) throw FormatError(str("the token ", quote_text(content), " has the id ", id), path.string());
-    AddedToken token;
-    token.content = content;
-    tokens.try_emplace(id, token);
-  }
-}
-
-TokensById read_tokens_beside(const std::filesystem::path& path) {
-  TokensById tokens;
-  if (!std::filesystem::is_directory(path)) return tokens;
-  read_config(path / "tokenizer_config.json", tokens);
-  read_added_tokens(path / "added_tokens.json", tokens);
-  return tokens;
-}
 
 std::filesystem::path model_path(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path) ? path / "tokenizer.model" : path;
@@ -90,10 +35,11 @@ TextSpan without_leading_space(std::string_view text, TextSpan span) {
 }  // namespace
 
 SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& path)
-    : SentencePieceTokenizer(model_path(path), read_sentencepiece_file(model_path(path)), read_tokens_beside(path)) {}
+    : SentencePieceTokenizer(model_path(path), read_sentencepiece_file(model_path(path)),
+                             std::filesystem::is_directory(path) ? read_tokens_beside(path, {}) : TokensBeside{}) {}
 
 SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& file, SentencePieceData&& data,
-                                               const TokensById& tokens)
+                                               const TokensBeside& beside)
     : VocabularyTokenizer(file.string()), normalizer_(std::move(data.rules)), model_(std::move(data)) {
   for (const SentencePiece& piece : model_.data().pieces) {
     pieces_.emplace(piece.text, static_cast<std::int32_t>(names_.size()));
@@ -103,7 +49,7 @@ SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& file
   for (std::size_t i = 0; i < 256 && model_.data().byte_fallback; ++i) {
     bytes_[static_cast<std::size_t>(model_.data().bytes[i])] = std::string(1, static_cast<char>(i));
   }
-  for (const auto& [id, token] : tokens) add_listed(token, id);
+  for (const auto& [token, id] : beside.tokens) add_listed(token, id);
 }
 
 std::string SentencePieceTokenizer::decoded(const SentencePiece& piece) const {

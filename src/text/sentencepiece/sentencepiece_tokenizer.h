@@ -1,11 +1,11 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <unordered_map>
 
 #include "text/sentencepiece/sentencepiece_model.h"
 #include "text/sentencepiece/sentencepiece_normalizer.h"
+#include "text/tokens_beside.h"
 #include "text/vocabulary_tokenizer.h"
 
 namespace shine {
@@ -14,8 +14,8 @@ namespace shine {
 /// Python package `sentencepiece` 0.2 without its optional symbols for begin and end; a text between two added tokens
 /// is encoded as a text of its own, with the space that the model puts before each text.
 ///
-/// Added tokens come from tokenizer_config.json (added_tokens_decoder) and added_tokens.json beside the model, as in
-/// Hugging Face's tokenizers that read such models. All are matched in the raw text, and then no longer by the model,
+/// Added tokens come from the files beside the model (tokens_beside.h), as in Hugging Face's tokenizers that read such
+/// models. All are matched in the raw text, and then no longer by the model,
 /// so that an escaped text holds none. Control symbols of the model that are not among them occur in no text and decode
 /// to nothing. User-defined symbols of the model are pieces like others, in escaped texts too.
 ///
@@ -31,8 +31,7 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
   bool is_special(std::int64_t id) const override;
 
  private:
-  SentencePieceTokenizer(const std::filesystem::path& file, SentencePieceData&& data,
-                         const std::map<std::int64_t, AddedToken>& tokens);
+  SentencePieceTokenizer(const std::filesystem::path& file, SentencePieceData&& data, const TokensBeside& beside);
 
   void encode_part(std::string_view part, std::size_t start, const TextSource& source, Encoding& result) const override;
   std::optional<std::int32_t> find_in_vocabulary(std::string_view token) const override;
