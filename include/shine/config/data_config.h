@@ -62,7 +62,8 @@ struct TextConfig {
 
   template <class V>
   void visit(V& v) {
-    v("tokenizer", tokenizer, "folder with tokenizer.json or tokenizer.model; empty = model.path", file_path());
+    v("tokenizer", tokenizer,
+      "folder with tokenizer.json, tokenizer.model, or vocab.json and merges.txt; empty = model.path", file_path());
     v("vocabulary", vocabulary, "rows in the softmax: all of the model's, or the tokenizer's only (published)");
     v("special_tokens", special_tokens, "special-token strings inside texts: parse (published) or escape");
     v("context_max_length", context_max_length, "longest context, tokens", at_least(1), unused_in(StageName::backbone));
