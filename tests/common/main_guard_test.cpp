@@ -61,7 +61,7 @@ TEST(MainGuard, AClosedStreamIsNotTheNextFile) {
     });
   };
   EXPECT_EXIT(std::_Exit(body()), testing::ExitedWithCode(0), "^$");
-  EXPECT_EQ(text_of(folder.path() / "f"), "");
+  EXPECT_EQ(read_bytes(folder.path() / "f"), "");
 }
 
 TEST(MainGuard, OutputThatWasNotTakenIsOneLine) {
