@@ -81,7 +81,7 @@ TensorFunction reference(const Case& of) {
     const at::Tensor q = at::zeros({keys.tokens(), in[0].size(1)}, in[0].options()).index_copy(0, asking, in[0]);
     const auto split = [&](const at::Tensor& x, std::int64_t heads) { return x.view({-1, heads, of.d}); };
     return causal_attention_reference(split(q, of.heads), split(in[1], of.kv_heads), split(in[2], of.kv_heads), keys,
-                                      of.attention_heads().scale)
+                                      {of.attention_heads().scale})
         .reshape({keys.tokens(), of.heads * of.d})
         .index_select(0, asking);
   };

@@ -1,5 +1,7 @@
 #include "ops/recompute.h"
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include "support/gradient_check.h"
 
 namespace shine::test {
