@@ -89,7 +89,7 @@ TEST(LoadDecoder, OtherWritersNamesAreRead) {
   const auto decoder = tiny_decoder(tiny_biased_config());
   const auto expect_loaded = [&](auto&& rename) {
     const TemporaryFolder folder;
-    NamedRaw tensors = weights_of(*decoder);
+    NamedRawTensors tensors = weights_of(*decoder);
     for (auto& [name, tensor] : tensors) name = rename(name);
     write_safetensors(folder.path() / "model.safetensors", tensors);
     expect_equal(*load(folder.path(), tiny_biased_config()), *decoder);
@@ -104,7 +104,7 @@ TEST(LoadDecoder, OtherWritersNamesAreRead) {
 TEST(LoadDecoder, RotaryFrequenciesOfOldFilesAreLeftOut) {
   const TemporaryFolder folder;
   const auto decoder = tiny_decoder();
-  NamedRaw tensors = weights_of(*decoder);
+  NamedRawTensors tensors = weights_of(*decoder);
   tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", to_raw(random_tensor({4}, 1)));
   tensors.emplace_back("model.rotary_emb.inv_freq", to_raw(random_tensor({4}, 1)));
   write_safetensors(folder.path() / "model.safetensors", tensors);
@@ -113,7 +113,7 @@ TEST(LoadDecoder, RotaryFrequenciesOfOldFilesAreLeftOut) {
 
 TEST(LoadDecoder, ATensorUnderTwoNamesIsRefused) {
   const TemporaryFolder folder;
-  NamedRaw tensors = weights_of(*tiny_decoder());
+  NamedRawTensors tensors = weights_of(*tiny_decoder());
   tensors.emplace_back("norm.weight", to_raw(random_tensor({16}, 1)));
   write_safetensors(folder.path() / "model.safetensors", tensors);
   try {

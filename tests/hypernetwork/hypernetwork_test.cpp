@@ -1,6 +1,7 @@
 #include "shine/hypernetwork/hypernetwork.h"
 
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/function.h>
 
 #include <set>
 

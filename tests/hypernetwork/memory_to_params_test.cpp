@@ -249,7 +249,7 @@ TEST_P(M2pKinds, InitialisesAsPyTorchDoesEachLayerItsOwn) {
 class StockM2p : public MemoryToParams {
  public:
   explicit StockM2p(bool forgetful) : forgetful_(forgetful) {
-    declare_positions(tiny_shape(), 29);
+    declare_positions(M2pConfig{}, tiny_shape());
     linear_ = register_module("linear", torch::nn::Linear(16, 16));
   }
 
