@@ -79,7 +79,7 @@ TEST_F(DocumentsTest, FilesOfWindowsAndPackedOnesAreReadAsThePlainOne) {
       36);
   EXPECT_EQ(read_documents({file("a.jsonl.gz", packed + packed)}, {}).texts, (Texts{"abc", "abc"}));
   expect_error<FormatError>(file("b.jsonl", packed), "b.jsonl: a gzip file under another name");
-  expect_error<FormatError>(file("c.jsonl", utf16), "c.jsonl: UTF-16 or UTF-32 by its byte order mark; JSON is UTF-8");
+  expect_error<FormatError>(file("c.jsonl", utf16), "c.jsonl: UTF-16 by its byte order mark; JSON is UTF-8");
   expect_error<ConfigError>(file("d.csv.gz", packed), "d.csv.gz: unknown kind of text file \".csv\"");
 }
 

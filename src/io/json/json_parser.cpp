@@ -191,6 +191,10 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
+std::string quote_python_numbers(std::string_view text) {
+  return std::string(PythonNumbers(text).text());
+}
+
 Json parse_json_from_line(std::string_view text, const std::string& where, std::size_t first_line,
                           std::size_t max_values) {
   const PythonNumbers numbers(text);

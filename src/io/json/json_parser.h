@@ -13,4 +13,8 @@ namespace shine {
 nlohmann::json parse_json_from_line(std::string_view text, const std::string& where, std::size_t first_line,
                                     std::size_t max_values = kMaxJsonValues);
 
+/// The text with strings of the same length in place of NaN, Infinity and -Infinity, for a parser that does not know
+/// them.
+std::string quote_python_numbers(std::string_view text);
+
 }  // namespace shine

@@ -263,7 +263,7 @@ class Machine {
 PickleValue run_pickle(std::span<const std::byte> pickle, TorchStorages& storages, const std::string& where) {
   Machine machine(pickle, storages, where);
   PickleValue value = machine.run();
-  if (machine.reader().left() != 0) machine.reader().fail("bytes after the end of the pickle");
+  if (machine.reader().left() != 0) machine.reader().fail("the pickle does not end in one value");
   return value;
 }
 
