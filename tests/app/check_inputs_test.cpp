@@ -59,6 +59,7 @@ TEST_F(CheckInputs, ABackboneThatIsNotThereSaysWhichFilesItNeedsAndWhereTheyAre)
   }
   fs::create_directories(file("other"));
   config_.model.path = file("other");
+  config_.text.tokenizer = file("model");
   config_.evaluation.data = {file("a.txt")};
   for (const auto check : {check_inputs, check_test_inputs}) {
     EXPECT_EQ(fault_of(check).find("model.path: no config.json in other" + needed + "Qwen3-0.6B --local-dir"), 0U)

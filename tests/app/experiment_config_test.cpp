@@ -26,13 +26,22 @@ TEST_F(ExperimentConfigFile, TheDataSetsNameIsThatOfTheFilesBesideWhichItIsSet) 
   EXPECT_EQ(load("base: base.yaml\nevaluation: {data: [mine.jsonl]}\n").evaluation.data_set, "");
 }
 
-TEST_F(ExperimentConfigFile, OverLongTextsAreCutAndQuestionsDroppedUnlessToldOtherwise) {
-  EXPECT_EQ(load(kPretrain).data.over_long, OverLong::cut);
-  EXPECT_EQ(load(kPretrain, {"data.over_long=auto"}).data.over_long, OverLong::cut);
-  EXPECT_EQ(load(kPretrain, {"data.over_long=split"}).data.over_long, OverLong::split);
-  EXPECT_EQ(load(kMqa).data.over_long, OverLong::drop);
-  EXPECT_EQ(load(kMqa, {"data.over_long=cut"}).data.over_long, OverLong::cut);
-  EXPECT_EQ(load(kBackbone, {"data.form=questions", "data.train=[a.jsonl]"}).data.over_long, OverLong::drop);
+TEST_F(ExperimentConfigFile, WhatIsUsualForOverLongDataHasOneSpelling) {
+  const auto over_long = [&](const char* text, const std::vector<std::string>& overrides = {}) {
+    return load(text, overrides).data.over_long;
+  };
+  for (const char* usual : {"auto", "cut"}) {
+    EXPECT_EQ(over_long(kPretrain, {std::string("data.over_long=") + usual}), OverLong::automatic) << usual;
+  }
+  for (const char* usual : {"auto", "drop"}) {
+    EXPECT_EQ(over_long(kMqa, {std::string("data.over_long=") + usual}), OverLong::automatic) << usual;
+    EXPECT_EQ(
+        over_long(kBackbone, {"data.form=questions", "data.train=[a.jsonl]", std::string("data.over_long=") + usual}),
+        OverLong::automatic);
+  }
+  EXPECT_EQ(over_long(kPretrain, {"data.over_long=drop"}), OverLong::drop);
+  EXPECT_EQ(over_long(kPretrain, {"data.over_long=split"}), OverLong::split);
+  EXPECT_EQ(over_long(kMqa, {"data.over_long=cut"}), OverLong::cut);
 }
 
 TEST_F(ExperimentConfigFile, AFileThatIsNotThereSaysWhatToDo) {

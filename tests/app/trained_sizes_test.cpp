@@ -31,7 +31,7 @@ class TrainedSizesTest : public testing::Test {
     std::ofstream(file(name)) << text;
   }
   void train(const std::string& settings) const {
-    write("run/config.yaml", "model: {path: m}\ndata: {train: [a.txt]}\n" + settings);
+    write("run/config.yaml", "model: {path: m}\ndata: {train: [a.jsonl]}\n" + settings);
   }
 
   ExperimentConfig load(const std::string& own, const std::vector<std::string>& overrides = {},

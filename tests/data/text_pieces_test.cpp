@@ -29,6 +29,8 @@ TEST(TextPieces, ATextThatFitsStaysAsItIs) {
 
 TEST(TextPieces, EndAtTheLastSentenceOrLineThatFits) {
   EXPECT_EQ(split("One is. Two are. Three", 16), (Pieces{"One is. Two are.", "Three"}));
+  EXPECT_EQ(split("  One is. Two are. \n", 16), (Pieces{"One is. Two are."})) << "20 bytes with the space around it";
+  EXPECT_EQ(split("  One is. Two are. \n", 15), (Pieces{"One is.", "Two are."}));
   EXPECT_EQ(split("One is. Two are. Three", 15), (Pieces{"One is.", "Two are. Three"}));
   EXPECT_EQ(split("a title\nwords and words", 15), (Pieces{"a title", "words and words"}));
   EXPECT_EQ(split("He said \"No.\" Then he left", 20), (Pieces{"He said \"No.\"", "Then he left"}));

@@ -65,7 +65,7 @@ struct SHINE_API ExperimentConfig {
 };
 
 /// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes
-/// model.path, data.over_long `auto` what it stands for, and evaluation.data_set is dropped where a later layer sets
+/// model.path, data.over_long `auto` where it is what that stands for, and evaluation.data_set is dropped where a later layer sets
 /// evaluation.data: it named other files. To set a key without effect (UnusedKey) is a fault, unless one of its causes
 /// was set in a later layer (see ConfigOrigins::layer): overrides and derived files may turn off what they inherit,
 /// which goes back to its default. In a file that a program saved, the config.yaml in a folder of a run, a checkpoint

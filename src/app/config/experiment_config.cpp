@@ -169,11 +169,9 @@ class RuleChecker {
 /// Values that follow from others.
 void resolve(ExperimentConfig& config, const ConfigOrigins& origins) {
   if (config.text.tokenizer.empty()) config.text.tokenizer = config.model.path;
-  if (config.data.over_long == OverLong::automatic && reads_questions(config)) {
-    config.data.over_long = OverLong::drop;
-  } else if (config.data.over_long == OverLong::automatic && config.stage.name == StageName::pretrain) {
-    config.data.over_long = OverLong::cut;
-  }
+  // One spelling of what is usual: a run that was saved with the other one goes on.
+  const OverLong usual = reads_questions(config) ? OverLong::drop : OverLong::cut;
+  if (config.data.over_long == usual) config.data.over_long = OverLong::automatic;
   // The name of other files is not the name of these.
   if (origins.layer("evaluation.data") > origins.layer("evaluation.data_set")) config.evaluation.data_set.clear();
 }

@@ -95,7 +95,7 @@ class Table {
     add(name, cell(a), cell(b), difference);
   }
   void add(const std::string& name, const std::string& a, const std::string& b, const std::string& difference = "") {
-    text_ += name + std::string(name.size() < 40 ? 40 - name.size() : 1, ' ');
+    text_ += name + std::string(name.size() < 40 ? 40 - name.size() : 0, ' ');  // cells begin with a space
     text_ += format(" %16s %16s %12s", a.c_str(), b.c_str(), difference.c_str());
     text_.erase(text_.find_last_not_of(' ') + 1);
     text_ += '\n';

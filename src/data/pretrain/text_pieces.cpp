@@ -33,6 +33,7 @@ bool is_closing(char32_t character) {
 struct CutPlaces {
   std::vector<std::size_t> words;      ///< ends of words, those of lines and sentences too
   std::vector<std::size_t> sentences;  ///< ends of lines and sentences
+  std::size_t last = 0;                ///< the end of the last word
 };
 
 CutPlaces find_cut_places(std::string_view text) {
@@ -72,6 +73,7 @@ CutPlaces find_cut_places(std::string_view text) {
     }
     at += unit.length;
   }
+  places.last = word_end;
   return places;
 }
 
@@ -102,6 +104,7 @@ class TextSplitter {
 
   std::vector<std::string> split() {
     places_ = find_cut_places(text_);
+    text_ = text_.substr(0, places_.last);
     std::vector<std::string> pieces;
     for (std::size_t begin = skip_space(text_, 0); begin < text_.size();) {
       const std::size_t end = piece_end(begin);
@@ -123,7 +126,7 @@ class TextSplitter {
     const auto left = static_cast<std::size_t>(offsets_.end() - first);
     for (std::size_t share = std::min(room_, left); share > 0;) {
       const std::size_t limit = share == left ? text_.size() : (first + static_cast<std::ptrdiff_t>(share))->begin;
-      const std::size_t end = best_end(begin, limit);
+      const std::size_t end = best_end(begin, std::min(limit, text_.size()));
       if (end <= begin) break;
       const std::size_t found = tokens(begin, end);
       if (found <= room_) return end;
