@@ -27,6 +27,7 @@ constexpr const char* kExtraTokens = "extra_special_tokens";
 struct Special {
   AddedTokenText text;
   bool bare = true;
+  bool by_class = false;  // in no file
 };
 
 std::int64_t parse_id(const std::string& text, const std::string& where) {
@@ -143,7 +144,9 @@ class TokenFiles {
   void add_defaults() {
     const std::string name_of_class = tokenizer_class(folder_);
     for (const auto& [name, content] : default_special_tokens(name_of_class)) {
-      by_name_.try_emplace(name, bare_special(content));
+      Special special = bare_special(content);
+      special.by_class = true;
+      by_name_.try_emplace(name, special);
     }
     for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
       const auto found = by_name_.find(name);
@@ -174,7 +177,8 @@ class TokenFiles {
       const std::string& content = found->second->text.token.content;
       if (!seen.insert(content).second) continue;
       const auto known = described.find(content);
-      result.push_back(known == described.end() ? *found->second : Special{known->second, /*bare=*/false});
+      const bool as_described = known != described.end() && !found->second->by_class;
+      result.push_back(as_described ? Special{known->second, /*bare=*/false} : *found->second);
     }
     for (const Special& special : more_) {
       if (seen.insert(special.text.token.content).second) result.push_back(special);

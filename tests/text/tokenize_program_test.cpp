@@ -119,5 +119,22 @@ TEST(PrepareProgram, TrainsASentencePieceTokenizerWithWholeWords) {
   EXPECT_NE(fault.output.find("Vocabulary size too high"), std::string::npos) << fault.output;
 }
 
+/// The library ends the process that it runs in.
+TEST(PrepareProgram, ALibraryThatGivesUpIsOneLine) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path();
+  std::ofstream(path + "/t.txt") << "red blue red blue red\nblue red blue red blue\n";
+  std::ofstream(path + "/w.txt") << "red\nblue\n";
+  for (const std::string kind : {"unigram", "bpe"}) {
+    const Outcome fault = run("shine_prepare",
+                              "tokenizer --kind sentencepiece-" + kind + " --vocab-size 40 --input " + path +
+                                  "/t.txt --words " + path + "/w.txt --output " + path + "/out",
+                              "");
+    EXPECT_EQ(fault.status, 1) << fault.output;
+    EXPECT_EQ(fault.output.find("shine_prepare: error: sentencepiece: "), 0U) << fault.output;
+    EXPECT_EQ(std::count(fault.output.begin(), fault.output.end(), '\n'), 1) << fault.output;
+  }
+}
+
 }  // namespace
 }  // namespace shine

@@ -113,7 +113,7 @@ TEST_F(TokensBesideTest, FaultsNameTheFileAndThePlace) {
   reports(config, {{"additional_special_tokens", "x"}}, "expected tokens, found string");
   reports(config, {{"additional_special_tokens", {std::string(1025, 'x')}}}, "1025 bytes");
   reports(config, {{"added_tokens_decoder", {{"x", {{"content", "y"}}}}}}, "\"x\" is not a token id");
-  reports(config, {{"added_tokens_decoder", {{"770", {{"content", 1}}}}}}, "\"770\": content");
+  reports(config, {{"added_tokens_decoder", {{"770", {{"content", 1}}}}}}, "\"770\": \"content\"");
   reports(config, {{"added_tokens_decoder", {{"770", {{"content", "y"}, {"rstrip", 1}}}}}}, "rstrip");
   reports("added_tokens.json", {{"y", "770"}}, "expected an integer");
   reports("added_tokens.json", {{"y", -1}}, "has the id -1");

@@ -126,7 +126,7 @@ void SentencePieceTrainer::add_text(std::string_view text) {
 std::int64_t SentencePieceTrainer::write(const std::filesystem::path& directory) const {
   if (lines_.empty()) throw ConfigError("the texts are empty: there is nothing to learn from");
   const auto special = static_cast<std::int64_t>(options_.special_tokens.size());
-  std::size_t longest = 0;
+  std::size_t longest = 9;  // the library takes no limit below 10
   for (const std::string& line : lines_) longest = std::max(longest, line.size());
   std::vector<std::string> words;
   for (const std::string& word : options_.words) words.push_back(std::string(kSpaceMark) + word);
