@@ -39,7 +39,9 @@ TEST_F(ExperimentConfigFile, WhatIsUsualForOverLongDataHasOneSpelling) {
         over_long(kBackbone, {"data.form=questions", "data.train=[a.jsonl]", std::string("data.over_long=") + usual}),
         OverLong::automatic);
   }
-  EXPECT_EQ(over_long(kPretrain, {"data.over_long=drop"}), OverLong::drop);
+  EXPECT_EQ(fault(kPretrain, {"data.over_long=drop"}),
+            "override `data.over_long=drop`: `data.over_long` is drop, which is for questions: stage pretrain cuts long "
+            "texts or splits them (set split)");
   EXPECT_EQ(over_long(kPretrain, {"data.over_long=split"}), OverLong::split);
   EXPECT_EQ(over_long(kMqa, {"data.over_long=cut"}), OverLong::cut);
 }

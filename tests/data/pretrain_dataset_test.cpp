@@ -215,27 +215,6 @@ TEST(PretrainDataset, OverLongTextsAreCutAtTheEndAndCounted) {
   EXPECT_EQ(sample.labels.back(), 'x');
 }
 
-TEST(PretrainDataset, OverLongTextsAreDroppedWhereAskedAndCounted) {
-  auto options = roomy();
-  options.over_long = OverLong::drop;
-  options.conversation_max_length = 30 + kByteOverhead;
-  options.context_max_length = 20;
-  const auto dataset = make({"short", std::string(21, 'x'), std::string(20, 'y')}, options);
-  EXPECT_EQ(dataset.report().texts, 2U);
-  EXPECT_EQ(dataset.report().tokens, 46);
-  EXPECT_EQ(dataset.report().dropped, 1U);
-  EXPECT_EQ(dataset.report().tokens_dropped, 21);
-  EXPECT_EQ(dataset.report().tokens_lost(), 21);
-  std::multiset<std::string> answers;
-  for (std::size_t i = 0; i < dataset.size(); ++i) {
-    const auto sample = dataset.sample(0, i);
-    EXPECT_EQ(sample.context_tokens_cut + sample.conversation_tokens_cut, 0);
-    for (const auto& turn : read_back(sample).turns) answers.insert(turn.second);
-  }
-  EXPECT_EQ(answers, (std::multiset<std::string>{"short", std::string(20, 'y')}));
-  EXPECT_THROW(make({std::string(21, 'x')}, options), ConfigError) << "nothing is left";
-}
-
 TEST(PretrainDataset, OverLongTextsAreSplitIntoPiecesThatAreAllTrained) {
   auto options = roomy();
   options.conversation_max_length = 40 + kByteOverhead;
@@ -374,7 +353,7 @@ TEST(PretrainDataset, TheFingerprintTellsTextsAndOptionsButNotThreads) {
   expect_new(texts, [](PretrainOptions& o) { o.completion_frequency = 0.25; });
   expect_new(texts, [](PretrainOptions& o) { o.completion_drop_min = 0.2; });
   expect_new(texts, [](PretrainOptions& o) { o.completion_drop_max = 0.4; });
-  expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::drop; });
+  expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::split; });
   expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::split; });
   expect_new(texts, [](PretrainOptions& o) { o.collapse_whitespace = true; });
   expect_new(texts, [](PretrainOptions& o) { o.special_tokens = SpecialTokens::escape; });
@@ -393,6 +372,7 @@ TEST(PretrainDataset, RefusesOptionsThatCannotBe) {
   rejects([](PretrainOptions& o) { o.conversation_max_length = kByteOverhead; });
   rejects([](PretrainOptions& o) { o.context_max_length = 0; });
   rejects([](PretrainOptions& o) { o.completion_frequency = 1.5; });
+  rejects([](PretrainOptions& o) { o.over_long = OverLong::drop; });
   rejects([](PretrainOptions& o) { o.completion_drop_min = 0.4; });
   rejects([](PretrainOptions& o) { o.completion_drop_max = 1.1; });
   EXPECT_THROW(make({}, roomy()), ConfigError);

@@ -159,7 +159,7 @@ struct DataConfig {
       at_least(0), only_in(StageName::pretrain));
     v("over_long", over_long,
       "texts, contexts and conversations above their maximum length; split makes consecutive pieces of texts and "
-      "conversations; auto = cut for texts, drop for questions",
+      "conversations, drop is for questions alone; auto = cut for texts, drop for questions",
       of_questions);
     v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error",
       unused_in(StageName::pretrain), of_questions);

@@ -22,8 +22,7 @@ std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, co
   log_info(str(set, ": packed ", report.texts, " texts into ", report.groups, " groups; ", report.over_long,
                " texts over the conversation limit, cut at the end (", report.tokens_cut, " tokens); ",
                report.contexts_over_long, " contexts over the context limit, cut at the end (",
-               report.context_tokens_cut, " tokens); ", report.dropped, " texts dropped (", report.tokens_dropped,
-               " tokens), ", report.split_off, " pieces split off"));
+               report.context_tokens_cut, " tokens); ", report.split_off, " pieces split off"));
   warn_about_lost_tokens(set, report.tokens_lost(), report.tokens,
                          "set data.over_long=split, which makes pieces of long texts, or raise "
                          "text.context_max_length and text.conversation_max_length");

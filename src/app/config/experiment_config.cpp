@@ -112,6 +112,12 @@ class RuleChecker {
          str("`model.dtype` is ", enum_name(model.dtype), ", but stage backbone trains the weights: only float32"));
   }
 
+  void check_texts() {
+    if (config_.stage.name != StageName::pretrain) return;
+    rule(config_.data.over_long != OverLong::drop, {"data.over_long", "stage.name"},
+         "`data.over_long` is drop, which is for questions: stage pretrain cuts long texts or splits them (set split)");
+  }
+
   /// A later stage starts from new weights only if told to.
   void check_start() {
     const StageConfig& stage = config_.stage;
@@ -127,6 +133,7 @@ class RuleChecker {
 
   void check_data() {
     const DataConfig& data = config_.data;
+    check_texts();
     rule(!config_.run.dir.empty(), {"run.dir"}, "`run.dir` is empty: the run needs a folder");
     rule(!data.train.empty(), {"data.train"},
          str("`data.train` is missing: list at least one ", has_questions() ? ".jsonl" : ".txt or .jsonl", " file"));
@@ -196,6 +203,11 @@ ExperimentConfig load_experiment_config(const std::filesystem::path& file, const
   Faults faults;
   const WrittenBy writer = is_saved(file) ? WrittenBy::program : WrittenBy::user;
   ConfigOrigins places = read_fields(fields_of(config), file, overrides, faults, writer);
+  // Where it had no effect, earlier versions saved its default of then.
+  const bool saved_drop = writer == WrittenBy::program && !places.is_overridden("data.over_long");
+  if (saved_drop && config.stage.name == StageName::pretrain && config.data.over_long == OverLong::drop) {
+    config.data.over_long = OverLong::automatic;
+  }
   RuleChecker(config, places, use, faults).check();
   faults.throw_if_any(file.string());
   reset_unused(config);

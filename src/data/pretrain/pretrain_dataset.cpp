@@ -49,7 +49,6 @@ PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr
   };
   parallel_for(texts_.size(), options_.threads, measure, progress);
   report_.tokens = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
-  if (options_.over_long == OverLong::drop) drop_texts(lengths, hashes);
   pack(lengths);
   Fnv1a hash;
   hash.add(hash_options());
@@ -71,26 +70,6 @@ void PretrainDataset::split_texts() {
   texts_.clear();
   for (std::vector<std::string>& some : pieces) std::ranges::move(some, std::back_inserter(texts_));
   report_.split_off = texts_.size() - before;
-}
-
-void PretrainDataset::drop_texts(std::vector<std::int64_t>& lengths, std::vector<std::uint64_t>& hashes) {
-  const std::size_t before = lengths.size();
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < before; ++i) {
-    if (lengths[i] > room()) {
-      report_.tokens_dropped += lengths[i];
-      continue;
-    }
-    if (kept != i) texts_[kept] = std::move(texts_[i]);
-    lengths[kept] = lengths[i];
-    hashes[kept++] = hashes[i];
-  }
-  report_.dropped = before - kept;
-  SHINE_CHECK(kept > 0, ConfigError, "no text is left of ", before, ": all have more than ", room(),
-              " tokens (raise text.context_max_length and text.conversation_max_length, or set data.over_long=split)");
-  texts_.resize(kept);
-  lengths.resize(kept);
-  hashes.resize(kept);
 }
 
 void PretrainDataset::pack(const std::vector<std::int64_t>& lengths) {
@@ -131,6 +110,7 @@ std::uint64_t PretrainDataset::hash_options() const {
 
 void PretrainDataset::check_options() const {
   SHINE_CHECK(!texts_.empty(), ConfigError, "there is no text to pretrain on");
+  SHINE_CHECK(options_.over_long != OverLong::drop, ConfigError, "texts above the maximum lengths are cut or split");
   SHINE_CHECK(options_.context_max_length > 0, ConfigError, "the context must be at least 1 token long, found ",
               options_.context_max_length);
   SHINE_CHECK(options_.conversation_max_length > turn_overhead_, ConfigError, "a conversation of ",

@@ -20,7 +20,7 @@ struct PretrainOptions {
   std::int64_t context_max_length = 0;
   std::int64_t conversation_max_length = 0;
   std::size_t open_groups = 100;
-  /// Of texts; drop and split let no context or conversation be cut. `automatic` counts as cut.
+  /// Of texts: cut, or split, which lets no context or conversation be cut. `automatic` is cut.
   OverLong over_long = OverLong::cut;
   /// Probability that a text is completed rather than reconstructed.
   double completion_frequency = 0.5;
@@ -37,32 +37,30 @@ struct PretrainOptions {
 };
 
 /// What packing and the maximum lengths do to the texts, for the log. PackingReport counts what is packed: pieces where
-/// texts are split, and no dropped texts.
+/// texts are split.
 struct PretrainReport : PackingReport {
-  std::int64_t tokens = 0;          ///< of all texts
-  std::size_t dropped = 0;          ///< texts left out
-  std::int64_t tokens_dropped = 0;  ///< of these
-  std::size_t split_off = 0;        ///< pieces beyond the first of each text
+  std::int64_t tokens = 0;    ///< of all texts
+  std::size_t split_off = 0;  ///< pieces beyond the first of each text
   /// Groups whose contexts exceed the maximum length before completion drops words.
   std::size_t contexts_over_long = 0;
   /// Tokens that will be cut from these contexts; fewer where completion drops words.
   std::int64_t context_tokens_cut = 0;
 
   /// Tokens of texts that no sample holds, in its context or its conversation.
-  std::int64_t tokens_lost() const { return tokens_dropped + std::max(tokens_cut, context_tokens_cut); }
+  std::int64_t tokens_lost() const { return std::max(tokens_cut, context_tokens_cut); }
 };
 
 /// Self-supervised pretraining (paper section 4). Texts are packed once into groups; a sample is one group. Context:
 /// its texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation:
 /// for each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are
-/// cut at their maximum lengths, unless over-long texts are dropped or split. Tasks, cuts and orders are drawn anew for
+/// cut at their maximum lengths, unless over-long texts are split. Tasks, cuts and orders are drawn anew for
 /// each (seed, epoch, index).
 class PretrainDataset : public Dataset {
  public:
   /// Tokenises all texts for their lengths; the ids are made again for each sample.
   /// @param tokenizer  knows <|endoftext|>, <RECON> and <COMP>; throws ConfigError otherwise
-  /// Throws ConfigError when there is no text, none is left, a length is too small or a probability is outside its
-  /// range.
+  /// Throws ConfigError when there is no text, a length is too small, a probability is outside its range, or
+  /// over_long is drop.
   PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,
                   const PretrainOptions& options, const Progress& progress = {});
 
@@ -82,11 +80,10 @@ class PretrainDataset : public Dataset {
 
  private:
   void check_options() const;
-  /// Most tokens of a text that is neither cut nor dropped, unless another is packed beside it.
+  /// Most tokens of a text that is not cut, unless another is packed beside it.
   std::int64_t room() const;
   bool may_cut() const { return options_.over_long == OverLong::cut; }
   void split_texts();
-  void drop_texts(std::vector<std::int64_t>& lengths, std::vector<std::uint64_t>& hashes);
   void pack(const std::vector<std::int64_t>& lengths);
   std::uint64_t hash_options() const;
   std::string context_part(const std::string& text, double drop) const;
