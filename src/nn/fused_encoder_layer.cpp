@@ -15,7 +15,7 @@ namespace {
 /// S * I sequences along the second dimension, one after the other: (S, T, I, d) -> (S * I, T, d) -> (S, T, I, d).
 at::Tensor readable_encoder_layer(const EncoderLayer& layer, const at::Tensor& x, const at::Tensor& attn_mask) {
   const std::int64_t outer = x.size(0), length = x.size(1), inner = x.size(2), d = x.size(3);
-  const at::Tensor sequences = x.transpose(1, 2).reshape({outer * inner, length, d});
+  const at::Tensor sequences = x.transpose(1, 2).reshape({outer * inner, length, d}).contiguous();
   return layer->forward(sequences, attn_mask).view({outer, inner, length, d}).transpose(1, 2);
 }
 

