@@ -257,7 +257,7 @@ TEST(ConfigWrite, ReadsBackToTheSame) {
   config.outer.inner = {INT64_MAX, 0.1 + 0.2};
   config.shares = {1e-300, 1.0 / 3.0, 1};
   config.counts = {-1, 0};
-  config.files = {"a: b", "- c", "#d", "e,f]", "~", "null", "...", "'", "\"\\", "\xC3\xA9 \xF0\x9F\x98\x80", " g "};
+  config.files = {"a: b", "- c", "#d", "e,f]", "a~", "null", "...", "'", "\"\\", "\xC3\xA9 \xF0\x9F\x98\x80", " g "};
   for (const std::string name : {"",
                                  "null",
                                  "Null",

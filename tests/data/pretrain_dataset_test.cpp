@@ -354,7 +354,6 @@ TEST(PretrainDataset, TheFingerprintTellsTextsAndOptionsButNotThreads) {
   expect_new(texts, [](PretrainOptions& o) { o.completion_drop_min = 0.2; });
   expect_new(texts, [](PretrainOptions& o) { o.completion_drop_max = 0.4; });
   expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::split; });
-  expect_new(texts, [](PretrainOptions& o) { o.over_long = OverLong::split; });
   expect_new(texts, [](PretrainOptions& o) { o.collapse_whitespace = true; });
   expect_new(texts, [](PretrainOptions& o) { o.special_tokens = SpecialTokens::escape; });
   expect_new(texts, [](PretrainOptions& o) { ++o.seed; });
