@@ -122,7 +122,8 @@ TEST_F(TextSourceTest, WhatIsNoTextIsRefusedByItsFirstBytes) {
     expect_refused("a.txt", wide(text, 4, false), "-f UTF-32LE");
     expect_refused("a.txt", wide(text, 4, true), "-f UTF-32BE");
   }
-  expect_refused("a.txt", "a text\0 with\0\0zeros"s, "a.txt: no text: it holds zero bytes");
+  expect_refused("a.txt", "a\ntext\0 with\0\0zeros"s, "a.txt:2: no text: a zero byte");
+  expect_refused("a.txt", "one zero byte at an odd place\0, not UTF-16"s, "a.txt:1: no text: a zero byte");
   expect_refused("a.txt", kGzip, "a.txt: a gzip file under another name (add .gz");
   expect_refused("a.jsonl", kZstd, "a.jsonl: a zstd file under another name", TextForm::utf8);
   expect_refused("a.txt", "PK\3\4 ..", "a.txt: a zip archive (unpack it)");

@@ -73,15 +73,19 @@ std::optional<NoText> find_no_text(std::string_view head) {
   for (const Signature& signature : kSignatures) {
     if (head.starts_with(signature.bytes)) return signature.fault;
   }
-  if (head.find('\0') == std::string_view::npos) return std::nullopt;
+  const std::size_t first = head.find('\0');
+  if (first == std::string_view::npos) return std::nullopt;
   const auto zeros = count_zeros(head);
   const std::size_t even = zeros[0] + zeros[2], odd = zeros[1] + zeros[3];
   const std::size_t most = head.size() / 5;  // UTF-32's two high bytes are zero in nearly every character
   if (zeros[2] > most && zeros[3] > most) return unmarked_utf32("convert it: iconv -f UTF-32LE -t UTF-8");
   if (zeros[0] > most && zeros[1] > most) return unmarked_utf32("convert it: iconv -f UTF-32BE -t UTF-8");
-  if (odd > 4 * even) return unmarked_utf16("convert it: iconv -f UTF-16LE -t UTF-8");
-  if (even > 4 * odd) return unmarked_utf16("convert it: iconv -f UTF-16BE -t UTF-8");
-  return NoText{"no text: it holds zero bytes", "name a file of text in UTF-8"};
+  const std::size_t some = head.size() / 16;  // of Chinese, its line ends
+  if (odd > some && odd > 4 * even) return unmarked_utf16("convert it: iconv -f UTF-16LE -t UTF-8");
+  if (even > some && even > 4 * odd) return unmarked_utf16("convert it: iconv -f UTF-16BE -t UTF-8");
+  const auto line = static_cast<std::size_t>(std::ranges::count(head.substr(0, first), '\n')) + 1;
+  return NoText{"no text: a zero byte", "name a file of text in UTF-8", line};
+};
 }
 
 }  // namespace shine

@@ -19,6 +19,7 @@ TextStart read_text_start(std::string_view head);
 struct NoText {
   std::string_view what;
   std::string_view cure;
+  std::size_t line = 0;  ///< of the fault, from 1; 0: the file as a whole
 };
 
 /// Packed and binary files by their signatures, and zero bytes, which no UTF-8 text holds. UTF-16 and UTF-32 without a

@@ -27,7 +27,7 @@ TextSource::TextSource(const std::filesystem::path& path, TextForm form)
                       str("convert it: iconv -f ", name, " -t UTF-8"));
   }
   if (const auto fault = is_wide_ ? std::nullopt : find_no_text(head_)) {
-    throw FormatError(fault->what, path.string(), fault->cure);
+    throw FormatError(fault->what, fault->line == 0 ? path.string() : str(path.string(), ":", fault->line), fault->cure);
   }
   if (is_wide_) {
     log_once(LogLevel::warning,
