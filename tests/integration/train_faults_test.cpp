@@ -64,7 +64,7 @@ TEST_F(TrainFaults, SeveralFaultsComeTogether) {
 TEST_F(TrainFaults, MissingModelDirectory) {
   expect_complaint(pretrain({"model.path=/no/such/model"}), {"/no/such/model", "model.path"});
   std::filesystem::create_directories(tiny_->file("empty-model"));
-  expect_complaint(pretrain({"model.path=" + tiny_->file("empty-model")}), {"empty-model/config.json"});
+  expect_complaint(pretrain({"model.path=" + tiny_->file("empty-model")}), {"no config.json in ", "empty-model (needed: "});
 }
 
 TEST_F(TrainFaults, ModelWithoutWeights) {
