@@ -85,7 +85,6 @@ std::optional<NoText> find_no_text(std::string_view head) {
   if (even > some && even > 4 * odd) return unmarked_utf16("convert it: iconv -f UTF-16BE -t UTF-8");
   const auto line = static_cast<std::size_t>(std::ranges::count(head.substr(0, first), '\n')) + 1;
   return NoText{"no text: a zero byte", "name a file of text in UTF-8", line};
-};
 }
 
 }  // namespace shine
