@@ -219,7 +219,7 @@ void add_validation_rows(const Run& a, const Run& b, Table& table) {
   for (const auto& [set, pair] : sets) {
     const auto left = summary(comparable(pair.first, pair.second, steps_of(b)));
     const auto right = summary(comparable(pair.second, pair.first, steps_of(a)));
-    const auto add = [&](const char* what, double ValidationLosses::*member, const char* pattern = "%.5f") {
+    const auto add = [&, &set = set](const char* what, double ValidationLosses::*member, const char* pattern = "%.5f") {
       const auto value = [&](const auto& losses) {
         return losses ? std::optional<double>((*losses).*member) : std::nullopt;
       };
