@@ -1,4 +1,4 @@
-// Example of the README: a data set of one's own.
+// Example of src/data/README.md: a data set of one's own.
 #include <gtest/gtest.h>
 
 #include "data/sampling/loader.h"

@@ -1,4 +1,4 @@
-// Example of the README: a memory-to-parameter network of one's own.
+// Example of src/hypernetwork/README.md: a memory-to-parameter network of one's own.
 #include <gtest/gtest.h>
 #include <torch/nn/modules/container/modulelist.h>
 

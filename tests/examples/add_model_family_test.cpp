@@ -1,4 +1,4 @@
-// Example of the README: a decoder family of one's own.
+// Example of src/decoder/README.md: a decoder family of one's own.
 #include <gtest/gtest.h>
 
 #include "decoder/tiny_model.h"

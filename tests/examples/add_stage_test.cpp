@@ -1,4 +1,4 @@
-// Example of the README: a stage of one's own, trained on the backbone of configs/tiny-text.
+// Example of src/app/README.md: a stage of one's own, trained on the backbone of configs/tiny-text.
 #include <gtest/gtest.h>
 
 #include "checkpoint/metrics_file.h"

@@ -1,4 +1,4 @@
-// The README names every key that runs write to metrics.jsonl.
+// tools/README.md names every key that runs write to metrics.jsonl.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -34,16 +34,17 @@ TEST(MetricsReadme, NamesWhatRunsWrite) {
     EXPECT_TRUE(std::filesystem::exists(tiny.folder() / run / "tensorboard"));
   }
   EXPECT_GE(names.size(), 30U);
-  const std::string readme = read_bytes(source_dir() / "README.md");
-  const std::size_t begin = readme.find("**The run folder**"), end = readme.find("**Two runs**");
+  const std::string page = read_bytes(source_dir() / "tools" / "README.md");
+  const std::size_t begin = page.find("\n## The run folder\n");
+  const std::size_t end = page.find("\n## Comparing two runs\n");
   ASSERT_LT(begin, end);
-  const std::string section = readme.substr(begin, end - begin);
+  const std::string section = page.substr(begin, end - begin);
   for (const std::string& name : names) {
-    EXPECT_NE(section.find("`" + name + "`"), std::string::npos) << name << " is not in the README";
+    EXPECT_NE(section.find("`" + name + "`"), std::string::npos) << name << " is not in tools/README.md";
   }
   for (const auto& entry : std::filesystem::directory_iterator(tiny.folder() / "run")) {
     const std::string name = entry.path().filename().string();
-    EXPECT_NE(section.find("| `" + name), std::string::npos) << name << " is not in the README";
+    EXPECT_NE(section.find("| `" + name), std::string::npos) << name << " is not in tools/README.md";
   }
 }
 

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
+#include "shine/common/str.h"
+#include "support/pages.h"
+
 namespace shine {
 namespace {
 
@@ -25,7 +30,8 @@ LoraSpec spec_of(const Backbone& m) {
 }
 
 const Backbone kQwen3_8b{"Qwen3-8B", 4096, 32, 8, 128, 12288}, kQwen3_4b{"Qwen3-4B", 2560, 32, 8, 128, 9728},
-    kQwen3_06b{"Qwen3-0.6B", 1024, 16, 8, 128, 3072}, kSmolLm2{"SmolLM2-135M", 576, 9, 3, 64, 1536};
+    kQwen3_17b{"Qwen3-1.7B", 2048, 16, 8, 128, 6144}, kQwen3_06b{"Qwen3-0.6B", 1024, 16, 8, 128, 3072},
+    kSmolLm2{"SmolLM2-135M", 576, 9, 3, 64, 1536};
 
 TEST(LoraSpec, MemoryTokensOfPublishedModels) {
   const struct {
@@ -39,6 +45,36 @@ TEST(LoraSpec, MemoryTokensOfPublishedModels) {
   for (const auto& c : cases) {
     EXPECT_EQ(spec_of(c.backbone).memory_tokens(c.rank, c.backbone.hidden), c.tokens)
         << c.backbone.name << " " << c.rank;
+  }
+}
+
+/// A row `| name | value | value ..` of a table of configs/README.md.
+std::vector<double> row_of_glossary(const std::string& name) {
+  std::vector<double> values;
+  for (const std::string& line : test::split_lines(test::read_bytes(test::source_dir() / "configs" / "README.md"))) {
+    if (!line.starts_with("| " + name + " | ")) continue;
+    std::istringstream cells(line.substr(name.size() + 5));
+    for (std::string cell; std::getline(cells, cell, '|');) values.push_back(std::stod(cell));
+  }
+  return values;
+}
+
+TEST(LoraSpec, MemoryTokensAreThoseOfTheGlossary) {
+  const std::vector<double> ranks = row_of_glossary("rank r");
+  ASSERT_EQ(ranks.size(), 6U);
+  for (const Backbone& backbone : {kSmolLm2, kQwen3_06b, kQwen3_17b, kQwen3_8b}) {
+    std::vector<double> tokens;
+    for (const double rank : ranks) {
+      const auto r = static_cast<std::int64_t>(rank);
+      tokens.push_back(static_cast<double>(spec_of(backbone).memory_tokens(r, backbone.hidden)));
+    }
+    EXPECT_EQ(row_of_glossary(str(backbone.name, ": memory tokens")), tokens) << backbone.name;
+  }
+  const std::vector<double> millions = row_of_glossary("Qwen3-8B: numbers in the LoRA, millions");
+  ASSERT_EQ(millions.size(), ranks.size());
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    const std::int64_t numbers = 36 * spec_of(kQwen3_8b).numel_per_layer(static_cast<std::int64_t>(ranks[i]));
+    EXPECT_NEAR(millions[i], static_cast<double>(numbers) / 1e6, 0.05) << ranks[i];
   }
 }
 

@@ -1,26 +1,16 @@
 // What the pages (README.md of the repository and of its folders) name exists.
+#include "support/pages.h"
+
 #include <gtest/gtest.h>
 
 #include <cctype>
 #include <regex>
 #include <set>
 
-#include "support/page_text.h"
-#include "support/paths.h"
-
 namespace shine::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// README.md and the pages of the folders.
-std::vector<fs::path> pages() {
-  std::vector<fs::path> found{source_dir() / "README.md", source_dir() / "tests" / "README.md"};
-  for (const auto& entry : fs::recursive_directory_iterator(source_dir() / "src")) {
-    if (entry.path().filename() == "README.md") found.push_back(entry.path());
-  }
-  return found;
-}
 
 /// `m2p_{a,b}.h` -> m2p_a.h, m2p_b.h
 std::vector<std::string> expand_braces(const std::string& text) {
@@ -101,7 +91,8 @@ class PathChecker {
     const std::string first = name.substr(0, slash);
     if (tops.contains(first) || first == "..") return true;
     const bool in_page = folder_ != source_dir() && fs::is_directory(folder_ / first);
-    return in_page || (folder_ != source_dir() && fs::is_directory(source_dir() / "src" / first));
+    const bool of_layers = folder_.lexically_relative(source_dir()).begin()->string() == "src";
+    return in_page || (of_layers && fs::is_directory(source_dir() / "src" / first));
   }
 
   static bool is_source(const std::string& name) {
@@ -172,23 +163,55 @@ TEST(Pages, TheCheckOfPathsCanFail) {
             std::vector<std::string>{});
 }
 
-/// | idea | folder | `file` | `function` |
-TEST(Pages, IdeasOfThePaperAreWhereTheTableSays) {
+/// Rows `file` .. `function` of a table; files as the page's folder has them.
+std::size_t check_functions(const fs::path& page) {
   static const std::regex name("`([^`]+)`");
   std::size_t rows = 0;
-  for (const std::string& line : split_lines(read_bytes(source_dir() / "src" / "README.md"))) {
+  for (const std::string& line : split_lines(read_bytes(page))) {
+    if (!line.starts_with("|")) continue;
     std::string code;
     for (std::sregex_iterator match(line.begin(), line.end(), name), end; match != end; ++match) {
       const std::string text = (*match)[1];
       if (text.ends_with(".cpp")) {
-        code += read_bytes(source_dir() / "src" / text);
+        code += read_bytes(page.parent_path() / text);
       } else if (!code.empty()) {
         EXPECT_NE(code.find(text), std::string::npos) << line;
         ++rows;
       }
     }
   }
-  EXPECT_GE(rows, 25U);
+  return rows;
+}
+
+TEST(Pages, IdeasOfThePaperAreWhereTheTablesSay) {
+  EXPECT_GE(check_functions(source_dir() / "README.md"), 10U);
+  EXPECT_GE(check_functions(source_dir() / "src" / "README.md"), 25U);
+}
+
+TEST(Pages, TheFrontDoorIsShort) {
+  EXPECT_LE(read_bytes(source_dir() / "README.md").size(), 15'000U);
+}
+
+TEST(Pages, EveryProgramAndScriptIsNamed) {
+  const auto expect_named = [](const fs::path& page, const std::string& name) {
+    EXPECT_NE(read_bytes(source_dir() / page).find("`" + name), std::string::npos) << name << " is not in " << page;
+  };
+  for (const auto& entry : fs::directory_iterator(source_dir() / "tools")) {
+    const std::string name = entry.path().stem().string();
+    if (!name.starts_with("shine_")) continue;
+    expect_named("README.md", name);
+    expect_named("tools/README.md", name);
+  }
+  for (const auto& entry : fs::directory_iterator(source_dir() / "tools" / "bench")) {
+    const fs::path& file = entry.path();
+    const bool program = file.extension() == ".cpp" && read_bytes(file).find("\nint main(") != std::string::npos;
+    if (program) expect_named("tools/bench/README.md", file.stem().string());
+  }
+  for (const auto& entry : fs::directory_iterator(source_dir() / "scripts")) {
+    const std::string name = entry.path().filename().string();
+    const bool shown = name == "lib" || name == "fixtures" || name.ends_with(".sh") || name.ends_with(".py");
+    if (shown) expect_named("scripts/README.md", name);
+  }
 }
 
 }  // namespace

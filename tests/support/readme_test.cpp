@@ -1,4 +1,4 @@
-// What the README quotes is what the code says.
+// What the pages quote is what code and files say.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,8 +6,7 @@
 #include <regex>
 #include <set>
 
-#include "support/page_text.h"
-#include "support/paths.h"
+#include "support/pages.h"
 
 namespace shine::test {
 namespace {
@@ -34,16 +33,18 @@ struct Snippet {
   std::string file, name, code;
 };
 
-/// Code blocks that follow a line `<!-- tests/x.cpp [name] -->`.
-std::vector<Snippet> snippets_of(const std::string& readme) {
-  static const std::regex mark(R"(<!-- (\S+) \[(.+)\] -->)");
+/// Code blocks that follow a line `<!-- tests/x.cpp [name] -->`, or `<!-- configs/x.yaml -->` where all of the file is
+/// shown.
+std::vector<Snippet> snippets_of(const std::string& page) {
+  static const std::regex mark(R"(<!-- (\S+)(?: \[(.+)\])? -->)");
   std::vector<Snippet> snippets;
-  const std::vector<std::string> lines = split_lines(readme);
+  const std::vector<std::string> lines = split_lines(page);
   for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
     std::smatch match;
     if (!std::regex_match(lines[i], match, mark)) continue;
     Snippet snippet{match[1], match[2], ""};
-    if (lines[++i] != "```cpp") snippet.code = "no code block after the mark\n";
+    const std::string fence = snippet.name.empty() ? "```yaml" : "```cpp";
+    if (lines[++i] != fence) snippet.code = "no code block after the mark\n";
     for (++i; i < lines.size() && lines[i] != "```"; ++i) snippet.code += lines[i] + "\n";
     snippets.push_back(snippet);
   }
@@ -121,13 +122,6 @@ std::set<std::string> literals_below(const std::vector<fs::path>& roots) {
   return literals;
 }
 
-/// The section of the README under `## heading`.
-std::string section_of(const std::string& readme, const std::string& heading) {
-  const std::size_t begin = readme.find("\n## " + heading + "\n");
-  if (begin == std::string::npos) return "";
-  return readme.substr(begin, readme.find("\n## ", begin + 1) - begin);
-}
-
 /// The fixed words of each message: the first column's `..` quotes, cut at the ellipses that stand for what varies.
 std::vector<std::string> quoted_words(const std::string& section) {
   const std::string ellipsis = "…";
@@ -147,16 +141,21 @@ std::vector<std::string> quoted_words(const std::string& section) {
   return words;
 }
 
-TEST(Readme, ExamplesAreTheTextOfTests) {
-  const std::vector<Snippet> snippets = snippets_of(read_bytes(source_dir() / "README.md"));
-  EXPECT_GE(snippets.size(), 7U);
-  for (const Snippet& snippet : snippets) {
-    EXPECT_EQ(snippet.code, marked_region(source_dir() / snippet.file, snippet.name)) << snippet.file;
+TEST(Readme, ExamplesAreTheTextOfTestsAndFiles) {
+  std::size_t found = 0;
+  for (const fs::path& page : pages()) {
+    for (const Snippet& snippet : snippets_of(read_bytes(page))) {
+      const fs::path file = source_dir() / snippet.file;
+      const std::string text = snippet.name.empty() ? read_bytes(file) : marked_region(file, snippet.name);
+      EXPECT_EQ(snippet.code, text) << snippet.file << " in " << page;
+      ++found;
+    }
   }
+  EXPECT_GE(found, 8U);
 }
 
 TEST(Readme, QuotedMessagesAreThoseOfTheCode) {
-  const std::string section = section_of(read_bytes(source_dir() / "README.md"), "When something goes wrong");
+  const std::string section = section_of(read_bytes(source_dir() / "tools" / "README.md"), "When something goes wrong");
   const std::vector<std::string> all = quoted_words(section);
   EXPECT_GE(all.size(), 25U);
   const std::set<std::string> literals = literals_below(
@@ -176,6 +175,7 @@ TEST(Readme, TheCheckOfMessagesCanFail) {
             (std::vector<std::string>{"a b", "c", "`k`", "d"}));
   EXPECT_EQ(section_of("# T\n## A\nx\n## B\ny\n", "B"), "\n## B\ny\n");
   EXPECT_EQ(snippets_of("<!-- t.cpp [n] -->\n```cpp\nint x;\n```\n").at(0).code, "int x;\n");
+  EXPECT_EQ(snippets_of("<!-- c.yaml -->\n```yaml\na: 1\n```\n").at(0).code, "a: 1\n");
 }
 
 }  // namespace
