@@ -151,7 +151,7 @@ TEST_F(TextSourceTest, DamagedPackedFilesAreRefused) {
   for (const auto& [name, packed] : {std::pair{"a.txt.gz", kGzip}, std::pair{"a.txt.zst", kZstd}}) {
     for (std::size_t size = 0; size < packed.size(); ++size) {
       SCOPED_TRACE(str(name, " ", size));
-      expect_fault<FormatError>("", [&] { read(name, packed.substr(0, size)); });
+      expect_fault<FormatError>("", [&, &name = name, &packed = packed] { read(name, packed.substr(0, size)); });
     }
     std::string flipped = packed;
     char& in_checksum = flipped[packed.size() - (packed == kGzip ? 6 : 2)];
