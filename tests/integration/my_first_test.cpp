@@ -69,7 +69,8 @@ TEST_F(MyFirst, ThePageLeadsFromATextToATable) {
   }
   const fs::path results = folder_.path() / "runs/my_first/questions/evaluation/1qa-questions";
   std::map<std::string, double> exact;
-  for (const auto& method : nlohmann::json::parse(read_bytes(results / "summary.json")).at("methods")) {
+  const auto summary = nlohmann::json::parse(read_bytes(results / "summary.json"));
+  for (const auto& method : summary.at("methods")) {
     exact[method.at("method")] = method.at("exact").at(0);
   }
   EXPECT_EQ(exact.size(), 4U);
