@@ -34,6 +34,15 @@ class PretrainStage : public HypernetworkStage {
  public:
   using HypernetworkStage::HypernetworkStage;
 
+  TrainingData training_data(const Experiment& experiment) const override {
+    DocumentSplit texts = load_texts(config_);
+    TrainingData data{nullptr, texts.train.size(), texts.validation.size()};
+    if (experiment.tokenizer) {
+      data.samples = pretrain_dataset(experiment, "train", std::move(texts.train), config_.stage.completion_frequency);
+    }
+    return data;
+  }
+
   Stage build(const Experiment& experiment) const override {
     DocumentSplit texts = load_texts(config_);
     Stage stage = stage_of(experiment);
