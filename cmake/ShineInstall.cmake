@@ -1,7 +1,6 @@
 # cmake --install: programs, libshine, headers and the package that find_package(shine) reads.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
-get_property(shine_tools GLOBAL PROPERTY SHINE_TOOLS)
 set_target_properties(shine PROPERTIES INSTALL_RPATH "${SHINE_TORCH_RPATH}")
 foreach(tool IN LISTS shine_tools)
   set_target_properties(${tool} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${SHINE_TORCH_RPATH}")

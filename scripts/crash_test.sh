@@ -23,7 +23,7 @@ if [[ " $* " == *" -h "* || " $* " == *" --help "* ]]; then
   describe scripts/crash_test.sh
   exit 0
 fi
-[[ -x $BIN/shine_train ]] || fail "$BIN/shine_train is missing: run scripts/setup.sh && scripts/build.sh first"
+[[ -x $BIN/shine_train ]] || fail "$BIN/shine_train is missing: run scripts/setup.sh && scripts/build.sh release shine_programs first"
 command -v python3 >/dev/null || fail "python3 is missing"
 launcher=''
 if has_mpirun; then

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
-scripts/build.sh release
+scripts/build.sh release shine_programs
 mkdir -p runs
 rm -rf runs/tiny-text-backbone
 python3 scripts/make_tiny_corpus.py --notes 20000 --seed 2 > runs/tiny-text-backbone-corpus.txt

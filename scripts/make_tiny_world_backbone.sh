@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
-scripts/build.sh release
+scripts/build.sh release shine_programs
 rm -rf runs/tiny-world-backbone
 build/release/bin/shine_prepare tiny-world --notes 9600 --seed 2 --output runs/tiny-world-backbone-notes
 build/release/bin/shine_prepare tokenizer --kind sentencepiece-unigram --vocab-size 320 \

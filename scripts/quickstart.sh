@@ -8,7 +8,7 @@ export SHINE_PATHS_FROM=$OLDPWD # see lib/launch.sh
 
 RANKS=1 scripts/all.sh --dry-run tiny-world "$@" >/dev/null  # wrong arguments, before anything is built
 scripts/setup.sh
-scripts/build.sh release
+scripts/build.sh release shine_programs
 [[ -f data/tiny-world/words.txt ]] || build/release/bin/shine_prepare tiny-world --output data/tiny-world
 scripts/all.sh tiny-world "$@"
 scripts/evaluate.sh tiny-world "$@"

@@ -37,7 +37,7 @@ struct Arguments {
   bool check = false;
   bool dry_run = false;
   bool allow_changes = false;
-  bool keys = false;
+  std::optional<std::string> keys;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
@@ -165,7 +165,7 @@ int check(const Arguments& arguments) {
 }
 
 int run(const Arguments& arguments) {
-  if (arguments.keys) return print(shine::config_help<shine::ExperimentConfig>());
+  if (arguments.keys) return print(shine::config_help<shine::ExperimentConfig>(*arguments.keys));
   if (!arguments.compare.empty()) return print(shine::compare_runs(arguments.compare[0], arguments.compare[1]));
   SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
   if (arguments.check) return check(arguments);
@@ -185,15 +185,19 @@ int main(int argc, char** argv) {
   Arguments arguments;
   auto* config = app.add_option("config", arguments.config, "YAML file");
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
-  app.add_flag(
-      "--check", arguments.check,
-      "print shapes, memory tokens, trainable parameters and a memory estimate, then check data files, stage.init_from "
-      "and run.dir; of the model only config.json is needed");
+  app.add_flag("--check", arguments.check,
+               "print what would be trained on what: sizes, memory, samples, steps, tokens, learning rate, precision; "
+               "check data "
+               "files, stage.init_from and run.dir; of the model only config.json is needed");
   app.add_flag("--dry-run", arguments.dry_run,
                "print what this rank of its job would do, by the launcher's environment, and end");
   app.add_flag("--allow-changes", arguments.allow_changes,
                "go on with a run although its configuration was another one: each difference is a warning");
-  auto* keys = app.add_flag("--keys", arguments.keys, "print every configuration key with type, default and meaning");
+  auto* keys = app.add_option("--keys", arguments.keys,
+                              "print every configuration key with type, default and meaning, or those of a group, such "
+                              "as hypernetwork")
+                   ->type_name("[GROUP]")
+                   ->expected(0, 1);
   config->excludes(keys);
   app.add_option("--compare", arguments.compare,
                  "print what two run folders differ in: configuration, program, losses; exit status 0 either way")

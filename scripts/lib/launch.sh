@@ -84,7 +84,7 @@ parse_program_arguments() {
   done
   [[ -n ${ARGUMENTS[0]:-} && ${ARGUMENTS[0]} != *=* ]] || fail "no configuration given ($script --help)"
   ARGUMENTS[0]=$(from_caller "${ARGUMENTS[0]}")
-  [[ -x $BIN/shine_train ]] || fail "$BIN/shine_train is missing: run scripts/setup.sh && scripts/build.sh first"
+  [[ -x $BIN/shine_train ]] || fail "$BIN/shine_train is missing: run scripts/setup.sh && scripts/build.sh release shine_programs first"
 }
 
 # Prints what goes before a command that is to be run by hand.
@@ -173,7 +173,7 @@ run_command() {
     command_folder && printf '%q ' "${LAUNCHER[@]}" "${command[@]}" && printf '\n'
     exit 0
   fi
-  [[ -x ${command[0]} ]] || fail "${command[0]} is missing: run scripts/setup.sh && scripts/build.sh first"
+  [[ -x ${command[0]} ]] || fail "${command[0]} is missing: run scripts/setup.sh && scripts/build.sh release shine_programs first"
   print_command "${LAUNCHER[@]}" "${command[@]}"
   ((RANKS > 1)) || exec "${command[@]}"
   run_ranks "${LAUNCHER[@]}" "${command[@]}"

@@ -1,6 +1,8 @@
 #include "config/config_io.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "config/config_tree.h"
 #include "config/field_value.h"
@@ -30,6 +32,11 @@ class TreeReader {
     read_group(root, "");
     return std::move(origins_);
   }
+
+  /// Before read(): keys without effect are not suggested in place of unknown ones, where others are as near.
+  void prefer(std::set<std::string> keys) { preferred_ = std::move(keys); }
+
+  bool found_unknown() const { return found_unknown_; }
 
  private:
   void read_group(const YamlNode& group, const std::string& path) {
@@ -88,6 +95,7 @@ class TreeReader {
   }
 
   void report_unknown(const YamlNode& node, const std::string& group) {
+    found_unknown_ = true;
     const std::string path = group.empty() ? node.key : str(group, ".", node.key);
     if (const Field* field = find_renamed(path)) {
       faults_.add(node.place, str("`", path, "` is now `", field->path, "`"));
@@ -95,8 +103,8 @@ class TreeReader {
       return;
     }
     std::string fault = "unknown key " + quote(node.key);
-    const std::vector<std::string> elsewhere = keys_named(node.key);
-    const std::string near = nearest_name(node.key, names_in(group));
+    const std::vector<std::string> elsewhere = preferred_of(keys_named(node.key));
+    const std::string near = nearest_in(node.key, group);
     if (find(list_.fields, node.key) != nullptr) {
       fault += str(": write `", leaf_of(node.key), "` below `", group_of(node.key), ":`");
       break_key(node.key);
@@ -113,6 +121,28 @@ class TreeReader {
       fault += str(": the keys of `", group, "` are ", join(names_in(group), ", "));
     }
     faults_.add(node.place, fault);
+  }
+
+  /// Of full names those of preferred keys, and of groups that hold some; all where none is.
+  std::vector<std::string> preferred_of(const std::vector<std::string>& names) const {
+    std::vector<std::string> preferred;
+    std::copy_if(names.begin(), names.end(), std::back_inserter(preferred), [&](const std::string& name) {
+      const auto first = preferred_.lower_bound(name);
+      if (first != preferred_.end() && *first == name) return true;
+      const auto below = preferred_.lower_bound(name + ".");
+      return below != preferred_.end() && below->starts_with(name + ".");
+    });
+    return preferred.empty() ? names : preferred;
+  }
+
+  /// The nearest preferred name in a group, or else the nearest of all.
+  std::string nearest_in(const std::string& name, const std::string& group) const {
+    std::vector<std::string> full = names_in(group);
+    for (std::string& each : full) each.insert(0, group.empty() ? "" : group + ".");
+    std::vector<std::string> leaves = preferred_of(full);
+    for (std::string& each : leaves) each = leaf_of(each);
+    const std::string near = nearest_name(name, leaves);
+    return near.empty() ? nearest_name(name, names_in(group)) : near;
   }
 
   /// The key, or all keys of the group.
@@ -163,8 +193,20 @@ class TreeReader {
   const FieldList& list_;
   Faults& faults_;
   WrittenBy writer_;
+  std::set<std::string> preferred_;
+  bool found_unknown_ = false;
   ConfigOrigins origins_;
 };
+
+/// The keys that the present values give an effect, those of training alone where it has some.
+std::set<std::string> keys_in_use(const FieldList& list) {
+  std::set<std::string> keys;
+  for (const Field& field : list.fields) {
+    if (field.traits.read_by != ReadBy::tests) keys.insert(field.path);
+  }
+  for (const UnusedKey& unused : unused_fields(list)) keys.erase(unused.key);
+  return keys;
+}
 
 }  // namespace
 
@@ -189,7 +231,13 @@ bool ConfigOrigins::is_set_in_file(const std::string& key) const {
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
                           const std::vector<std::string>& overrides, Faults& faults, WrittenBy writer) {
   const YamlNode root = load_config_tree(file, overrides, faults);
-  ConfigOrigins origins = TreeReader(list, faults, writer).read(root);
+  // What an unknown key was meant for depends on the values of others, such as stage.name: they are read before.
+  Faults ignored;
+  TreeReader values(list, ignored, writer);
+  values.read(root);
+  TreeReader reader(list, faults, writer);
+  if (values.found_unknown()) reader.prefer(keys_in_use(list));
+  ConfigOrigins origins = reader.read(root);
   origins.file = file.string();
   return origins;
 }

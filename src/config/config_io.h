@@ -39,8 +39,9 @@ enum class WrittenBy { user, program };
 /// Reads a YAML file, the files it inherits from (`base: other.yaml`, relative to the file) and then the overrides
 /// (`key.path=value`, the value in YAML; the last of a key wins) into the members. Keys that are not set keep their
 /// value; `key: null` takes an inherited value away, while an empty group changes nothing. Faults of form, type, range
-/// and unknown keys are added to `faults`, each with its place. Refused: duplicate keys, anchors, aliases, tags, tabs
-/// in the indentation, several documents, files above 1 MiB.
+/// and unknown keys are added to `faults`, each with its place; for an unknown key a near one that has an effect with
+/// the other values is suggested first. Refused: duplicate keys, anchors, aliases, tags, tabs in the indentation,
+/// several documents, files above 1 MiB.
 ConfigOrigins read_fields(const FieldList& list, const std::filesystem::path& file,
                           const std::vector<std::string>& overrides, Faults& faults,
                           WrittenBy writer = WrittenBy::user);
@@ -63,8 +64,10 @@ struct UnusedKey {
 /// The keys without effect, by the rules in their declarations (KeyTraits::unused), in order.
 std::vector<UnusedKey> unused_fields(const FieldList& list);
 
-/// All keys by group, with type, present value and meaning.
-SHINE_API std::string fields_help(const FieldList& list);
+/// Keys by group, with type, present value and meaning.
+/// @param name  a group ("hypernetwork": its keys and those of the groups in it), a key ("optimizer.clip"), or the last
+///              word of one ("lora_rank": all of that name); empty: all. Throws ConfigError for any other.
+SHINE_API std::string fields_help(const FieldList& list, const std::string& name = "");
 
 /// Reads a struct that has visit(); throws ConfigError with all faults.
 template <class Config>
@@ -91,11 +94,11 @@ std::vector<UnusedKey> unused_keys(Config config) {
   return unused_fields(fields_of(config));
 }
 
-/// Help on all keys with the struct's defaults.
+/// fields_help with the struct's defaults.
 template <class Config>
-std::string config_help() {
+std::string config_help(const std::string& name = "") {
   Config defaults;
-  return fields_help(fields_of(defaults));
+  return fields_help(fields_of(defaults), name);
 }
 
 }  // namespace shine

@@ -2,6 +2,8 @@
 #include <sstream>
 
 #include "config/config_io.h"
+#include "config/quote.h"
+#include "config/suggest.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
 
@@ -17,6 +19,29 @@ std::vector<std::string> split(const std::string& path) {
 
 std::string indentation(std::size_t level) {
   return std::string(2 * level, ' ');
+}
+
+/// Whether help on `name` has this key.
+bool is_asked(const std::string& key, const std::string& name) {
+  return name.empty() || key == name || key.starts_with(name + ".") || key.ends_with("." + name);
+}
+
+void require_known(const FieldList& list, const std::string& name) {
+  if (std::any_of(list.fields.begin(), list.fields.end(), [&](const Field& each) { return is_asked(each.path, name); }))
+    return;
+  std::vector<std::string> names, top;
+  for (const FieldGroup& group : list.groups) {
+    names.push_back(group.path);
+    if (group.path.find('.') == std::string::npos) top.push_back(group.path);
+  }
+  for (const Field& field : list.fields) {
+    names.push_back(field.path);
+    names.push_back(field.path.substr(field.path.rfind('.') + 1));
+  }
+  const std::string near = nearest_name(name, names);
+  const std::string meant = near.empty() ? "" : str(": did you mean `", near, "`?");
+  throw ConfigError(
+      str("no group and no key is called ", quote(name), meant, " (the groups are ", join(top, ", "), ")"));
 }
 
 }  // namespace
@@ -52,8 +77,9 @@ std::vector<std::string> compare_fields(const FieldList& a, const FieldList& b,
   return differences;
 }
 
-std::string fields_help(const FieldList& list) {
+std::string fields_help(const FieldList& list, const std::string& name) {
   constexpr std::size_t column = 44;
+  require_known(list, name);
   std::string text;
   const auto add_group = [&](const std::string& path) {
     const auto group = std::find_if(list.groups.begin(), list.groups.end(),
@@ -62,6 +88,7 @@ std::string fields_help(const FieldList& list) {
   };
   std::string open;
   for (const Field& field : list.fields) {
+    if (!is_asked(field.path, name)) continue;
     const std::size_t dot = field.path.rfind('.');
     const std::string group = dot == std::string::npos ? "" : field.path.substr(0, dot);
     if (group != open) add_group(group);

@@ -39,9 +39,10 @@ TEST_F(ExperimentConfigFile, WhatIsUsualForOverLongDataHasOneSpelling) {
         over_long(kBackbone, {"data.form=questions", "data.train=[a.jsonl]", std::string("data.over_long=") + usual}),
         OverLong::automatic);
   }
-  EXPECT_EQ(fault(kPretrain, {"data.over_long=drop"}),
-            "override `data.over_long=drop`: `data.over_long` is drop, which is for questions: stage pretrain cuts long "
-            "texts or splits them (set split)");
+  EXPECT_EQ(
+      fault(kPretrain, {"data.over_long=drop"}),
+      "override `data.over_long=drop`: `data.over_long` is drop, which is for questions: stage pretrain cuts long "
+      "texts or splits them (set split)");
   EXPECT_EQ(over_long(kPretrain, {"data.over_long=split"}), OverLong::split);
   EXPECT_EQ(over_long(kMqa, {"data.over_long=cut"}), OverLong::cut);
 }
@@ -91,6 +92,13 @@ TEST_F(ExperimentConfigFile, FaultsOfReadingAndOfRulesAreListedTogether) {
             "  x.yaml:3: `schedule.epochs`: expected an integer at least 1, found `0`\n"
             "  x.yaml: `data.train` is missing: list at least one .txt or .jsonl file\n"
             "  x.yaml:2: `stage.completion_drop_min` is 0.9, above `stage.completion_drop_max`, 0.3");
+}
+
+TEST_F(ExperimentConfigFile, AKeyInNoGroupIsTakenForThatOfTraining) {
+  EXPECT_EQ(fault(std::string(kPretrain) + "learning_rate: 1e-4\n"),
+            "x.yaml:3: unknown key `learning_rate` at the top level: did you mean `optimizer.learning_rate`?");
+  EXPECT_EQ(fault(std::string(kPretrain) + "epochs: 2\n"),
+            "x.yaml:3: unknown key `epochs` at the top level: did you mean `schedule.epochs`?");
 }
 
 TEST_F(ExperimentConfigFile, AMisspeltStageRaisesNoFaultsOfTheOtherStage) {

@@ -350,6 +350,25 @@ TEST(ConfigHelp, ListsGroupsKeysDefaultsTypesAndLimits) {
   EXPECT_NE(help.find("  colour = red                              the colour (red | auto)\n"), std::string::npos);
 }
 
+TEST(ConfigHelp, OfAGroupOrAKeyAlone) {
+  const std::string inner =
+      "outer.inner: the inner group\n"
+      "  lora_rank = 8                             the rank (integer, at least 1)\n"
+      "  rate = 5e-05                              the rate (number, above 0)\n";
+  EXPECT_EQ(config_help<SampleConfig>("outer.inner"), inner);
+  const std::string rate = "outer.inner: the inner group\n" + inner.substr(inner.find("  rate"));
+  EXPECT_EQ(config_help<SampleConfig>("outer.inner.rate"), rate);
+  EXPECT_EQ(config_help<SampleConfig>("rate"), rate);
+  const std::string outer = config_help<SampleConfig>("outer");
+  EXPECT_TRUE(outer.starts_with("outer: the outer group\n  colour = red")) << outer;
+  EXPECT_NE(outer.find(inner), std::string::npos) << outer;
+  EXPECT_EQ(outer.find("shares"), std::string::npos);
+  EXPECT_EQ(fault_of<ConfigError>([] { config_help<SampleConfig>("lora_rnak"); }),
+            "no group and no key is called `lora_rnak`: did you mean `lora_rank`? (the groups are outer)");
+  EXPECT_EQ(fault_of<ConfigError>([] { config_help<SampleConfig>("zzzz"); }),
+            "no group and no key is called `zzzz` (the groups are outer)");
+}
+
 TEST(ConfigDevice, NamesAreStrict) {
   for (const char* good : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"}) EXPECT_TRUE(is_device_name(good)) << good;
   for (const char* bad : {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda0", "cuda:1234", "CPU"}) {

@@ -109,6 +109,45 @@ TEST(UnusedKeys, AConditionOnAKeyWithoutEffectNeverHolds) {
   for (const std::string& line : unused) EXPECT_NE(line.find("with parked true by parked"), std::string::npos) << line;
 }
 
+struct MixerConfig {
+  double gain_a = 0, gain_b = 0, depth = 0;
+  Colour colour = Colour::red;
+
+  template <class V>
+  void visit(V& v) {
+    v("gain_a", gain_a, "of red", only_with("colour", {"red"}));
+    v("gain_b", gain_b, "of the others", only_with("colour", {"auto"}));
+    v("colour", colour, "the colour");
+    v("depth", depth, "of both", kTestsOnly);
+  }
+};
+
+struct DeskConfig {
+  MixerConfig left;
+  double depth = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("left", left, "a mixer");
+    v("depth", depth, "of the desk");
+  }
+};
+
+TEST(UnknownKeys, AreTakenForThoseThatHaveAnEffect) {
+  const ConfigFolder folder;
+  const auto fault = [&](const std::string& text) {
+    DeskConfig config;
+    const std::string file = folder.write("x.yaml", text);
+    return folder.shorten(fault_of<Error>([&] { read_config(config, file); }));
+  };
+  EXPECT_EQ(fault("left: {gain_c: 1}\n"), "x.yaml:1: unknown key `gain_c`: did you mean `gain_a`?");
+  EXPECT_EQ(fault("left: {gain_c: 1, colour: auto}\n"), "x.yaml:1: unknown key `gain_c`: did you mean `gain_b`?")
+      << "what comes behind it counts as well";
+  EXPECT_EQ(fault("gain_a: 1\nleft: {colour: auto}\n"),
+            "x.yaml:1: unknown key `gain_a` at the top level: did you mean `left.gain_a`?")
+      << "the only one of that name";
+}
+
 class FormerNames : public testing::Test {
  protected:
   /// Reads the text; the faults by line, or power and parked.

@@ -234,6 +234,7 @@ TEST(Report, TheJudgesScoresAreAColumn) {
   const EvaluationReport report = make_report(results, options);
   EXPECT_DOUBLE_EQ(report.methods[0].judge->mean, 3.5);
   const std::string table = report_markdown(report);
+  EXPECT_TRUE(table.starts_with("tiny on notes, one question; scores in percent, ")) << table;
   EXPECT_NE(table.find("| method | contexts | questions | F1 | exact match | judge |\n"), std::string::npos) << table;
   EXPECT_NE(table.find("| 3.5 [3.5, 3.5] |\n"), std::string::npos) << table;
   options.judge = {3.0};

@@ -115,6 +115,8 @@ TEST(Check, WhatWouldStopTheRunIsSaidAfterTheSizes) {
   EXPECT_EQ(fine.err, "");
   EXPECT_NE(fine.out.find("\nstage.init_from: " + tiny.file("run") + " is finished"), std::string::npos) << fine.out;
   EXPECT_NE(fine.out.find("\ndata: 40 training and 6 validation contexts\n"), std::string::npos) << fine.out;
+  EXPECT_NE(fine.out.find("\nan epoch: "), std::string::npos) << fine.out;
+  EXPECT_NE(fine.out.find("\nthe run: "), std::string::npos) << fine.out;
   EXPECT_EQ(fine.out.find("not there yet"), std::string::npos) << fine.out;
   EXPECT_NE(check("pretrain.yaml", {"run.max_steps=2"}).out.find("/run, a run to go on with\n"), std::string::npos);
 
@@ -146,6 +148,15 @@ TEST(TorchPrograms, TrainExplainsEveryKey) {
   for (const char* key : {"max_steps", "lora_rank", "completion_frequency", "learning_rate", "keep_last"}) {
     EXPECT_NE(keys.out.find(key), std::string::npos) << key;
   }
+  const Outcome group = run_program("shine_train", {"--keys", "hypernetwork"});
+  EXPECT_EQ(group.status, 0) << group.err;
+  EXPECT_TRUE(group.out.starts_with("hypernetwork: what turns a context into a LoRA\n  lora_rank = 8 ")) << group.out;
+  EXPECT_EQ(group.out.find("learning_rate"), std::string::npos) << group.out;
+  const Outcome unknown = run_program("shine_train", {"--keys", "hypernetwrk"});
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_TRUE(unknown.err.starts_with(
+      "shine_train: error: no group and no key is called `hypernetwrk`: did you mean `hypernetwork`? (the groups are "))
+      << unknown.err;
 }
 
 }  // namespace

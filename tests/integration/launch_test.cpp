@@ -93,7 +93,7 @@ TEST_F(Launch, ScriptsWithoutArgumentsRefuseThem) {
     EXPECT_EQ(lines_of(outcome.err).size(), 1U) << outcome.err;
     return outcome.err;
   };
-  EXPECT_NE(fault("build.sh release nonsense").find("build: error: unknown argument nonsense"), std::string::npos);
+  EXPECT_NE(fault("build.sh nonsense").find("build: error: unknown preset nonsense"), std::string::npos);
   EXPECT_NE(fault("setup.sh nonsense").find("setup: error: unknown argument nonsense"), std::string::npos);
   EXPECT_NE(fault("get_smollm2.sh models/x nonsense").find("unknown argument nonsense"), std::string::npos);
   EXPECT_NE(fault("quickstart.sh nonsense").find("nonsense is neither an option nor key=value"), std::string::npos);
@@ -207,7 +207,8 @@ TEST_F(Launch, AMissingProgramOrStageSaysWhatToDo) {
   const Outcome program = launch("pretrain", {"small"});
   EXPECT_EQ(program.status, 1);
   EXPECT_EQ(program.err,
-            "pretrain: error: bin/shine_train is missing: run scripts/setup.sh && scripts/build.sh first\n");
+            "pretrain: error: bin/shine_train is missing: run scripts/setup.sh && scripts/build.sh release "
+            "shine_programs first\n");
 }
 
 TEST_F(Launch, TheChainStopsAtTheFirstStageThatFailsWithItsStatus) {

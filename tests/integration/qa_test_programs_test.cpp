@@ -154,7 +154,7 @@ TEST_F(QaTestPrograms, AllMethodsTurnByTurn) {
   EXPECT_NE(outcome.err.find("sft: 3 of 6 contexts left out, the first is note-1: no sft_conversations"),
             std::string::npos)
       << outcome.err;
-  EXPECT_NE(outcome.err.find("12 questions about 6 contexts"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(": 12 questions about 6 contexts"), std::string::npos) << outcome.err;
   EXPECT_EQ(lines_of(read("all", "prompts.jsonl")).size(), 54U);
   EXPECT_FALSE(read("all", "log.txt").empty());
   EXPECT_NE(outcome.out.find(read("all", "report.md")), std::string::npos);

@@ -130,7 +130,7 @@ struct LoggingConfig {
   void visit(V& v) {
     v("level", level, "least severe message that is written");
     v("every_steps", every_steps, "optimizer steps between metric lines", at_least(1));
-    v("progress", progress, "progress display; auto = a bar on a terminal, plain lines elsewhere");
+    v("progress", progress, "progress display; auto = a bar on a terminal, plain lines elsewhere, one in ten seconds at most");
     v("tensorboard", tensorboard, "write the metrics for TensorBoard too, in run.dir/tensorboard");
   }
 };

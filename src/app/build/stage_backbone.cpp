@@ -46,6 +46,23 @@ class BackboneStage : public StageBuilder {
     return {.text = "", .parameters = count_parameters(decoder), .backbone = true};
   }
 
+  TrainingData training_data(const Experiment& experiment) const override {
+    if (config_.data.form == DataForm::texts) {
+      const DocumentSplit texts = load_texts(config_);
+      TrainingData data{nullptr, texts.train.size(), texts.validation.size()};
+      if (experiment.tokenizer) data.samples = language_dataset(experiment, texts.train, config_.stage.repeat_share);
+      return data;
+    }
+    QaSplit items = load_questions(config_);
+    TrainingData data{nullptr, items.train.size(), items.validation.size()};
+    if (!experiment.tokenizer) return data;
+    QaOptions options = qa_options(config_, QaForm::multi_turn, ContextPlace::prompt);
+    options.reconstruction_share = config_.stage.repeat_share;
+    Stage counts;
+    data.samples = qa_dataset(experiment, std::move(items.train), options, "train", counts);
+    return data;
+  }
+
   Stage build(const Experiment& experiment) const override {
     Decoder* decoder = experiment.decoder.get();
     decoder->set_trained();

@@ -20,6 +20,12 @@ struct TrainedParts {
   std::int64_t memory_tokens = 0;  ///< behind a context
 };
 
+/// What a stage trains on.
+struct TrainingData {
+  std::shared_ptr<const Dataset> samples;  ///< null without a tokenizer
+  std::size_t train = 0, validation = 0;   ///< texts, or contexts with questions
+};
+
 /// What a stage builds from a configuration: its models, which parts are trained, and on which data. Everything in
 /// which stages differ is behind this interface: a stage is a class in a file of its own and a case in
 /// make_stage_builder.
@@ -55,6 +61,10 @@ class StageBuilder {
 
   /// @param decoder  of the shapes alone, without values
   virtual TrainedParts describe(Decoder& decoder) const = 0;
+
+  /// Reads the data without any model. Throws what a run would throw.
+  /// @param experiment  its tokenizer, with the stage's tokens, is used; null: nothing is cut into samples
+  virtual TrainingData training_data(const Experiment& experiment) const = 0;
 
   /// Data sets and objective over the experiment's models, which must be built.
   virtual Stage build(const Experiment& experiment) const = 0;

@@ -65,13 +65,14 @@ std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vec
                                           const QaOptions& options, const std::string& name, Stage& stage) {
   auto dataset = std::make_shared<QaDataset>(std::move(items), experiment.tokenizer, options);
   const QaReport& report = dataset->report();
-  log_info(str(name, ": ", report.items, " contexts, ", report.samples, " samples; ", report.contexts_over_long,
+  const std::string log_name = name == "train" ? name : "validation " + name;
+  log_info(str(log_name, ": ", report.items, " contexts, ", report.samples, " samples; ", report.contexts_over_long,
                " contexts and ", report.conversations_over_long, " conversations over their limits; ", report.dropped,
                " samples dropped, ", report.split_off, " split off, ", report.tokens_cut, " tokens cut"));
   std::string cure = "raise text.context_max_length or text.conversation_max_length";
   if (options.over_long == OverLong::drop) cure += ", or set data.over_long=cut, or split for long conversations";
   if (options.over_long == OverLong::split) cure += ", or set data.over_long=cut";
-  warn_about_lost_tokens(name, report.tokens_cut + report.tokens_dropped, report.tokens, cure);
+  warn_about_lost_tokens(log_name, report.tokens_cut + report.tokens_dropped, report.tokens, cure);
   const auto count = [](auto value) { return static_cast<std::int64_t>(value); };
   stage.data_counts.push_back({name,
                                {{"items", count(report.items)},

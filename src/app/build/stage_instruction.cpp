@@ -9,6 +9,17 @@ class InstructionStage : public HypernetworkStage {
  public:
   InstructionStage(const ExperimentConfig& config, QaForm form) : HypernetworkStage(config), form_(form) {}
 
+  TrainingData training_data(const Experiment& experiment) const override {
+    QaSplit items = load_questions(config_);
+    TrainingData data{nullptr, items.train.size(), items.validation.size()};
+    if (!experiment.tokenizer) return data;
+    QaOptions options = qa_options(config_, form_, ContextPlace::lora);
+    options.reconstruction_share = config_.stage.reconstruction_share;
+    Stage counts;
+    data.samples = qa_dataset(experiment, std::move(items.train), options, "train", counts);
+    return data;
+  }
+
   Stage build(const Experiment& experiment) const override {
     QaSplit items = load_questions(config_);
     Stage stage = stage_of(experiment);

@@ -6,7 +6,7 @@
 namespace shine {
 namespace {
 
-/// @param set  for the log: "train"
+/// @param set  for the log: "train", "validation completion"
 std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, const std::string& set,
                                                 std::vector<std::string> texts, double completion_frequency) {
   const ExperimentConfig& config = experiment.config;
@@ -34,16 +34,26 @@ class PretrainStage : public HypernetworkStage {
  public:
   using HypernetworkStage::HypernetworkStage;
 
+  TrainingData training_data(const Experiment& experiment) const override {
+    DocumentSplit texts = load_texts(config_);
+    TrainingData data{nullptr, texts.train.size(), texts.validation.size()};
+    if (experiment.tokenizer) {
+      data.samples = pretrain_dataset(experiment, "train", std::move(texts.train), config_.stage.completion_frequency);
+    }
+    return data;
+  }
+
   Stage build(const Experiment& experiment) const override {
     DocumentSplit texts = load_texts(config_);
     Stage stage = stage_of(experiment);
     stage.train = pretrain_dataset(experiment, "train", std::move(texts.train), config_.stage.completion_frequency);
     if (texts.validation.empty()) return stage;
-    const auto reconstruction = pretrain_dataset(experiment, "reconstruction", texts.validation, 0.0);
+    const auto reconstruction = pretrain_dataset(experiment, "validation reconstruction", texts.validation, 0.0);
     stage.validation.push_back({"reconstruction", reconstruction, stage.objective});
     if (config_.stage.completion_frequency > 0) {
-      stage.validation.push_back(
-          {"completion", pretrain_dataset(experiment, "completion", texts.validation, 1.0), stage.objective});
+      stage.validation.push_back({"completion",
+                                  pretrain_dataset(experiment, "validation completion", texts.validation, 1.0),
+                                  stage.objective});
     }
     add_controls(experiment, reconstruction, "LoRA of another text", stage);
     return stage;

@@ -82,16 +82,17 @@ std::vector<std::string> texts_of(const std::vector<QaContext>& contexts) {
   return texts;
 }
 
-void log_plan(const QaEvaluator& evaluator) {
+void log_plan(const QaEvaluator& evaluator, const std::string& data_set) {
   std::size_t questions = 0, not_in_context = 0;
   for (const QaContext& context : evaluator.contexts()) {
     const std::string text = context.joined();
     questions += context.questions();
     for (const auto& dialogue : context.dialogues) not_in_context += count_not_in_context(text, dialogue);
   }
-  log_info(str(questions, " questions about ", evaluator.contexts().size(), " contexts"));
+  log_info(str(data_set, ": ", questions, " questions about ", evaluator.contexts().size(), " contexts"));
   if (not_in_context > 0) {
-    log_warning(str(not_in_context, " of ", questions, " questions have no right answer that occurs in their context"));
+    log_warning(str(data_set, ": ", not_in_context, " of ", questions,
+                    " questions have no right answer that occurs in their context"));
   }
   for (const auto& [method, left] : evaluator.left_out()) {
     log_warning(str(enum_name(method), ": ", left.contexts, " of ", evaluator.contexts().size(),
@@ -272,7 +273,7 @@ EvaluationOutcome evaluate_qa(const ExperimentConfig& config, const QaEvaluation
   const Experiment experiment = inputs.weights ? build_model(own, inputs.weights) : build_language_model(own);
   const QaEvaluator evaluator =
       make_evaluator(experiment, std::move(inputs), request.form, [&] { return !signals.received().empty(); });
-  if (folder) log_plan(evaluator);
+  if (folder) log_plan(evaluator, report_options.labels.data_set);
   signals.hold();
   QaAnswering answering(evaluator, folder.get(), request.save_prompts);
   const UnitsDone done = run_units(

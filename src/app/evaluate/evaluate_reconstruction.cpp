@@ -250,8 +250,8 @@ EvaluationOutcome evaluate_reconstruction(const ExperimentConfig& config, bool r
   log_left_out(config.evaluation);
   StopSignals signals;
   const Experiment experiment = build_model(rank.own_config(config), weights);
-  log_info(str(documents.texts.size(), " texts (", documents.empty, " empty ones left out, ", documents.repaired,
-               " with repaired UTF-8)"));
+  log_info(str(labels.data_set, ": ", documents.texts.size(), " texts (", documents.empty, " empty ones left out, ",
+               documents.repaired, " with repaired UTF-8)"));
   const ReconstructionEvaluator evaluator(
       experiment, BucketTexts(std::move(documents.texts), *experiment.tokenizer, lengths, special_tokens(config.text)),
       methods);

@@ -4,10 +4,11 @@
 #include <filesystem>
 
 #include "app/build/stage_builder.h"
-#include "app/build/stage_data.h"
+#include "app/train/describe_plan.h"
 #include "common/format.h"
 #include "shine/app/builders.h"
 #include "shine/common/str.h"
+#include "shine/text/tokenizer.h"
 
 namespace shine {
 namespace {
@@ -29,12 +30,17 @@ std::string check_data(const ExperimentConfig& config) {
   if (bytes > kMostBytes) {
     return format("data: %.1f GiB, there, not read\n", static_cast<double>(bytes) / (1 << 30));
   }
-  if (reads_questions(config)) {
-    const QaSplit split = load_questions(config);
-    return str("data: ", split.train.size(), " training and ", split.validation.size(), " validation contexts\n");
+  Experiment experiment;
+  experiment.config = config;
+  const auto stage = make_stage_builder(config);
+  if (has_tokenizer(config.text.tokenizer)) {
+    experiment.tokenizer = load_tokenizer(config.text.tokenizer);
+    stage->add_tokens(*experiment.tokenizer);
   }
-  const DocumentSplit split = load_texts(config);
-  return str("data: ", split.train.size(), " training and ", split.validation.size(), " validation texts\n");
+  const TrainingData data = stage->training_data(experiment);
+  const std::string text = str("data: ", data.train, " training and ", data.validation, " validation ",
+                               reads_questions(config) ? "contexts" : "texts", "\n");
+  return data.samples ? text + describe_plan(config, *data.samples) : text;
 }
 
 std::string check_weights(const ExperimentConfig& config) {

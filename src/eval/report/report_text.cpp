@@ -162,7 +162,7 @@ void append_turns(std::string& csv, const MethodReport& method, const std::strin
 
 std::string report_markdown(const EvaluationReport& report) {
   const ReportLabels& labels = report.labels;
-  std::string text = str(labels.model, " on ", labels.data_set, report.form == QaForm::multi_turn ? ", multi-turn" : "",
+  std::string text = str(labels.model, " on ", labels.data_set, report.form == QaForm::multi_turn ? ", multi-turn" : ", one question",
                          "; scores in percent, mean over questions [95 % interval, ", report.bootstrap,
                          " bootstrap resamples of contexts]");
   if (report.form == QaForm::multi_turn) {
