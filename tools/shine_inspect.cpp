@@ -9,7 +9,7 @@
 #include "command_line.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/text_file.h"
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 

@@ -7,7 +7,7 @@
 
 #include "command_line.h"
 #include "data/tiny_world/tiny_world.h"
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 #include "io/json/json_file.h"
 #include "io/json/jsonl.h"
 #include "prepare/prepare_qa.h"

@@ -16,6 +16,7 @@
 #include "common/main_guard.h"
 #include "common/start_threads.h"
 #include "shine/common/error.h"
+#include "support/sanitizer.h"
 
 namespace shine::test {
 namespace {
@@ -52,7 +53,7 @@ TEST(MemoryGuard, WhatAThreadDoesNotCatchIsOneLine) {
               testing::KilledBySignal(SIGABRT), "^prog: internal error: index\n$");
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
+#ifndef SHINE_ADDRESS_SANITIZER
 TEST(MemoryGuard, ALibraryThatUsesWhatItWasNotGivenIsOneLine) {
   const auto write_to_nothing = [](std::size_t memory) {
     limit_address_space(memory);

@@ -1,5 +1,5 @@
 // Text files, packed or not: the first byte chooses the name and what the file may be.
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 
 #include "fuzz/fuzz_target.h"
 #include "io/files/text_lines.h"
@@ -23,7 +23,7 @@ class PackedFiles {
 };
 
 std::string read_in_small_pieces(const std::filesystem::path& path, TextForm form, std::size_t most) {
-  TextSource source(path, form);
+  TextInput source(path, form);
   std::string text;
   for (std::size_t piece = 1; text.size() < most; piece = piece % 7 + 1) {
     const std::size_t before = text.size();

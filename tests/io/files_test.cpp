@@ -16,6 +16,7 @@
 #include "io/safetensors/model_files.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
+#include "support/sanitizer.h"
 
 namespace shine {
 namespace {
@@ -36,7 +37,7 @@ TEST(MappedFile, HoldsTheContent) {
   expect_fault<IoError>("pipe: expected a regular file", [&] { const MappedFile pipe(folder.path() / "pipe"); });
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
+#ifndef SHINE_ADDRESS_SANITIZER
 TEST(MappedFile, WithoutAddressesItIsOutOfMemory) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "x";

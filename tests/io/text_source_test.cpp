@@ -1,4 +1,4 @@
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 
 #include <gtest/gtest.h>
 #include <zstd.h>
@@ -171,7 +171,7 @@ TEST_F(TextSourceTest, WhatAFewBytesUnpackToIsBounded) {
   frame.resize(ZSTD_compress(frame.data(), frame.size(), zeros.data(), zeros.size(), 1));
   std::string bomb;
   for (int i = 0; i < 18; ++i) bomb += frame;
-  TextSource source(file("bomb.txt.zst", bomb), TextForm::any);
+  TextInput source(file("bomb.txt.zst", bomb), TextForm::any);
   std::string into(std::size_t{1} << 20, '\0');
   expect_fault<FormatError>("bomb.txt.zst: unpacks to more than 1 GiB and 200 times its size", [&] {
     while (source.read(into.data(), into.size()) == into.size()) continue;

@@ -81,7 +81,7 @@ class JsonPieces {
     return got > 0;
   }
 
-  TextSource source_;
+  TextInput source_;
   std::string text_;
   std::size_t begin_ = 0;
   std::size_t piece_ = 4096;

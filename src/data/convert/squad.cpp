@@ -7,7 +7,7 @@
 #include "data/convert/json_columns.h"
 #include "data/convert/json_records.h"
 #include "data/repairs.h"
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 #include "io/json/json_cursor.h"
 #include "io/json/json_file.h"
 #include "io/json/json_parser.h"
@@ -157,7 +157,7 @@ class LayoutFinder : public nlohmann::json::json_sax_t {
 /// Whether the file is an array or lines of records, not one document of articles, by its first 1 MiB.
 bool holds_records(const std::filesystem::path& file) {
   std::string start(std::size_t{1} << 20, '\0');
-  start.resize(TextSource(file, TextForm::utf8).read(start.data(), start.size()));
+  start.resize(TextInput(file, TextForm::utf8).read(start.data(), start.size()));
   LayoutFinder finder;
   nlohmann::json::sax_parse(quote_python_numbers(repair_json(start)), &finder);
   return finder.is_records();

@@ -32,7 +32,7 @@ struct Documents {
 /// space at both ends of a document goes, line ends "\r\n" become "\n", all else stays; UTF-8, or UTF-16 or UTF-32 with
 /// a byte order mark. .jsonl: an object a line, its string `text` as it is, other keys ignored. Throws IoError (missing
 /// file), FormatError "file:line: .." (broken JSON, no `text`, `text` not a string), FormatError for what is no text
-/// (TextSource, Repairs) and ConfigError (no file named, another file extension). Warns as Repairs.
+/// (TextInput, Repairs) and ConfigError (no file named, another file extension). Warns as Repairs.
 Documents read_documents(const std::vector<std::filesystem::path>& files, const DocumentOptions& options);
 
 /// Documents to train on and documents kept for validation. No text is in both.

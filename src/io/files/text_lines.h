@@ -5,14 +5,14 @@
 #include <string>
 #include <string_view>
 
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 
 namespace shine {
 
 /// The lines of a file, one in memory at a time.
 class TextLines {
  public:
-  /// Throws as TextSource.
+  /// Throws as TextInput.
   TextLines(const std::filesystem::path& path, TextForm form, std::size_t max_line_bytes);
 
   /// The next line without its newline, valid until the next call; false at the end of the file. Throws FormatError
@@ -26,7 +26,7 @@ class TextLines {
   void refill();
 
   std::filesystem::path path_;
-  TextSource source_;
+  TextInput source_;
   std::size_t max_line_bytes_;
   std::size_t piece_ = 4096;
   std::string buffer_;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 #include "io/json/json_parser.h"
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"

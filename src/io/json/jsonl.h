@@ -6,7 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 
 namespace shine {
 
@@ -14,7 +14,7 @@ inline constexpr std::size_t kMaxJsonlLineBytes = std::size_t{1} << 30;
 
 /// Calls `take(line number from 1, line without its newline)` for each line of a file, in order, until it returns
 /// false; blank lines are skipped. The file is read as it goes; the view is valid during the call.
-/// Throws IoError (no file) and FormatError: "data.jsonl:7: .." (a line over `max_line_bytes`), and as TextSource of
+/// Throws IoError (no file) and FormatError: "data.jsonl:7: .." (a line over `max_line_bytes`), and as TextInput of
 /// `form`.
 void read_lines(const std::filesystem::path& path, const std::function<bool(std::size_t, std::string_view)>& take,
                 TextForm form = TextForm::bytes, std::size_t max_line_bytes = kMaxJsonlLineBytes);

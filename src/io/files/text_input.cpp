@@ -1,4 +1,4 @@
-#include "io/files/text_source.h"
+#include "io/files/text_input.h"
 
 #include <algorithm>
 
@@ -14,7 +14,7 @@ constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
 
 }  // namespace
 
-TextSource::TextSource(const std::filesystem::path& path, TextForm form)
+TextInput::TextInput(const std::filesystem::path& path, TextForm form)
     : source_(form == TextForm::bytes ? open_plain(path) : open_by_name(path)) {
   if (form == TextForm::bytes) return;
   head_.resize(kHeadBytes);
@@ -37,14 +37,14 @@ TextSource::TextSource(const std::filesystem::path& path, TextForm form)
   head_begin_ = start.mark_bytes;
 }
 
-std::size_t TextSource::read_bytes(char* into, std::size_t bytes) {
+std::size_t TextInput::read_bytes(char* into, std::size_t bytes) {
   const std::size_t of_head = std::min(bytes, head_.size() - head_begin_);
   head_.copy(into, of_head, head_begin_);
   head_begin_ += of_head;
   return of_head + source_->read(into + of_head, bytes - of_head);
 }
 
-void TextSource::decode_more() {
+void TextInput::decode_more() {
   decoded_.clear();
   decoded_begin_ = 0;
   const std::size_t kept = packed_.size();
@@ -55,7 +55,7 @@ void TextSource::decode_more() {
   packed_.erase(0, append_wide_text(encoding_, packed_, at_end_, decoded_));
 }
 
-std::size_t TextSource::read(char* into, std::size_t bytes) {
+std::size_t TextInput::read(char* into, std::size_t bytes) {
   if (!is_wide_) return read_bytes(into, bytes);
   std::size_t got = 0;
   while (got < bytes) {
@@ -72,7 +72,7 @@ std::size_t TextSource::read(char* into, std::size_t bytes) {
 
 std::string read_foreign_text(const std::filesystem::path& path, TextForm form, std::size_t max_bytes) {
   constexpr std::size_t first_piece = 4096, largest_piece = std::size_t{1} << 20;
-  TextSource source(path, form);
+  TextInput source(path, form);
   std::string text;
   for (std::size_t piece = first_piece;; piece = std::min(2 * piece, largest_piece)) {
     const std::size_t before = text.size();

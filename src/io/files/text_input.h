@@ -23,11 +23,11 @@ enum class TextForm {
 /// A file's text as UTF-8, from its start to its end, without a byte order mark. Bytes that are no UTF-8 stay; what is
 /// damaged in UTF-16 or UTF-32 becomes such a byte; that a file is in one of them is warned of once. With `utf8` and
 /// `any`, files named .gz and .zst are unpacked.
-class TextSource {
+class TextInput {
  public:
   /// Throws IoError (no file) and, with `utf8` and `any`, FormatError for what is no text by its first bytes: a packed
   /// file under another name, an archive, zero bytes (as of UTF-16 without a mark), with `utf8` UTF-16 and UTF-32.
-  TextSource(const std::filesystem::path& path, TextForm form);
+  TextInput(const std::filesystem::path& path, TextForm form);
 
   /// Reads up to `bytes`, fewer only at the end. Throws as ByteSource::read.
   std::size_t read(char* into, std::size_t bytes);
@@ -47,7 +47,7 @@ class TextSource {
   bool at_end_ = false;
 };
 
-/// The whole text of a file as TextSource gives it. Throws as that, and FormatError (more than `max_bytes`).
+/// The whole text of a file as TextInput gives it. Throws as that, and FormatError (more than `max_bytes`).
 SHINE_API std::string read_foreign_text(const std::filesystem::path& path, TextForm form,
                                         std::size_t max_bytes = kMaxTextBytes);
 
