@@ -26,13 +26,6 @@ namespace {
   std::_Exit(run_main("prog", body, "lower x"));
 }
 
-void limit_address_space(std::size_t more) {
-  std::size_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  const rlimit limit{pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + more, RLIM_INFINITY};
-  ::setrlimit(RLIMIT_AS, &limit);
-}
-
 template <class Fault>
 int throw_in_a_thread(Fault fault) {
   std::thread([fault] { throw fault; }).join();
@@ -54,6 +47,13 @@ TEST(MemoryGuard, WhatAThreadDoesNotCatchIsOneLine) {
 }
 
 #ifndef SHINE_ADDRESS_SANITIZER
+void limit_address_space(std::size_t more) {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlimit limit{pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + more, RLIM_INFINITY};
+  ::setrlimit(RLIMIT_AS, &limit);
+}
+
 TEST(MemoryGuard, ALibraryThatUsesWhatItWasNotGivenIsOneLine) {
   const auto write_to_nothing = [](std::size_t memory) {
     limit_address_space(memory);
