@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <mutex>
+
 #include "data/dataset.h"
 #include "decoder/tiny_model.h"
 #include "shine/train/objective.h"
@@ -42,7 +44,10 @@ class QuadraticObjective : public Objective {
   ObjectiveValue forward(const ModelBatch& batch) const override {
     const at::Tensor& targets = batch.labelled.targets;
     const auto has = [&](std::int64_t label) { return targets.eq(label).any().item<bool>(); };
-    batches_.push_back(batch.samples());
+    {
+      const std::lock_guard lock(mutex_);  // ranks of a test may share it
+      batches_.push_back(batch.samples());
+    }
     at::Tensor losses = (weight_ - targets.to(at::kDouble) / 10).square();
     const double nan = std::numeric_limits<double>::quiet_NaN();
     if (has(kNaNLoss)) losses = at::where(targets.eq(kNaNLoss), weight_ * nan, losses);
@@ -64,6 +69,7 @@ class QuadraticObjective : public Objective {
  private:
   at::Tensor weight_;
   bool with_penalty_;
+  mutable std::mutex mutex_;
   mutable std::vector<std::int64_t> batches_;
 };
 
