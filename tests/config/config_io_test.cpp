@@ -220,16 +220,16 @@ TEST(ConfigPath, ATildeIsTheHomeFolder) {
 }
 
 TEST(ConfigPath, RelativePathsOfOverridesMayBeginElsewhere) {
-  const SetVariable shared("SHINE_SHARED", nullptr), start("SHINE_PATHS_FROM", "/work/mine");
+  const SetVariable shared("SHINE_SHARED", nullptr), start("SHINE_PATHS_FROM", "/home/mine");
   const auto read = [](const std::string& path) { return ConfigFolder().read("files: [a]\n", {"path=" + path}); };
-  EXPECT_EQ(read("a.txt").path, "/work/mine/a.txt");
-  EXPECT_EQ(read("../a.txt").path, "/work/mine/../a.txt");
+  EXPECT_EQ(read("a.txt").path, "/home/mine/a.txt");
+  EXPECT_EQ(read("../a.txt").path, "/home/mine/../a.txt");
   EXPECT_EQ(read("/a.txt").path, "/a.txt");
   EXPECT_EQ(read("").path, "");
   EXPECT_EQ(read("$SHINE_SHARED/a").path, "../shared/a");
   EXPECT_EQ(read("x").files, std::vector<std::string>{"a"});
   EXPECT_EQ(ConfigFolder().read("share: 0\n", {"files=[a, /b]", "outer.name=c"}).files,
-            (std::vector<std::string>{"/work/mine/a", "/b"}));
+            (std::vector<std::string>{"/home/mine/a", "/b"}));
   EXPECT_EQ(ConfigFolder().read("share: 0\n", {"outer.name=c"}).outer.name, "c");
 }
 
