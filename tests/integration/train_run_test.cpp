@@ -110,8 +110,8 @@ TEST_F(TrainRun, BackboneIsAHuggingFaceFolder) {
 }
 
 TEST_F(TrainRun, PrintsLossLinesAndTheTable) {
-  for (int step = 1; step <= 10; ++step) {
-    EXPECT_EQ(count_lines_with(pretrain_.err, "step " + std::to_string(step) + "/10  loss "), 1U) << step;
+  for (const char* step : {"step 1/10  loss ", "step 10/10  loss "}) {  // of those between, one in ten seconds
+    EXPECT_EQ(count_lines_with(pretrain_.err, step), 1U) << step;
   }
   const std::vector<std::string> lines = lines_of(pretrain_.out);
   for (const char* set : {"reconstruction", "completion", "LoRA of another text", "no LoRA"}) {
