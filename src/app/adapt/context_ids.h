@@ -17,8 +17,8 @@ struct NamedText {
 };
 
 /// What happens to a context of more than evaluation.context_max_length tokens.
-enum class OverLong { error, cut };
-constexpr std::array<std::string_view, 2> config_names(OverLong) {
+enum class LongContext { error, cut };
+constexpr std::array<std::string_view, 2> config_names(LongContext) {
   return {"error", "cut"};
 }
 
@@ -28,8 +28,8 @@ struct ContextIds {
   std::int64_t cut = 0;  ///< tokens left out at the end
 };
 
-/// Throws ConfigError for a text without a token, one over the limit with OverLong::error, and one that is longer than
-/// the backbone's positions with the memory tokens; for a stage that generates no LoRA, too.
-SHINE_API ContextIds encode_context(const Experiment& experiment, const NamedText& context, OverLong over_long);
+/// Throws ConfigError for a text without a token, one over the limit with LongContext::error, and one that is longer
+/// than the backbone's positions with the memory tokens; for a stage that generates no LoRA, too.
+SHINE_API ContextIds encode_context(const Experiment& experiment, const NamedText& context, LongContext over_long);
 
 }  // namespace shine

@@ -33,6 +33,6 @@ class SHINE_API AdapterGenerator {
 
 /// The adapter of one text: encode_context and AdapterGenerator::generate. Throws what they throw.
 SHINE_API Adapter generate_adapter(const Experiment& experiment, const WeightsSource& weights, const NamedText& context,
-                                   OverLong over_long = OverLong::error);
+                                   LongContext over_long = LongContext::error);
 
 }  // namespace shine
