@@ -42,11 +42,11 @@ Energy reduce(LoraWeights& weights, std::int64_t rank) {
   return {squares.narrow(0, kept, s.size(0) - kept).sum().item<double>(), squares.sum().item<double>()};
 }
 
+}  // namespace
+
 std::string reduced_identity(const std::string& identity, std::int64_t rank) {
   return identity.empty() ? identity : hex_digits(Fnv1a().add_bytes(identity).add_bytes("rank").add(rank).value());
 }
-
-}  // namespace
 
 ReducedAdapter reduce_rank(const Adapter& adapter, std::int64_t rank) {
   SHINE_CHECK(rank >= 1, ConfigError, "a rank of ", rank, ": at least 1 is needed");
