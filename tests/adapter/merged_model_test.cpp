@@ -57,22 +57,23 @@ TEST_F(MergedModel, AnswersAsTheBackboneWithTheAdapter) {
 
 TEST_F(MergedModel, SumsInFloat32AndRoundsOnce) {
   for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
-    const fs::path backbone = folder_.path() / str("backbone-", dtype), merged = folder_.path() / str("merged-", dtype);
+    const std::string name = c10::toString(dtype);
+    const fs::path backbone = folder_.path() / name, merged = folder_.path() / (name + "-merged");
     save(backbone, dtype);
     write_merged_model(merged, adapter_, backbone, config_);
     const ModelFiles before(backbone), after(merged);
     EXPECT_EQ(before.names(), after.names());
     const LoraWeights& down = adapter_.tree.layers[1][Projection::down];
-    for (const std::string& name : before.names()) {
-      const at::Tensor old = to_tensor(before.tensor(name)), found = to_tensor(after.tensor(name));
+    for (const std::string& key : before.names()) {
+      const at::Tensor old = to_tensor(before.tensor(key)), found = to_tensor(after.tensor(key));
       EXPECT_EQ(found.scalar_type(), dtype);
-      EXPECT_EQ(before.where(name).filename(), after.where(name).filename());
-      if (name == "model.layers.1.mlp.down_proj.weight") {
-        EXPECT_TRUE(found.equal((old.to(at::kFloat) + down.a[0].mm(down.b[0]).t()).to(dtype))) << name;
-      } else if (name == "model.layers.1.mlp.down_proj.bias") {
-        EXPECT_TRUE(found.equal((old.to(at::kFloat) + down.c[0]).to(dtype))) << name;
+      EXPECT_EQ(before.where(key).filename(), after.where(key).filename());
+      if (key == "model.layers.1.mlp.down_proj.weight") {
+        EXPECT_TRUE(found.equal((old.to(at::kFloat) + down.a[0].mm(down.b[0]).t()).to(dtype))) << key;
+      } else if (key == "model.layers.1.mlp.down_proj.bias") {
+        EXPECT_TRUE(found.equal((old.to(at::kFloat) + down.c[0]).to(dtype))) << key;
       } else {
-        EXPECT_EQ(found.equal(old), name.find("_proj.") == std::string::npos) << name;
+        EXPECT_EQ(found.equal(old), key.find("_proj.") == std::string::npos) << key;
       }
     }
   }

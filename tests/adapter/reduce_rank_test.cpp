@@ -33,7 +33,7 @@ at::Tensor delta_of(const LoraWeights& weights) {
 TEST(ReduceRank, IsTheTruncatedSvdOfTheProduct) {
   for (const std::int64_t before : {3, 4, 9}) {  // 9: above every size
     const Adapter adapter = random_adapter(before);
-    for (const std::int64_t rank : {1, 2, before - 1}) {
+    for (const std::int64_t rank : {std::int64_t{1}, std::int64_t{2}, before - 1}) {
       SCOPED_TRACE(str("rank ", before, " to ", rank));
       const ReducedAdapter reduced = reduce_rank(adapter, rank);
       double discarded = 0.0, all = 0.0;
