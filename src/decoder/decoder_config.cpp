@@ -172,7 +172,8 @@ std::vector<std::int64_t> read_unrotated_layers(const Json& json, const DecoderF
     return {};
   }
   const bool listed = has_value(json, "no_rope_layers", where);
-  const Json list = listed ? get_array(json, "no_rope_layers", where) : Json::array();
+  const Json none = Json::array();
+  const Json& list = listed ? get_array(json, "no_rope_layers", where) : none;
   SHINE_CHECK(!listed || list.size() >= static_cast<std::size_t>(layers), FormatError, where, ": `no_rope_layers` has ",
               list.size(), " entries for ", layers, " layers");
   const std::int64_t interval =
