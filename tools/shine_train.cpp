@@ -227,13 +227,13 @@ int main(int argc, char** argv) {
   config->excludes(keys);
   auto* compare =
       app.add_option("--compare", arguments.compare, "print what run folders differ in: configuration, program, losses")
-          ->type_name("RUN RUN ..")
+          ->type_name("RUN RUN")
           ->expected(2, static_cast<int>(shine::kMostRuns))
           ->excludes(config)
           ->excludes(keys);
   app.add_flag("--all-keys", arguments.all_keys, "with --compare: also keys that only concern tests (evaluation.*)")
       ->needs(compare);
-  app.footer("Example: shine_train configs/tiny-text/pretrain.yaml optimizer.learning_rate=5e-4 run.dir=runs/slower");
+  app.footer("Example: shine_train configs/tiny-text/pretrain.yaml run.seed=2 run.dir=runs/seed2");
   return shine::run_command_line(
       "shine_train", app, argc, argv, [&] { return run(arguments); }, shine::kMemoryCure);
 }
