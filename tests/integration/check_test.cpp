@@ -155,6 +155,32 @@ TEST(Check, WhatWouldStopTheRunIsSaidAfterTheSizes) {
   EXPECT_NE(no_model.err.find("hf download Qwen/Qwen3-4B --local-dir"), std::string::npos) << no_model.err;
 }
 
+TEST(Check, TimesTheStageAndLeavesNothingBehind) {
+  const TinyRun tiny;
+  ASSERT_EQ(tiny.train_backbone().status, 0);
+  const auto before = snapshot(tiny.folder());
+  const Outcome outcome =
+      tiny.train("pretrain.yaml", {"--check", "--time", "logging.level=warning", "text.context_max_length=40",
+                                   "text.conversation_max_length=44", "schedule.epochs=3"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  std::smatch planned, timed;
+  ASSERT_TRUE(std::regex_search(outcome.out, planned, std::regex(R"(3 epochs, (\d+) steps)"))) << outcome.out;
+  const std::regex lines(
+      R"(timed on cpu, 1 process, 4 steps after 1 to warm up: (\S+) s a step \(\S+ to \S+\), \d+ tokens/s\n)"
+      R"(the run: (\d+) steps take about (\S+) hours, )");
+  ASSERT_TRUE(std::regex_search(outcome.out, timed, lines)) << outcome.out;
+  EXPECT_EQ(timed[2], planned[1]);
+  const double hours = std::stod(timed[1]) * std::stod(timed[2]) / 3600;
+  EXPECT_NEAR(std::stod(timed[3]), hours, 0.01 * hours);
+  for (const char* row : {"\n              10                   44 ", "\n              20                   44 ",
+                          "\n              40                   44 "}) {
+    EXPECT_NE(outcome.out.find(row), std::string::npos) << row << " is not in\n" << outcome.out;
+  }
+  EXPECT_EQ(snapshot(tiny.folder()), before);
+  EXPECT_NE(tiny.train("pretrain.yaml", {"--time"}).status, 0) << "a part of --check";
+}
+
 TEST(TorchPrograms, AnswerHelpVersionAndWrongOptions) {
   for (const char* program : {"shine_train", "shine_verify"}) expect_usual_answers(program);
 }
