@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from check_llama_cpp import start
+from gguf_backbone import write_gguf_backbone
 
 ROOT = Path(__file__).resolve().parents[2]
 CASE = "r8-rl-float32"
@@ -79,6 +80,7 @@ def in_peft(backbone: Path, adapter: Path) -> str:
     model = AutoModelForCausalLM.from_pretrained(backbone, dtype=torch.float32)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", FutureWarning)
         try:
             model = PeftModel.from_pretrained(model, adapter)
             with torch.no_grad():
@@ -146,9 +148,20 @@ def main() -> int:
     other = folder / "llama" / CASE / "peft"
     table.add("PEFT, another backbone", refusal(config, other, work / "out"), "shape", in_peft(backbone, other))
 
-    model = folder / "qwen3" / "backbone.gguf"
+    shutil.copytree(backbone, work / "other_weights")
+    weights = load_file(backbone / "model.safetensors")
+    save_file({name: tensor * np.float32(1.01) for name, tensor in weights.items()},
+              work / "other_weights" / "model.safetensors")
+    other_config = work / "other_weights.yaml"
+    other_config.write_text(config.read_text().replace(str(backbone), str(work / "other_weights")))
+    table.add("PEFT, a backbone of the same shapes", refusal(other_config, good / "peft", work / "out"), "backbone",
+              in_peft(work / "other_weights", good / "peft"))
+
+    model = work / "backbone.gguf"
+    write_gguf_backbone(backbone, model)
     write_gguf(good / "adapter.gguf", work / "same.gguf", "qwen3")
-    assert refusal(config, work / "same.gguf", work / "same-out") == "" and in_llama_cpp(model, work / "same.gguf") == "loaded"
+    assert refusal(config, work / "same.gguf", work / "same-out") == ""
+    assert in_llama_cpp(model, work / "same.gguf") == "loaded"
     write_gguf(good / "adapter.gguf", work / "architecture.gguf", "llama")
     write_gguf(good / "adapter.gguf", work / "half.gguf", "qwen3", leave_out="blk.0.attn_q.weight.lora_b")
     (work / "short.gguf").write_bytes((good / "adapter.gguf").read_bytes()[:-64])

@@ -44,7 +44,7 @@ void refuse_unknown(const Json& json, const std::string& where) {
   for (const auto& [key, value] : json.items()) {
     if (std::ranges::find(kKnownKeys, key) != kKnownKeys.end() || is_off(value)) continue;
     throw UnsupportedError(
-        str("`", quote_text(key), "`: ", quote_text(value.dump(-1, ' ', false, Json::error_handler_t::replace)),
+        str(quote_text(key), ": ", quote_text(value.dump(-1, ' ', false, Json::error_handler_t::replace)),
             " would change the result and is not implemented"),
         where, "use a plain LoRA, or merge the adapter with PEFT");
   }

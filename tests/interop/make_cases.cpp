@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "adapter/merged_model.h"
+#include "common/format.h"
 #include "common/main_guard.h"
 #include "decoder/tiny_model.h"
 #include "io/files/text_file.h"
+#include "io/safetensors/model_files.h"
 #include "shine/adapter/adapter.h"
 #include "shine/common/error.h"
 #include "shine/config/enum_names.h"
@@ -68,7 +70,8 @@ void write_backbone(const fs::path& folder, Backbone& backbone) {
 }
 
 /// The generated LoRA of a drawn context, by a hypernetwork with drawn weights.
-Adapter generate(Decoder& decoder, std::int64_t rank, LoraReshape reshape, std::uint64_t seed) {
+Adapter generate(Decoder& decoder, const std::string& backbone, std::int64_t rank, LoraReshape reshape,
+                 std::uint64_t seed) {
   HypernetworkOptions options = tiny_options();
   options.config.lora_rank = rank;
   options.config.reshape = reshape;
@@ -77,7 +80,7 @@ Adapter generate(Decoder& decoder, std::int64_t rank, LoraReshape reshape, std::
   const TokenRows context = TokenRows::pack({random_ids(40, seed, kVocabulary)}, at::kCPU);
   Adapter adapter;
   adapter.tree = hypernetwork->generate(context).tree;
-  adapter.metadata = {"0123456789abcdef", "fedcba9876543210", "tiny", "shine make_cases"};
+  adapter.metadata = {"0123456789abcdef", backbone, "tiny", "shine make_cases"};
   adapter.where = "a drawn context";
   return adapter;
 }
@@ -112,9 +115,11 @@ class CaseWriter {
     write_backbone(model, backbone);
     Decoder decoder(backbone.config, {});
     load_decoder(decoder, model);
+    fingerprint_ = hex_digits(ModelFiles(model).fingerprint());
     for (const std::int64_t rank : {2, 8, 16}) {
       for (const LoraReshape reshape : {LoraReshape::rl, LoraReshape::rr, LoraReshape::lr, LoraReshape::ll}) {
-        const Adapter adapter = generate(decoder, rank, reshape, /*seed=*/static_cast<std::uint64_t>(rank));
+        const Adapter adapter =
+            generate(decoder, fingerprint_, rank, reshape, /*seed=*/static_cast<std::uint64_t>(rank));
         for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) one(name, decoder, adapter, reshape, dtype);
       }
     }
@@ -138,7 +143,8 @@ class CaseWriter {
   }
 
   void two(const std::string& family, Decoder& decoder) {
-    const Adapter first = generate(decoder, 8, LoraReshape::rl, 1), second = generate(decoder, 2, LoraReshape::rl, 2);
+    const Adapter first = generate(decoder, fingerprint_, 8, LoraReshape::rl, 1),
+                  second = generate(decoder, fingerprint_, 2, LoraReshape::rl, 2);
     const fs::path folder = folder_ / family / "two";
     write_forms(folder / "first", first, decoder.config(), at::kFloat);
     write_forms(folder / "second", second, decoder.config(), at::kFloat);
@@ -157,6 +163,7 @@ class CaseWriter {
   }
 
   fs::path folder_;
+  std::string fingerprint_;  ///< of the family's backbone
   Json cases_ = Json::array();
 };
 
