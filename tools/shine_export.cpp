@@ -77,8 +77,9 @@ int export_many(const Arguments& arguments) {
     return read_config(arguments, &*weights);
   };
   return shine::run_rank(load, [&](const shine::ExperimentConfig& config, shine::Rank& rank) {
-    const auto done = shine::export_contexts(config, *weights, shine::read_identified_contexts(arguments.contexts),
-                                             arguments.output, arguments.options, arguments.over_long, rank);
+    const shine::ContextsToExport request{shine::read_identified_contexts(arguments.contexts), arguments.output,
+                                          arguments.options, arguments.over_long};
+    const auto done = shine::export_contexts(config, *weights, request, rank);
     if (!done.stopped_by.empty()) {
       shine::log_warning("stopped by " + done.stopped_by + ": run the same command to go on");
       return shine::kExitStopped;

@@ -169,7 +169,7 @@ TEST_F(Export, ManyContextsGoOnWhereTheyWereStopped) {
   EXPECT_NE(fault({"--format", "merged"}).find("a whole model for every context"), std::string::npos);
 }
 
-TEST_F(Export, AManyFoldOfFilesTakesItsOwnEnding) {
+TEST_F(Export, ManyFilesHaveAnEnding) {
   const std::vector<std::string> options{"--format", "gguf", "--max-rank", "1"};
   const Outcome first = export_notes("files", options);
   ASSERT_EQ(first.status, 0) << first.err;
