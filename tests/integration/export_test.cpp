@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "integration/answers.h"
+#include "integration/mpirun.h"
 #include "integration/tiny_run.h"
 #include "shine/adapter/adapter.h"
 #include "shine/decoder/decoder.h"
 #include "support/relative_error.h"
+#include "support/skip.h"
 
 namespace shine::test {
 namespace {
@@ -177,6 +179,21 @@ TEST_F(Export, ManyFilesHaveAnEnding) {
   EXPECT_EQ(read("files/day-4.gguf").tree.rank(), 1);
   const Outcome second = export_notes("files", options);
   EXPECT_NE(second.out.find("5 of them were there"), std::string::npos) << second.err;
+}
+
+TEST_F(Export, RanksShareTheContextsAndGiveTheSameIdentities) {
+  if (const std::string obstacle = obstacle_to_ranks(); !obstacle.empty()) SHINE_SKIP("mpi", obstacle);
+  ASSERT_EQ(export_notes("alone", {"--format", "peft"}).status, 0);
+  const Outcome shared =
+      run_program_on_ranks(2, "shine_export",
+                           {file("pretrain.yaml"), "evaluation.batch_size=1", "--checkpoint", file("run"), "--contexts",
+                            file("notes.jsonl"), "--format", "peft", "--output", file("shared")});
+  ASSERT_EQ(shared.status, 0) << shared.err;
+  for (const char* day : {"day-1", "day-2", "day-3", "day-4", "day-5"}) {
+    const Adapter found = read(std::string("shared/") + day), expected = read(std::string("alone/") + day);
+    EXPECT_EQ(found.metadata.identity, expected.metadata.identity) << day;
+    EXPECT_LT(relative_error(tensors(found)[0], tensors(expected)[0]), 1e-5) << day;
+  }
 }
 
 TEST_F(Export, ALowerRankSaysWhatItCosts) {
