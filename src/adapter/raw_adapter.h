@@ -30,14 +30,14 @@ struct RawPair {
 struct RawAdapter {
   AdapterFormat format = AdapterFormat::peft;
   AdapterMetadata metadata;
-  std::string where;                                              ///< the file, for messages
-  std::vector<std::array<std::optional<RawPair>, 7>> layers;      ///< by Projection; nothing: the map is not adapted
+  std::string where;                                          ///< the file, for messages
+  std::vector<std::array<std::optional<RawPair>, 7>> layers;  ///< by Projection; nothing: the map is not adapted
 };
 
 /// Reads what `path` holds: a PEFT or MLX folder, this project's own folder, or a GGUF file. The tensors may lie in
-/// mapped files. Throws IoError (nothing there), FormatError (a broken file, a missing half of a pair, a shape that does
-/// not fit `spec`, a number that is not finite), UnsupportedError (DoRA, modules_to_save, a key that changes the result
-/// and is not known, another architecture than `model_type`), each naming file and key.
+/// mapped files. Throws IoError (nothing there), FormatError (a broken file, a missing half of a pair, a shape that
+/// does not fit `spec`, a number that is not finite), UnsupportedError (DoRA, modules_to_save, a key that changes the
+/// result and is not known, another architecture than `model_type`), each naming file and key.
 RawAdapter read_raw_adapter(const std::filesystem::path& path, const LoraSpec& spec, const std::string& model_type);
 
 }  // namespace shine

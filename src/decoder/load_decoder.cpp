@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "decoder/stored_names.h"
 #include "io/safetensors/model_files.h"
-#include "io/wrapped_names.h"
 #include "shine/common/error.h"
 #include "shine/decoder/decoder.h"
 
@@ -41,18 +41,12 @@ bool is_derived(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq");
 }
 
-/// Saved from the family's base class, without a head: "layers.0.." is what is "model.layers.0.." otherwise.
-bool is_of_base_class(std::string_view name) {
-  return name.starts_with("embed_tokens.") || name.starts_with("layers.") || name.starts_with("norm.");
-}
-
 /// The tensors under the names of the causal language model.
 RawTensorDict decoder_tensors(const ModelFiles& files) {
   RawTensorDict tensors;
   for (const std::string& stored : files.names()) {
-    std::string name = without_wrappers(stored);
+    const std::string name = parameter_name(stored);
     if (is_derived(name)) continue;
-    if (is_of_base_class(name)) name.insert(0, "model.");
     if (!tensors.emplace(name, files.tensor(stored)).second) {
       throw FormatError(str("tensor ", name, " is there twice, under two names"), files.where(stored).string(),
                         "leave out one of them");

@@ -8,6 +8,7 @@
 
 #include "io/expect_fault.h"
 #include "io/files/text_file.h"
+#include "io/safetensors/write_as_made.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
 
@@ -200,6 +201,36 @@ TEST_F(Safetensors, WriterRefusesWhatReadersWould) {
   expect_fault<FormatError>("has 1 bytes", [&] { write_safetensors(path, {{"a", lying}}); });
   expect_fault<FormatError>("UTF-8", [&] { write_safetensors(path, {{"\xff", one}}); });
   expect_fault<IoError>("no/such", [&] { write_safetensors(folder_.path() / "no/such", {{"a", one}}); });
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+TEST_F(Safetensors, TensorsAreMadeOneAtATimeInTheOrderOfTheFile) {
+  const auto path = folder_.path() / "x.safetensors";
+  const std::vector<std::int32_t> numbers = {1, 2, 3};
+  const auto raw = [&](std::size_t count) {
+    return RawTensor{DType::int32,
+                     {static_cast<std::int64_t>(count)},
+                     reinterpret_cast<const std::byte*>(numbers.data()),
+                     4 * count,
+                     nullptr};
+  };
+  std::string made;
+  const auto make = [&](const std::string& name) {
+    made += name;
+    return raw(name == "a" ? 2 : 3);
+  };
+  write_safetensors_as_made(path, {{"b", DType::int32, {3}}, {"a", DType::int32, {2}}}, make, {{"k", "v"}});
+  EXPECT_EQ(made, "ab");
+  const std::string bytes = read_text_file(path);
+  write_safetensors(path, {{"a", raw(2)}, {"b", raw(3)}}, {{"k", "v"}});
+  EXPECT_EQ(bytes, read_text_file(path));
+  std::filesystem::remove(path);
+  expect_fault<FormatError>("tensor \"b\" has 12 bytes", [&] {
+    write_safetensors_as_made(path, {{"b", DType::int32, {4}}}, make);
+  });
+  expect_fault<FormatError>("overflows", [&] {
+    write_safetensors_as_made(path, {{"b", DType::int32, {INT64_MAX, 4}}}, make);
+  });
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 

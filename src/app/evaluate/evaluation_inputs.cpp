@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "app/adapt/adapter_identity.h"
 #include "app/evaluate/results_folder.h"
 #include "common/format.h"
-#include "common/hash.h"
 #include "config/enum_value.h"
-#include "io/safetensors/model_files.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -18,12 +17,6 @@ std::string model_name(const ExperimentConfig& config) {
   std::filesystem::path folder = std::filesystem::path(config.model.path).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // "a/b/"
   return folder.filename().string();
-}
-
-std::uint64_t weights_fingerprint(const WeightsSource& weights) {
-  Fnv1a hash;
-  for (const auto& [name, tensor] : read_weights(weights)) add_tensor(hash, name, tensor);
-  return hash.value();
 }
 
 }  // namespace
@@ -51,8 +44,8 @@ WeightsSource find_evaluated_weights(const ExperimentConfig& config, const std::
 std::map<std::string, std::string> content_fingerprints(const ExperimentConfig& config, std::uint64_t data,
                                                         const std::optional<WeightsSource>& weights) {
   return {{"data", hex_digits(data)},
-          {"backbone", hex_digits(ModelFiles(config.model.path).fingerprint())},
-          {"checkpoint", weights ? hex_digits(weights_fingerprint(*weights)) : "none"}};
+          {"backbone", backbone_fingerprint(config.model.path)},
+          {"checkpoint", weights ? weights_fingerprint(*weights) : "none"}};
 }
 
 ReportLabels report_labels(const ExperimentConfig& config, const std::string& test,

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <sstream>
 
-#include "app/build/special_token_use.h"
 #include "app/config/trained_sizes.h"
 #include "app/train/stage_diagnostics.h"
 #include "common/hash.h"
@@ -79,23 +78,6 @@ void add_tensor(const RawTensor& raw, PartStatistics& part) {
   part.not_finite += values.numel() - finite.sum().item<std::int64_t>();
 }
 
-std::vector<std::int64_t> encode_context(const Experiment& experiment, const NamedText& context,
-                                         InspectedContext& report) {
-  const ExperimentConfig& config = experiment.config;
-  std::vector<std::int64_t> ids = experiment.tokenizer->encode(context.text, special_tokens(config.text)).ids;
-  SHINE_CHECK(!ids.empty(), ConfigError, context.name, ": the context is empty (give a text)");
-  const auto length = static_cast<std::int64_t>(ids.size());
-  const std::int64_t kept = std::min(length, config.evaluation.context_max_length);
-  report = {context.name, kept, length - kept};
-  ids.resize(static_cast<std::size_t>(kept));
-  const std::int64_t memory = experiment.hypernetwork->tensors().front().tensor.size(0);
-  const std::int64_t positions = experiment.decoder->config().max_positions;
-  SHINE_CHECK(positions <= 0 || kept + memory <= positions, ConfigError, context.name, ": the context has ", kept,
-              " tokens, with ", memory, " memory tokens more than the backbone's ", positions,
-              " positions (shorten it, or set evaluation.context_max_length=", positions - memory, ")");
-  return ids;
-}
-
 void measure_layer(const LoraLayer& layer, std::int64_t index, const at::Tensor& weight_norms,
                    std::vector<std::vector<DeltaStatistics>>& by_context) {
   for (const Projection p : kProjections) {
@@ -139,7 +121,9 @@ void inspect_loras(const Experiment& experiment, const std::vector<NamedText>& t
               "stage backbone generates no LoRA (name a checkpoint of another stage, or leave the contexts out)");
   std::vector<std::vector<std::int64_t>> contexts;
   for (const NamedText& text : texts) {
-    contexts.push_back(encode_context(experiment, text, inspection.contexts.emplace_back()));
+    ContextIds context = encode_context(experiment, text, LongContext::cut);
+    inspection.contexts.push_back({text.name, static_cast<std::int64_t>(context.ids.size()), context.cut});
+    contexts.push_back(std::move(context.ids));
   }
   const Hypernetwork& hypernetwork = *experiment.hypernetwork;
   const at::Tensor vectors = *generate_vectors(hypernetwork, contexts, /*batch_size=*/1, *single_process());

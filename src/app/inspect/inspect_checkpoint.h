@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "app/adapt/context_ids.h"
 #include "app/inspect/inspection.h"
 #include "shine/app/builders.h"
 #include "shine/common/api.h"
@@ -12,11 +13,6 @@ namespace shine {
 /// Counts and norms of a checkpoint's tensors by part: per layer of the M2P, and over all decoder layers for each
 /// tensor of the Meta-LoRA. Needs only the tensors.
 SHINE_API std::vector<PartStatistics> part_statistics(const RawTensorDict& tensors);
-
-/// A context and what it is called.
-struct NamedText {
-  std::string name, text;
-};
 
 /// Generates the LoRA of every text, cut to evaluation.context_max_length tokens, and measures it: fills contexts,
 /// deltas and diagnostics. Throws ConfigError for a text without a token, or one that is longer than the backbone's

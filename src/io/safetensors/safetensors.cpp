@@ -15,6 +15,7 @@
 #include "io/json/json_file.h"
 #include "io/json/quote_text.h"
 #include "io/safetensors/borrow_tensor.h"
+#include "io/safetensors/write_as_made.h"
 #include "shine/common/error.h"
 
 namespace shine {
@@ -126,47 +127,54 @@ void require_cover(const std::vector<std::string>& names, const std::map<std::st
   SHINE_CHECK(covered == data_bytes, FormatError, where, ": the tensors cover ", covered, " bytes of ", data_bytes);
 }
 
+/// Bytes of a tensor in the file. Throws FormatError where its sizes overflow.
+std::size_t bytes_of(const TensorForm& form, const std::string& where) {
+  const std::optional<std::size_t> bytes = bytes_of(form.dtype, form.shape);
+  SHINE_CHECK(bytes.has_value(), FormatError, where, ": tensor ", quote_text(form.name), ": shape [",
+              join(form.shape, ", "), "] overflows");
+  return *bytes;
+}
+
 /// The header for tensors in their final order, padded so that the data starts at a multiple of 8.
-std::string make_header(const std::vector<const NamedRawTensors::value_type*>& ordered,
-                        const std::map<std::string, std::string>& metadata) {
+std::string make_header(const std::vector<TensorForm>& ordered, const std::map<std::string, std::string>& metadata,
+                        const std::string& where) {
   std::string header = "{";
   if (!metadata.empty()) header += str(Json(kMetadataKey).dump(), ":", Json(metadata).dump());
   std::size_t offset = 0;
-  for (const auto* item : ordered) {
-    const auto& [name, tensor] = *item;
+  for (const TensorForm& form : ordered) {
+    const std::size_t end = offset + bytes_of(form, where);
     if (header.size() > 1) header += ',';
-    header += str(Json(name).dump(), R"(:{"dtype":")", safetensors_name(tensor.dtype), R"(","shape":[)",
-                  join(tensor.shape, ","), R"(],"data_offsets":[)", offset, ",", offset + tensor.bytes, "]}");
-    offset += tensor.bytes;
+    header += str(Json(form.name).dump(), R"(:{"dtype":")", safetensors_name(form.dtype), R"(","shape":[)",
+                  join(form.shape, ","), R"(],"data_offsets":[)", offset, ",", end, "]}");
+    offset = end;
   }
   header += '}';
   header.resize((header.size() + 7) / 8 * 8, ' ');
   return header;
 }
 
-/// Pointers to the tensors, checked, by element size (largest first), then by name.
-std::vector<const NamedRawTensors::value_type*> in_file_order(const NamedRawTensors& tensors,
-                                                              const std::string& where) {
-  std::vector<const NamedRawTensors::value_type*> ordered;
-  for (const auto& item : tensors) {
-    const auto& [name, tensor] = item;
-    SHINE_CHECK(name != kMetadataKey, FormatError, where, ": no tensor may be named ", kMetadataKey);
-    SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": tensor ", quote_text(name),
-                " has ", tensor.bytes, " bytes, not what its shape [", join(tensor.shape, ", "), "] of ",
-                name_of(tensor.dtype), " needs");
-    ordered.push_back(&item);
-  }
-  std::sort(ordered.begin(), ordered.end(), [](const auto* left, const auto* right) {
-    const std::size_t left_size = size_of(left->second.dtype);
-    const std::size_t right_size = size_of(right->second.dtype);
-    return left_size != right_size ? left_size > right_size : left->first < right->first;
+/// Sorts by element size (largest first), then by name. Throws FormatError for a reserved or duplicate name.
+void put_in_file_order(std::vector<TensorForm>& forms, const std::string& where) {
+  std::sort(forms.begin(), forms.end(), [](const TensorForm& left, const TensorForm& right) {
+    const std::size_t left_size = size_of(left.dtype), right_size = size_of(right.dtype);
+    return left_size != right_size ? left_size > right_size : left.name < right.name;
   });
   std::vector<std::string_view> names;
-  for (const auto* item : ordered) names.push_back(item->first);
+  for (const TensorForm& form : forms) {
+    SHINE_CHECK(form.name != kMetadataKey, FormatError, where, ": no tensor may be named ", kMetadataKey);
+    names.push_back(form.name);
+  }
   std::sort(names.begin(), names.end());
   const auto duplicate = std::adjacent_find(names.begin(), names.end());
   SHINE_CHECK(duplicate == names.end(), FormatError, where, ": two tensors are named ", quote_text(*duplicate));
-  return ordered;
+}
+
+/// Throws FormatError where what was made is not what the header says.
+void require_form(const RawTensor& tensor, const TensorForm& form, const std::string& where) {
+  SHINE_CHECK(tensor.dtype == form.dtype && tensor.shape == form.shape && tensor.bytes == bytes_of(form, where),
+              FormatError, where, ": tensor ", quote_text(form.name), " has ", tensor.bytes, " bytes of ",
+              name_of(tensor.dtype), " [", join(tensor.shape, ", "), "], not what its shape [", join(form.shape, ", "),
+              "] of ", name_of(form.dtype), " needs");
 }
 
 }  // namespace
@@ -208,25 +216,42 @@ RawTensor SafetensorsFile::tensor(const std::string& name) const {
                        str(path().string(), ": tensor ", quote_text(name)));
 }
 
-void write_safetensors(const std::filesystem::path& path, const NamedRawTensors& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  const auto ordered = in_file_order(tensors, path.string());
+void write_safetensors_as_made(const std::filesystem::path& path, std::vector<TensorForm> forms,
+                               const std::function<RawTensor(const std::string& name)>& make,
+                               const std::map<std::string, std::string>& metadata) {
+  const std::string where = path.string();
+  put_in_file_order(forms, where);
   std::string header;
   try {
-    header = make_header(ordered, metadata);
+    header = make_header(forms, metadata, where);
   } catch (const Json::exception&) {
-    throw FormatError("a tensor name or the metadata is not valid UTF-8", path.string());
+    throw FormatError("a tensor name or the metadata is not valid UTF-8", where);
   }
-  SHINE_CHECK(header.size() <= kMaxHeaderBytes, FormatError, path.string(), ": header of ", header.size(),
+  SHINE_CHECK(header.size() <= kMaxHeaderBytes, FormatError, where, ": header of ", header.size(),
               " bytes, the format allows ", kMaxHeaderBytes);
   PendingFile file(path);
   const std::uint64_t length = header.size();
   file.write(&length, kLengthBytes);
   file.write(header);
-  for (const auto* item : ordered) {
-    for_each_piece(item->second, [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });
+  for (const TensorForm& form : forms) {
+    const RawTensor tensor = make(form.name);
+    require_form(tensor, form, where);
+    for_each_piece(tensor, [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });
   }
   file.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedRawTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorForm> forms;
+  std::map<std::string_view, const RawTensor*> tensor_of;
+  for (const auto& [name, tensor] : tensors) {
+    forms.push_back({name, tensor.dtype, tensor.shape});
+    require_form(tensor, forms.back(), path.string());
+    tensor_of.emplace(name, &tensor);
+  }
+  write_safetensors_as_made(
+      path, std::move(forms), [&](const std::string& name) { return *tensor_of.at(name); }, metadata);
 }
 
 }  // namespace shine
