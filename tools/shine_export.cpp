@@ -77,8 +77,9 @@ int export_many(const Arguments& arguments) {
     return read_config(arguments, &*weights);
   };
   return shine::run_rank(load, [&](const shine::ExperimentConfig& config, shine::Rank& rank) {
-    const auto done = shine::export_contexts(config, *weights, shine::read_identified_contexts(arguments.contexts),
-                                             arguments.output, arguments.options, arguments.over_long, rank);
+    const shine::ContextsToExport request{shine::read_identified_contexts(arguments.contexts), arguments.output,
+                                          arguments.options, arguments.over_long};
+    const auto done = shine::export_contexts(config, *weights, request, rank);
     if (!done.stopped_by.empty()) {
       shine::log_warning("stopped by " + done.stopped_by + ": run the same command to go on");
       return shine::kExitStopped;
@@ -97,20 +98,23 @@ int export_adapters(const Arguments& arguments) {
 }
 
 void add_sources(CLI::App& app, Arguments& arguments) {
-  CLI::Option* const checkpoint =
-      shine::is_path(app.add_option("--checkpoint", arguments.checkpoint, "run folder or checkpoint"));
-  CLI::Option* const context =
-      shine::is_path(app.add_option("--context", arguments.context, "a file that is the context"));
-  CLI::Option* const contexts = shine::is_path(
-      app.add_option("--contexts", arguments.contexts, "JSON lines {id, context}; goes on where it was stopped"));
+  const auto add_path = [&](const char* name, fs::path& value, const char* form, const char* text) {
+    return shine::is_path(app.add_option(name, value, text))->option_text(form);
+  };
+  CLI::Option* const checkpoint = add_path("--checkpoint", arguments.checkpoint, "RUN", "run folder or checkpoint");
+  CLI::Option* const context = add_path("--context", arguments.context, "FILE", "the context");
+  CLI::Option* const contexts =
+      add_path("--contexts", arguments.contexts, "FILE.jsonl", "{id, context} a line; goes on where it was stopped");
   CLI::Option* const adapters =
-      app.add_option("--adapter", arguments.adapters, "PATH[:WEIGHT] to convert; several are added")
+      app.add_option("--adapter", arguments.adapters, "converts it, without RUN; several are added")
+          ->option_text("PATH[:WEIGHT]")
           ->allow_extra_args(false);
-  CLI::Option* const over_long = shine::add_enum_option<shine::LongContext>(
-      app, "--over-long", "context above evaluation.context_max_length: error or cut",
-      [&](shine::LongContext chosen) { arguments.over_long = chosen; });
+  CLI::Option* const over_long =
+      shine::add_enum_option<shine::LongContext>(app, "--over-long", "for evaluation.context_max_length (error)",
+                                                 [&](shine::LongContext chosen) { arguments.over_long = chosen; })
+          ->option_text("cut|error");
   CLI::Option* const any =
-      app.add_flag("--any-backbone", arguments.any_backbone, "convert an adapter of another backbone");
+      app.add_flag("--any-backbone", arguments.any_backbone, "take an --adapter of another one")->option_text(" ");
   context->needs(checkpoint)->excludes(contexts)->excludes(adapters);
   contexts->needs(checkpoint)->excludes(adapters);
   adapters->excludes(checkpoint)->excludes(over_long);
@@ -119,16 +123,22 @@ void add_sources(CLI::App& app, Arguments& arguments) {
 
 void add_options(CLI::App& app, Arguments& arguments) {
   shine::ExportOptions& options = arguments.options;
-  shine::add_enum_option<shine::AdapterFormat>(app, "--format", "peft, gguf, mlx, merged or shine",
+  shine::add_enum_option<shine::AdapterFormat>(app, "--format", "peft, gguf, mlx, merged (into the model) or shine",
                                                [&](shine::AdapterFormat chosen) { options.format = chosen; })
+      ->option_text("FORMAT")
       ->required();
-  shine::is_path(app.add_option("--output", arguments.output, "folder, or file of format gguf"))->required();
-  shine::add_enum_option<shine::AdapterDtype>(app, "--dtype", "float32 (default), bfloat16 or float16",
-                                              [&](shine::AdapterDtype chosen) { options.dtype = chosen; });
-  app.add_option("--max-rank", options.max_rank, "lower the rank by SVD and say the error")
+  shine::is_path(app.add_option("--output", arguments.output, "new folder; of format gguf, file"))
+      ->option_text("PATH")
+      ->required();
+  shine::add_enum_option<shine::AdapterDtype>(app, "--dtype", "float32 (without), bfloat16 or float16",
+                                              [&](shine::AdapterDtype chosen) { options.dtype = chosen; })
+      ->option_text("TYPE");
+  app.add_option("--max-rank", options.max_rank, "lowers the rank to R by SVD, says the error")
+      ->option_text("R")
       ->check(CLI::Range(1, 1 << 20));
-  shine::add_enum_option<shine::AdapterTarget>(app, "--for", "check limits of vllm, sglang, llama.cpp, mlx or peft",
-                                               [&](shine::AdapterTarget chosen) { options.target = chosen; });
+  shine::add_enum_option<shine::AdapterTarget>(app, "--for", "its limits: vllm, sglang, llama.cpp, mlx or peft",
+                                               [&](shine::AdapterTarget chosen) { options.target = chosen; })
+      ->option_text("PROGRAM");
 }
 
 }  // namespace
@@ -136,8 +146,10 @@ void add_options(CLI::App& app, Arguments& arguments) {
 int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{"Writes the LoRA of a context, or of each line, as an adapter for other programs."};
-  shine::is_path(app.add_option("CONFIG", arguments.config, "YAML file, the same as for training"))->required();
-  app.add_option("overrides", arguments.overrides, "key.path=value, e.g. run.device=cpu");
+  shine::is_path(app.add_option("CONFIG", arguments.config, "YAML file, the same as for training"))
+      ->option_text(" ")
+      ->required();
+  app.add_option("overrides", arguments.overrides, "key.path=value, e.g. run.device=cpu")->option_text("..");
   add_sources(app, arguments);
   add_options(app, arguments);
   app.footer("shine_export c.yaml --checkpoint runs/a --context note.txt --format peft --output note");

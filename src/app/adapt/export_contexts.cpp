@@ -47,17 +47,16 @@ void require_same_options(const fs::path& output, const ExportOptions& options) 
 /// Batches of contexts whose adapters are missing; any rank makes and writes those of a batch.
 class ContextExport : public UnitWork {
  public:
+  /// A request with what was read for it.
   struct Job {
-    const std::vector<IdentifiedContext>& contexts;
-    std::vector<ContextIds> ids;
-    fs::path output;
-    ExportOptions options;
+    const ContextsToExport& request;
     ExportBase base;
+    std::vector<ContextIds> ids;  ///< of the request's contexts
   };
 
   ContextExport(const AdapterGenerator& generator, Job job, std::int64_t batch_size, std::int64_t rank)
       : generator_(generator), job_(std::move(job)), batch_size_(static_cast<std::size_t>(batch_size)), rank_(rank) {
-    for (std::size_t i = 0; i < job_.contexts.size(); ++i) {
+    for (std::size_t i = 0; i < job_.request.contexts.size(); ++i) {
       if (!is_there(i)) missing_.push_back(i);
     }
   }
@@ -72,7 +71,7 @@ class ContextExport : public UnitWork {
     double worst = 0.0;
     std::size_t next = 0;
     for_each_of(unit, [&](std::size_t i) {
-      const ReducedAdapter written = export_adapter(adapters[next++], path(i), job_.options, job_.base);
+      const ReducedAdapter written = export_adapter(adapters[next++], path(i), job_.request.options, job_.base);
       worst = std::max(worst, written.discarded_of_all);
     });
     return std::vector<std::string>{format("%.17g", worst)};
@@ -81,7 +80,8 @@ class ContextExport : public UnitWork {
   std::string keep(std::size_t unit, const std::vector<std::string>& results) override {
     worst_ = std::max(worst_, std::stod(results.at(0)));
     const std::size_t written = std::min(missing_.size(), (unit + 1) * batch_size_);
-    return str("adapter ", job_.contexts.size() - missing_.size() + written, " of ", job_.contexts.size());
+    return str("adapter ", job_.request.contexts.size() - missing_.size() + written, " of ",
+               job_.request.contexts.size());
   }
 
   /// The largest share of squared singular values that a lower rank has cost an adapter.
@@ -94,7 +94,9 @@ class ContextExport : public UnitWork {
     for (std::size_t place = unit * batch_size_; place < end; ++place) take(missing_[place]);
   }
 
-  fs::path path(std::size_t context) const { return path_of(job_.contexts[context], job_.output, job_.options.format); }
+  fs::path path(std::size_t context) const {
+    return path_of(job_.request.contexts[context], job_.request.output, job_.request.options.format);
+  }
 
   /// Whether the adapter is there already. Throws ConfigError where another one is.
   bool is_there(std::size_t context) const {
@@ -102,13 +104,13 @@ class ContextExport : public UnitWork {
     if (!fs::exists(file)) return false;
     const std::string found = read_adapter(file, job_.base.config).metadata.identity;
     std::string expected = generator_.metadata(job_.ids[context]).identity;
-    const std::int64_t most = job_.options.max_rank;
+    const std::int64_t most = job_.request.options.max_rank;
     if (most > 0 && most < rank_) expected = reduced_identity(expected, most);
     if (found == expected) return true;
-    throw ConfigError(
-        str("the adapter there has identity ", found.empty() ? "unknown" : found, ", and that of ",
-            job_.contexts[context].where, " is ", expected, ": another context, checkpoint, backbone or options"),
-        file.string(), "choose another --output, or remove it");
+    throw ConfigError(str("the adapter there has identity ", found.empty() ? "unknown" : found, ", and that of ",
+                          job_.request.contexts[context].where, " is ", expected,
+                          ": another context, checkpoint, backbone or options"),
+                      file.string(), "choose another --output, or remove it");
   }
 
   const AdapterGenerator& generator_;
@@ -135,27 +137,28 @@ std::unique_ptr<RunLock> take_folder(const fs::path& output, const ExportOptions
 }  // namespace
 
 ContextsExported export_contexts(const ExperimentConfig& config, const WeightsSource& weights,
-                                 const std::vector<IdentifiedContext>& contexts, const fs::path& output,
-                                 const ExportOptions& options, LongContext over_long, Rank& rank) {
+                                 const ContextsToExport& request, Rank& rank) {
+  const ExportOptions& options = request.options;
   if (options.format == AdapterFormat::merged) {
     throw UnsupportedError("a whole model for every context", "--format merged with --contexts",
                            "export one by --context, or choose another format");
   }
   const std::int64_t lora_rank = config.hypernetwork.lora_rank;
-  const ExportBase base = ExportBase::of(config.model.path);
-  check_export(output, options, base, lora_rank);
+  ContextExport::Job job{request, ExportBase::of(config.model.path), {}};
+  check_export(request.output, options, job.base, lora_rank);
   StopSignals signals;
   const Experiment experiment = build_model(rank.own_config(config), weights);
   const AdapterGenerator generator(experiment, weights);
-  ContextExport::Job job{contexts, {}, output, options, base};
-  for (const IdentifiedContext& context : contexts) {
-    job.ids.push_back(encode_context(experiment, {context.where, context.text}, over_long));
+  for (const IdentifiedContext& context : request.contexts) {
+    job.ids.push_back(encode_context(experiment, {context.where, context.text}, request.over_long));
   }
-  const std::unique_ptr<RunLock> lock = take_folder(output, options, rank);
+  const std::unique_ptr<RunLock> lock = take_folder(request.output, options, rank);
   ContextExport work(generator, std::move(job), config.evaluation.batch_size, lora_rank);
   rank.group().barrier();  // every rank knows what is missing
-  const std::size_t kept = contexts.size() - work.missing();
-  if (rank.is_first() && kept > 0) log_info(str("going on: ", kept, " of ", contexts.size(), " adapters are there"));
+  const std::size_t kept = request.contexts.size() - work.missing();
+  if (rank.is_first() && kept > 0) {
+    log_info(str("going on: ", kept, " of ", request.contexts.size(), " adapters are there"));
+  }
   signals.hold();
   const UnitsDone done = run_units(
       rank.group(), work, 0, [&] { return signals.received(); }, config.logging.progress);
@@ -163,7 +166,7 @@ ContextsExported export_contexts(const ExperimentConfig& config, const WeightsSo
     log_info(format("share of the squared singular values that rank %lld leaves out: at most %.3g",
                     static_cast<long long>(options.max_rank), work.worst()));
   }
-  return {contexts.size(), kept, done.stopped_by};
+  return {request.contexts.size(), kept, done.stopped_by};
 }
 
 }  // namespace shine
