@@ -12,6 +12,8 @@ find_package(ZLIB REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 # Trains tokenizers in shine_prepare, never beside LibTorch: both define FLAGS_minloglevel, with different sizes.
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+# Edits the lines of a chat in shine_generate alone.
+pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 # What the code without LibTorch is compiled against and linked with.
 set(SHINE_BASE_LIBRARIES Threads::Threads yaml-cpp spdlog::spdlog nlohmann_json::nlohmann_json CLI11::CLI11
                          PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::ZSTD ZLIB::ZLIB)

@@ -14,7 +14,7 @@ readonly CUDA_WHEELS_VERSION=13.0
 debian_packages=(
   g++ clang libclang-rt-dev cmake ninja-build pkg-config git ca-certificates ccache libyaml-cpp-dev libspdlog-dev
   nlohmann-json3-dev libpcre2-dev libsentencepiece-dev libutf8proc-dev libcli11-dev libgtest-dev libxxhash-dev libzstd-dev
-  zlib1g-dev)
+  zlib1g-dev libedit-dev)
 [[ ${SHINE_WITH_MPI:-ON} == OFF ]] || debian_packages+=(libopenmpi-dev openmpi-bin)
 readonly PYTHON_PACKAGES=(python3 python3-venv)
 

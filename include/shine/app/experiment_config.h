@@ -19,8 +19,8 @@ namespace shine {
 struct ConfigOrigins;
 
 /// What a configuration is read for. test: the test programs, which need model.path and evaluation.data, while the
-/// training data may be missing.
-enum class ConfigUse { train, test };
+/// training data may be missing. model: programs that need model.path alone.
+enum class ConfigUse { train, test, model };
 
 /// One training run. Defaults are the paper's pretraining (appendix, table of hyperparameters) but for
 /// optimizer.accumulation, which is that of one of its 8 GPUs: configs/base/pretrain.yaml has the whole step.
@@ -65,12 +65,12 @@ struct SHINE_API ExperimentConfig {
 };
 
 /// Reads a YAML file (with its `base` files) and `key.path=value` overrides; an empty text.tokenizer becomes
-/// model.path, data.over_long `auto` where it is what that stands for, and evaluation.data_set is dropped where a later layer sets
-/// evaluation.data: it named other files. To set a key without effect (UnusedKey) is a fault, unless one of its causes
-/// was set in a later layer (see ConfigOrigins::layer): overrides and derived files may turn off what they inherit,
-/// which goes back to its default. In a file that a program saved, the config.yaml in a folder of a run, a checkpoint
-/// or results, keys may have their former names. Throws ConfigError that lists all faults with their places, IoError
-/// for a file that cannot be read.
+/// model.path, data.over_long `auto` where it is what that stands for, and evaluation.data_set is dropped where a later
+/// layer sets evaluation.data: it named other files. To set a key without effect (UnusedKey) is a fault, unless one of
+/// its causes was set in a later layer (see ConfigOrigins::layer): overrides and derived files may turn off what they
+/// inherit, which goes back to its default. In a file that a program saved, the config.yaml in a folder of a run, a
+/// checkpoint or results, keys may have their former names. Throws ConfigError that lists all faults with their places,
+/// IoError for a file that cannot be read.
 /// @param origins  if given, receives the place that set each key
 SHINE_API ExperimentConfig load_experiment_config(const std::filesystem::path& file,
                                                   const std::vector<std::string>& overrides = {},
@@ -88,6 +88,9 @@ SHINE_API void check_inputs(const ExperimentConfig& config);
 
 /// Throws ConfigError where the folder of the backbone is missing or has no config.json; says which files it needs.
 SHINE_API void check_backbone(const ExperimentConfig& config);
+
+/// The same as check_inputs for a program that needs backbone and tokenizer alone.
+SHINE_API void check_model_inputs(const ExperimentConfig& config);
 
 /// The same as check_inputs for a test program: backbone, tokenizer and evaluation.data.
 SHINE_API void check_test_inputs(const ExperimentConfig& config);

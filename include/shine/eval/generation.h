@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -23,8 +25,12 @@ struct GenerationOptions {
 /// What was generated after a prompt.
 struct GeneratedText {
   std::vector<std::int64_t> ids;  ///< without the stop token
-  bool stopped = false;           ///< by a stop token; else by max_new_tokens or the model's positions
+  bool stopped = false;           ///< by a stop token; else by max_new_tokens, the model's positions or the observer
 };
+
+/// Told of every token as it is written, stop tokens excepted: its row and id. Where it returns false the row ends with
+/// that token.
+using TokenObserver = std::function<bool(std::size_t row, std::int64_t id)>;
 
 /// Decoding of a batch of rows, with the KV cache reused between calls: of a prompt that begins with what its row has
 /// seen, only the new tokens are computed. Knows no trainer and no tokenizer. Only ids in the decoder's softmax are
@@ -43,8 +49,10 @@ class SHINE_API GenerationSession {
   /// has seen. An empty prompt skips its row (an empty answer); with decoding.cache off the cache is left alone. Rows
   /// that have ended cost nothing more, except with decoding.cuda_graph, whose steps always run all rows. Throws
   /// ConfigError for a prompt that leaves no position for an answer, ShapeError unless there is one prompt per row,
-  /// Error for logits that are not finite.
-  std::vector<GeneratedText> generate(const Rows& prompts, const GenerationOptions& options);
+  /// Error for logits that are not finite, and what the observer throws; the session can be used again after each.
+  /// @param observer  may be empty
+  std::vector<GeneratedText> generate(const Rows& prompts, const GenerationOptions& options,
+                                      const TokenObserver& observer = {});
 
  private:
   void check(const Rows& prompts, const GenerationOptions& options) const;

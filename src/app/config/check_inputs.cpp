@@ -72,6 +72,11 @@ void require_backbone(const std::string& path, Faults& faults) {
                  "`, or name a folder that holds them; a relative path starts at the current folder)"));
 }
 
+void require_model(const ExperimentConfig& config, Faults& faults) {
+  require_backbone(config.model.path, faults);
+  if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
+}
+
 }  // namespace
 
 bool has_checkpoint(const ExperimentConfig& config) {
@@ -98,10 +103,15 @@ void check_inputs(const ExperimentConfig& config) {
   if (starts && !config.stage.init_from.empty()) find_weights(config.stage.init_from, config.stage.allow_unfinished);
 }
 
+void check_model_inputs(const ExperimentConfig& config) {
+  Faults faults;
+  require_model(config, faults);
+  faults.throw_if_any("the paths");
+}
+
 void check_test_inputs(const ExperimentConfig& config) {
   Faults faults;
-  require_backbone(config.model.path, faults);
-  if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
+  require_model(config, faults);
   require_files("evaluation.data", config.evaluation.data, faults);
   faults.throw_if_any("the paths");
 }

@@ -52,6 +52,7 @@ class RuleChecker {
     reset_unused(config_);
     check_stage();
     if (use_ == ConfigUse::train) check_data();
+    if (use_ != ConfigUse::train) check_model();
     if (use_ == ConfigUse::test) check_test();
     const StageConfig& stage = config_.stage;
     rule(stage.completion_drop_min <= stage.completion_drop_max,
@@ -146,10 +147,13 @@ class RuleChecker {
     }
   }
 
-  void check_test() {
+  void check_model() {
     rule(traits_of(config_.stage.name).has_hypernetwork, {"stage.name"},
-         "`stage.name` is backbone: its YAML names no model to test (use another stage's, with model.path the folder "
-         "`model` of the backbone's run)");
+         str("`stage.name` is backbone: its YAML names no model to ", use_ == ConfigUse::test ? "test" : "ask",
+             " (use another stage's, with model.path the folder `model` of the backbone's run)"));
+  }
+
+  void check_test() {
     rule(!config_.evaluation.data.empty(), {"evaluation.data"},
          "`evaluation.data` is missing: list at least one file to test on (--data FILE)");
   }

@@ -134,7 +134,8 @@ at::Tensor GenerationSession::step_logits(const Rows& ids, const std::vector<boo
   return logits.index_select(0, index_tensor(kept, logits.device()));
 }
 
-std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, const GenerationOptions& options) {
+std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, const GenerationOptions& options,
+                                                       const TokenObserver& observer) {
   check(prompts, options);
   const c10::InferenceMode inference;
   const auto limit = static_cast<std::size_t>(position_limit(decoder_));
@@ -166,11 +167,12 @@ std::vector<GeneratedText> GenerationSession::generate(const Rows& prompts, cons
       const std::size_t row = rows[i];
       GeneratedText& text = texts[row];
       text.stopped = std::ranges::find(options.stop_ids, chosen[i]) != options.stop_ids.end();
-      if (!text.stopped) {
-        text.ids.push_back(chosen[i]);
-        ids[row].push_back(chosen[i]);
-      }
-      active[row] = !text.stopped && text.ids.size() < longest && ids[row].size() < limit;
+      active[row] = false;
+      if (text.stopped) continue;
+      text.ids.push_back(chosen[i]);
+      ids[row].push_back(chosen[i]);
+      const bool goes_on = !observer || observer(row, chosen[i]);
+      active[row] = goes_on && text.ids.size() < longest && ids[row].size() < limit;
     }
   }
   return texts;

@@ -2,7 +2,6 @@
 
 #include "common/format.h"
 #include "common/hash.h"
-#include "common/random.h"
 #include "eval/qa/qa_metrics.h"
 
 namespace shine {
@@ -39,7 +38,7 @@ class Asker {
     GenerationOptions options = asking_.generation;
     for (std::uint64_t round = 0; !is_done(); ++round) {
       if (asking_.stop && asking_.stop()) return std::nullopt;
-      options.seed = Random::stream(asking_.generation.seed, {round}).next();
+      options.seed = round_seed(asking_.generation.seed, round);
       const std::vector<std::vector<std::int64_t>> prompts = next_prompts();
       const std::vector<GeneratedText> written = session.generate(prompts, options);
       for (std::size_t row = 0; row < lanes_.size(); ++row) {

@@ -16,31 +16,16 @@
 #include "shine/common/error.h"
 #include "shine/config/enum_names.h"
 #include "shine/text/chat_template.h"
-#include "shine/text/special_tokens.h"
 #include "tensor/peak_memory.h"
 
 namespace shine {
 namespace {
 
 /// What random numbers are drawn for.
-enum Purpose : std::uint64_t { kSampling = 11, kSftInit };
+enum Purpose : std::uint64_t { kSftInit = 12 };
 
 bool is_generated(Method method) {
   return method == Method::shine || method == Method::shuffled;
-}
-
-DecodingConfig resolved(DecodingConfig decoding, QaForm form) {
-  if (decoding.max_new_tokens == 0) decoding.max_new_tokens = form == QaForm::multi_turn ? 500 : 128;
-  return decoding;
-}
-
-std::vector<std::int64_t> stop_ids(const QaModels& models, const DecodingConfig& decoding) {
-  std::vector<std::int64_t> ids;
-  for (const std::string& token : decoding.stop) ids.push_back(require_token(models.tokenizer, token));
-  if (!decoding.stop.empty()) return ids;
-  ids.push_back(require_token(models.tokenizer, kMessageEnd));
-  std::ranges::copy_if(models.end_tokens, std::back_inserter(ids), [&](std::int64_t id) { return id != ids.front(); });
-  return ids;
 }
 
 /// Cached or not, the answers are the same: the cache does not count.
@@ -114,11 +99,8 @@ std::int64_t highest_id(const std::vector<RenderedConversation>& conversations) 
 QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts, QaEvaluationOptions options)
     : models_(models), contexts_(std::move(contexts)), options_(std::move(options)) {
   const EvaluationConfig& evaluation = options_.evaluation;
-  generation_.decoding = resolved(evaluation.decoding, options_.form);
-  generation_.stop_ids = stop_ids(models_, evaluation.decoding);
-  decoding_hash_ = hash_of(generation_, evaluation.seed);
-  limits_ = {evaluation.conversation_max_length, models_.decoder.config().max_positions,
-             generation_.decoding.max_new_tokens};
+  answer_options_ = answer_options(evaluation, options_.form, models_);
+  decoding_hash_ = hash_of(answer_options_.generation, evaluation.seed);
   for (const QaContext& context : contexts_) {
     const auto ids = context_ids(context, models_.tokenizer, options_.special_tokens);
     context_tokens_.push_back(static_cast<std::int64_t>(ids.size()));
@@ -141,25 +123,20 @@ void QaEvaluator::add_method(Method method) {
 std::string QaEvaluator::obstacle(Method method, std::size_t context) const {
   if (method == Method::sft && contexts_[context].sft_conversations.empty()) return "no sft_conversations";
   const PromptExtent extent = prompts_.at(method).extent(contexts_[context]);
-  if (limits_.max_positions > 0 && extent.longest >= limits_.max_positions) {
-    return str("a prompt fills the model's ", limits_.max_positions, " positions");
+  if (answer_options_.limits.max_positions > 0 && extent.longest >= answer_options_.limits.max_positions) {
+    return str("a prompt fills the model's ", answer_options_.limits.max_positions, " positions");
   }
   return token_without_row(method, context, extent.highest_id);
 }
 
-/// A text may hold the string of a token that was added to the tokenizer and not to the model.
 std::string QaEvaluator::token_without_row(Method method, std::size_t context, std::int64_t highest_prompt_id) const {
-  const at::Tensor& added = models_.decoder.new_token_rows();
-  const std::int64_t rows = models_.decoder.config().vocab_size + (added.defined() ? added.size(0) : 0);
-  if (models_.tokenizer.size() <= rows) return {};
+  if (models_.tokenizer.size() <= embedding_rows(models_.decoder)) return {};
   std::int64_t highest = highest_prompt_id;
   if (method == Method::sft) {
     const SftTask task = sft_task(context);
     highest = std::max({highest, highest_id(task.conversations), highest_id(task.questions)});
   }
-  if (highest < rows) return {};
-  return str("a text holds ", models_.tokenizer.id_to_token(highest), ", a token without an embedding row (",
-             "text.special_tokens=escape reads it as text)");
+  return shine::token_without_row(models_, highest);
 }
 
 void QaEvaluator::plan() {
@@ -197,9 +174,9 @@ SftTask QaEvaluator::sft_task(std::size_t context) const {
   task.conversations =
       render(contexts_[context].sft_conversations, evaluation.sft.conversations, models_, options_.special_tokens);
   task.questions = prompts_.at(Method::sft).right_dialogues(contexts_[context]);
-  if (limits_.max_positions > 0) {
-    task.conversations_cut = cut(task.conversations, limits_.max_positions);
-    cut(task.questions, limits_.max_positions);
+  if (answer_options_.limits.max_positions > 0) {
+    task.conversations_cut = cut(task.conversations, answer_options_.limits.max_positions);
+    cut(task.questions, answer_options_.limits.max_positions);
   }
   const auto seed = static_cast<std::uint64_t>(evaluation.seed);
   task.seed = Random::stream(seed, {kSftInit, static_cast<std::uint64_t>(context)}).next();
@@ -223,19 +200,17 @@ std::optional<PreparedLoras> QaEvaluator::prepare(const QaUnit& unit) const {
 
 std::optional<std::vector<ContextAnswers>> QaEvaluator::ask(const QaUnit& unit, const LoraTree& loras) const {
   const EvaluationConfig& evaluation = options_.evaluation;
-  GenerationOptions generation = generation_;
-  generation.seed =
-      Random::stream(static_cast<std::uint64_t>(evaluation.seed), {kSampling, static_cast<std::uint64_t>(unit.batch)})
-          .next();
+  GenerationOptions generation = answer_options_.generation;
+  generation.seed = batch_seed(evaluation, unit.batch);
   const ScoreForm score = options_.form == QaForm::multi_turn ? ScoreForm::squad : evaluation.score;
   AskedContexts asked{{}, {}, unit.lanes};
   for (const std::size_t context : unit.contexts) {
     asked.contexts.push_back(&contexts_[context]);
     asked.tokens.push_back(context_tokens_[context]);
   }
-  return ask_dialogues(
-      models_, loras.layers.empty() ? nullptr : &loras, asked,
-      {unit.method, prompts_.at(unit.method), limits_, generation, score, decoding_hash_, options_.stop});
+  return ask_dialogues(models_, loras.layers.empty() ? nullptr : &loras, asked,
+                       {unit.method, prompts_.at(unit.method), answer_options_.limits, generation, score,
+                        decoding_hash_, options_.stop});
 }
 
 std::optional<QaUnitResults> QaEvaluator::run(const QaUnit& unit) const {

@@ -8,25 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "eval/qa/answer_options.h"
 #include "eval/qa/dialogue_prompts.h"
 #include "eval/qa/qa_contexts.h"
 #include "eval/report/answer_records.h"
-#include "shine/eval/generation.h"
-#include "shine/hypernetwork/hypernetwork.h"
 
 namespace shine {
 
 struct ContextAnswers;
 struct PreparedLoras;
 struct SftTask;
-
-/// What is evaluated; all must outlive the evaluator.
-struct QaModels {
-  const Decoder& decoder;
-  const Hypernetwork* hypernetwork = nullptr;  ///< needed only by shine and shuffled
-  const Tokenizer& tokenizer;
-  std::vector<std::int64_t> end_tokens{};  ///< that end an answer beside <|im_end|>, where decoding.stop is empty
-};
 
 struct QaEvaluationOptions {
   QaForm form = QaForm::multi_turn;
@@ -70,6 +61,7 @@ class QaEvaluator {
  public:
   /// Plans the units. Throws ConfigError: a prompt without its mark, a stop token the tokenizer lacks, method shuffled
   /// with one context, shine or shuffled without a hypernetwork, no context that any method can be asked about.
+  /// @param models  what they name must outlive the evaluator
   QaEvaluator(const QaModels& models, std::vector<QaContext> contexts, QaEvaluationOptions options);
 
   const std::vector<QaContext>& contexts() const { return contexts_; }
@@ -98,8 +90,7 @@ class QaEvaluator {
   QaModels models_;
   std::vector<QaContext> contexts_;
   QaEvaluationOptions options_;
-  GenerationOptions generation_;
-  PromptLimits limits_;
+  AnswerOptions answer_options_;
   std::string decoding_hash_;
   std::map<Method, DialoguePrompts> prompts_;
   std::vector<std::size_t> others_;           ///< shuffled: whose LoRA each context gets
