@@ -15,6 +15,17 @@ namespace {
 
 using Ids = std::vector<std::int64_t>;
 
+/// The same rows without contexts.
+class Conversations : public TinyDataset {
+ public:
+  using TinyDataset::TinyDataset;
+  Sample sample(std::int64_t epoch, std::size_t index) const override {
+    Sample sample = TinyDataset::sample(epoch, index);
+    sample.context_ids.clear();
+    return sample;
+  }
+};
+
 class TimeStage : public testing::Test {
  protected:
   /// An experiment around a tiny model, with contexts or, for a plain language model, without.
@@ -29,11 +40,12 @@ class TimeStage : public testing::Test {
     config.text.conversation_max_length = 8;
     experiment.decoder = tiny_decoder();
     experiment.stage = std::make_shared<Stage>();
-    experiment.stage->train = std::make_shared<TinyDataset>(12);
     if (contexts) {
+      experiment.stage->train = std::make_shared<TinyDataset>(12);
       experiment.hypernetwork = tiny_hypernetwork(*experiment.decoder);
       experiment.stage->objective = std::make_shared<ShineObjective>(*experiment.hypernetwork, /*with_penalty=*/false);
     } else {
+      experiment.stage->train = std::make_shared<Conversations>(12);
       experiment.decoder->set_trained();
       experiment.stage->objective = std::make_shared<LanguageModelObjective>(*experiment.decoder);
     }
@@ -67,6 +79,17 @@ TEST_F(TimeStage, MeasuresTheConfiguredStepsAndChangesNothing) {
   const auto after = experiment.stage->objective->trained();
   for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i].tensor)) << after[i].name;
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+TEST_F(TimeStage, WithoutContextsTheConversationsAreStretched) {
+  const StageTime time = time_stage(make(/*contexts=*/false), single_process());
+  ASSERT_EQ(time.lengths.size(), 3U);
+  const Ids lengths{2, 4, 8};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(time.lengths[i].context_tokens, 0);
+    EXPECT_EQ(time.lengths[i].conversation_tokens, lengths[i]);
+    EXPECT_EQ(time.lengths[i].step.tokens, 6 * lengths[i]);
+  }
 }
 
 TEST_F(TimeStage, RanksShareTheMicroBatches) {
