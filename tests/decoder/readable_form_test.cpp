@@ -47,6 +47,24 @@ INSTANTIATE_TEST_SUITE_P(Families, ReadableForm,
                                   (padded ? "Padded" : "PerRow");
                          });
 
+TEST(FusedForm, RunsForEveryFamilysUsualNumbers) {
+  for (const bool qk_norm : {false, true}) {
+    for (const bool biases : {false, true}) {
+      for (const double theta : {1e4, 1e5, 5e5, 1e6, 5e6}) {
+        for (const double eps : {1e-5, 1e-6}) {
+          DecoderConfig config = biases ? tiny_biased_config() : tiny_config();
+          config.qk_norm = qk_norm;
+          config.rope_theta = theta;
+          config.rms_norm_eps = eps;
+          EXPECT_TRUE(fused_backend(*tiny_decoder(config)).has_value())
+              << "rope_theta " << theta << ", rms_norm_eps " << eps << (qk_norm ? ", q/k norms" : "")
+              << (biases ? ", biases" : "");
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ReadableForm, IsWhatIsTrained) {
   const LabelledTokens labelled = LabelledTokens::of(rows_, at::kCPU);
   const auto train = [&] {
