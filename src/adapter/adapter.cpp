@@ -11,6 +11,7 @@
 #include "common/format.h"
 #include "common/hash.h"
 #include "shine/common/error.h"
+#include "shine/common/version.h"
 #include "shine/tensor/torch_tensor.h"
 
 namespace shine {
@@ -94,11 +95,16 @@ void check_tree(const LoraTree& tree, const DecoderConfig& config) {
     for (const Projection p : kProjections) {
       const LoraWeights& weights = layer[p];
       SHINE_CHECK(weights.a.sizes() == at::IntArrayRef({1, spec[p].in, rank}) &&
-                      weights.b.sizes() == at::IntArrayRef({1, rank, spec[p].out}),
+                      weights.b.sizes() == at::IntArrayRef({1, rank, spec[p].out}) &&
+                      (!weights.c.defined() || weights.c.sizes() == at::IntArrayRef({1, spec[p].out})),
                   ShapeError, "an adapter with A ", weights.a.sizes(), " and B ", weights.b.sizes(), " for ",
                   dotted_name(p), " (", spec[p].in, ", ", spec[p].out, "), expected one LoRA of rank ", rank);
     }
   }
+}
+
+std::string own_name() {
+  return "shine " + version();
 }
 
 std::vector<std::int64_t> sizes_without_rank(const LoraTree& tree) {
@@ -183,6 +189,7 @@ void write_adapter(const std::filesystem::path& path, const Adapter& adapter, co
               " numbers: float32, bfloat16 and float16 are supported");
   check_tree(adapter.tree, config);
   RawAdapter raw{.format = output.format, .metadata = adapter.metadata, .where = path.string()};
+  if (raw.metadata.tool.empty()) raw.metadata.tool = own_name();
   raw.layers.resize(adapter.tree.layers.size());
   for (const Projection p : adapted_projections(adapter.tree)) {
     for (std::size_t layer = 0; layer < raw.layers.size(); ++layer) {
@@ -205,6 +212,7 @@ Adapter combine_adapters(const std::vector<WeightedAdapter>& adapters) {
     hash.add(weight);
     names.push_back(adapter.where);
   }
+  combined.metadata.tool = own_name();
   combined.metadata.identity = hex_digits(hash.value());
   combined.where = join(names, " + ");
   combined.tree.layers.resize(adapters.front().adapter.tree.layers.size());

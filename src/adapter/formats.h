@@ -39,6 +39,9 @@ void for_each_pair(const RawPairs& layers, Take&& take) {
   }
 }
 
+/// Whether there is something; false too where the system refuses to say.
+bool is_there(const std::filesystem::path& path);
+
 /// A configuration as a file's text; bytes that are not UTF-8 are replaced.
 std::string json_text(const nlohmann::json& json);
 

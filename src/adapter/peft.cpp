@@ -67,15 +67,14 @@ std::optional<PeftName> parse_name(std::string_view name) {
 
 /// Sets the adapter's metadata and `where` too.
 RawTensorDict read_tensors(const fs::path& folder, RawAdapter& adapter) {
-  const bool sharded = fs::exists(folder / str(kSafetensorsName, ".index.json"));
-  const fs::path single = folder / kSafetensorsName;
-  if (!sharded && !fs::exists(single) && fs::exists(folder / kPickleName)) {
+  const fs::path single = folder / kSafetensorsName, index = folder / str(kSafetensorsName, ".index.json");
+  if (!is_there(single) && !is_there(index) && is_there(folder / kPickleName)) {
     adapter.where = (folder / kPickleName).string();
     NamedRawTensors tensors = flatten_tensors(read_torch_file(adapter.where), adapter.where);
     return {tensors.begin(), tensors.end()};
   }
-  adapter.where = single.string();
-  if (fs::exists(single)) adapter.metadata = identity_of(SafetensorsFile(single).metadata(), adapter.where);
+  adapter.where = (is_there(single) ? single : index).string();
+  if (is_there(single)) adapter.metadata = identity_of(SafetensorsFile(single).metadata(), adapter.where);
   const ModelFiles files(folder, kStem);
   RawTensorDict tensors;
   for (const std::string& name : files.names()) tensors.emplace(name, files.tensor(name));

@@ -1,6 +1,7 @@
 #include "adapter/raw_adapter.h"
 
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "adapter/formats.h"
 #include "io/files/atomic_folder.h"
@@ -16,7 +17,7 @@ constexpr const char* kCure = "name a PEFT or MLX folder, a folder that shine wr
 
 RawAdapter read_folder(const fs::path& folder, const DecoderConfig& config) {
   const fs::path config_file = folder / kAdapterConfigName;
-  const bool own = fs::exists(folder / kOwnAdapterName), has_config = fs::exists(config_file);
+  const bool own = is_there(folder / kOwnAdapterName), has_config = is_there(config_file);
   if (own && has_config) {
     throw FormatError(str(kOwnAdapterName, " and ", kAdapterConfigName, " are of two adapters"), folder.string(),
                       "keep one adapter in a folder");
@@ -31,7 +32,8 @@ RawAdapter read_folder(const fs::path& folder, const DecoderConfig& config) {
 }
 
 void check_writable(const fs::path& path, const RawAdapter& adapter) {
-  if (fs::exists(fs::symlink_status(path))) {
+  std::error_code refused;
+  if (fs::exists(fs::symlink_status(path, refused))) {
     throw IoError("it exists already", path.string(), "remove it or choose another name");
   }
   if (adapter.format == AdapterFormat::shine) return;
@@ -50,13 +52,19 @@ std::int64_t rank_of(const RawAdapter& adapter) {
   return rank;
 }
 
+bool is_there(const fs::path& path) {
+  std::error_code refused;
+  return fs::exists(path, refused);
+}
+
 std::string json_text(const nlohmann::json& json) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 RawAdapter read_raw_adapter(const fs::path& path, const DecoderConfig& config) {
-  if (fs::is_directory(path)) return read_folder(path, config);
-  if (!fs::exists(path)) throw IoError("there is no such file or folder", path.string(), kCure);
+  std::error_code refused;
+  if (fs::is_directory(path, refused)) return read_folder(path, config);
+  if (!is_there(path)) throw IoError("there is no such file or folder", path.string(), kCure);
   if (path.extension() == ".safetensors") {
     throw FormatError("one file of an adapter", path.string(), "name its folder");
   }

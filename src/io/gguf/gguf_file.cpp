@@ -49,7 +49,7 @@ DType dtype_of(std::uint32_t type, const std::string& where) {
 
 std::string read_text(ByteReader& reader, std::size_t max_bytes) {
   const auto length = reader.read<std::uint64_t>();
-  if (length > max_bytes) reader.fail(str("a name of ", length, " bytes, expected at most ", max_bytes));
+  if (length > max_bytes) reader.fail(str("a text of ", length, " bytes, expected at most ", max_bytes));
   return std::string(reader.take_text(length));
 }
 
