@@ -129,7 +129,7 @@ TEST_F(Gguf, TheWriterRefusesWhatTheFormatCannotHold) {
   wide.dtype = DType::float64;
   expect_fault<UnsupportedError>("float64 in a GGUF file", [&] { write({{"a", wide}}); });
   expect_fault<FormatError>("the alignment is always 32", [&] { write({}, {{"general.alignment", {1U}}}); });
-  expect_fault<FormatError>("an array of type 4 has a value of type 5", [&] {
+  expect_fault<FormatError>("GGUF array of type 4 has a value of type 5", [&] {
     write({}, {{"a", {GgufArray{4, {{1}}}}}});
   });
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
