@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,26 +9,26 @@
 
 namespace shine {
 
-/// Which matrix of a pair.
-enum class Half { a, b };
-
-/// An adapted map of a decoder.
-struct MapPlace {
-  std::int64_t layer = 0;
+/// A linear map of the decoder.
+struct AdaptedMap {
+  std::size_t layer = 0;
   Projection projection = Projection::q;
 };
 
-/// "self_attn.q_proj": the module inside a layer, as transformers names it.
-std::string_view module_name(Projection projection);
+/// "self_attn.q_proj", .., "mlp.down_proj": Hugging Face's name within a layer.
+std::string_view hugging_face_name(Projection projection);
 
-/// "model.layers.3.self_attn.q_proj".
-std::string module_path(const MapPlace& place);
+/// "model.layers.3.self_attn.q_proj": what PEFT's patterns are matched against.
+std::string module_name(std::size_t layer, Projection projection);
 
-/// "blk.3.attn_q.weight", as llama.cpp names it.
-std::string gguf_tensor_name(const MapPlace& place);
+/// "attn_q", .., "ffn_down": llama.cpp's name within a layer.
+std::string_view gguf_name(Projection projection);
 
-/// The inverses; nothing for any other name, or a layer written with leading zeros or more than nine digits.
-std::optional<MapPlace> parse_module_path(std::string_view path);
-std::optional<MapPlace> parse_gguf_tensor_name(std::string_view name);
+/// The number that the digits are, without sign or leading zeros.
+std::optional<std::size_t> layer_number(std::string_view digits);
+
+/// The map of "3.self_attn.q_proj" or of "3.attn_q".
+std::optional<AdaptedMap> hugging_face_map(std::string_view name);
+std::optional<AdaptedMap> gguf_map(std::string_view name);
 
 }  // namespace shine

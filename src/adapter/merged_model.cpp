@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "adapter/adapter_names.h"
+#include "adapter/identity.h"
 #include "decoder/stored_names.h"
 #include "io/files/atomic_folder.h"
 #include "io/files/mapped_file.h"
@@ -20,11 +22,6 @@ namespace shine {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// "self_attn.q_proj", ..: the map's name in Hugging Face files.
-std::string module_name(Projection p) {
-  return str(p <= Projection::o ? "self_attn." : "mlp.", name_of(p), "_proj");
-}
 
 bool is_zero(const at::Tensor& tensor) {
   return !tensor.defined() || tensor.count_nonzero().item<std::int64_t>() == 0;
@@ -51,7 +48,7 @@ Changes changes_of(const Adapter& adapter, const LoraSpec& spec) {
   for (std::size_t layer = 0; layer < adapter.tree.layers.size(); ++layer) {
     for (const Projection p : kProjections) {
       const LoraWeights& lora = adapter.tree.layers[layer][p];
-      const std::string module = str("model.layers.", layer, ".", module_name(p));
+      const std::string module = module_name(layer, p);
       SHINE_CHECK(lora.a.size(0) == 1 && lora.a.size(1) == spec[p].in && lora.b.size(2) == spec[p].out, ShapeError,
                   adapter.where, ": A ", lora.a.sizes(), " and B ", lora.b.sizes(), " do not fit ", module, " (",
                   spec[p].in, " to ", spec[p].out, ")");
@@ -82,9 +79,7 @@ RawTensor changed(const RawTensor& raw, const Change& change, const std::string&
 std::map<std::string, std::string> merged_metadata(const SafetensorsFile& shard, const AdapterMetadata& adapter) {
   std::map<std::string, std::string> metadata = shard.metadata();
   metadata.emplace("format", "pt");
-  metadata["shine.identity"] = adapter.identity;
-  metadata["shine.backbone"] = adapter.backbone;
-  metadata["shine.tool"] = adapter.tool;
+  for (const auto& [key, value] : identity_entries(adapter)) metadata[key] = value;
   return metadata;
 }
 

@@ -1,7 +1,12 @@
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <vector>
 
-#include "adapter/adapter_forms.h"
+#include "adapter/formats.h"
+#include "adapter/identity.h"
 #include "adapter/pair_collector.h"
 #include "io/files/text_file.h"
 #include "io/json/json_file.h"
@@ -13,94 +18,127 @@ namespace shine {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::json;
 
-constexpr std::string_view kSuffixA = ".lora_a", kSuffixB = ".lora_b";
+constexpr const char* kTensorsName = "adapters.safetensors";
+constexpr std::array<const char*, 4> kParameterKeys{"rank", "scale", "dropout", "keys"};
 
+/// What adapter_config.json says of the LoRA; all other keys there are of the training run.
 struct MlxConfig {
-  std::int64_t layers = 0;  ///< the last ones of the model
+  std::int64_t layers = 0;  ///< so many from the last; 0 or less: all
   std::int64_t rank = 0;
-  double scale = 1.0;
+  double scale = 0;
+  std::optional<std::vector<std::string>> keys;  ///< names of modules within a layer, or whole ones
+
+  bool converts(std::int64_t layer, Projection projection, std::int64_t all_layers) const {
+    const auto has = [&](std::string_view name) { return std::ranges::find(*keys, name) != keys->end(); };
+    if (keys && has(module_name(static_cast<std::size_t>(layer), projection))) return true;
+    return (layers <= 0 || layer >= all_layers - layers) && (!keys || has(hugging_face_name(projection)));
+  }
 };
 
-MlxConfig read_config(const fs::path& file, std::int64_t model_layers) {
-  const std::string where = file.string();
-  const nlohmann::json json = read_json_file(file);
-  const std::string& type = get_string(json, "fine_tune_type", where);
+MlxConfig read_config(const Json& json, const std::string& where) {
+  const std::string type = get_string_or(json, "fine_tune_type", "lora", where);
   if (type != "lora") {
-    throw UnsupportedError(str("`fine_tune_type`: ", quote_text(type), " is not implemented"), where,
-                           "use a plain LoRA, or fuse the adapter with mlx_lm.fuse");
+    throw UnsupportedError(str("\"fine_tune_type\": ", quote_text(type), " is not supported"), where, "\"lora\" is");
   }
-  const nlohmann::json& lora = get_object(json, "lora_parameters", where);
-  const std::string inner = where + ": lora_parameters";
   MlxConfig config;
-  config.rank = get_int(lora, "rank", inner);
-  config.scale = get_double(lora, "scale", inner);
-  config.layers = get_int_or(json, "num_layers", -1, where);
-  if (config.layers < 0 || config.layers > model_layers) config.layers = model_layers;
+  config.layers = get_int(json, "num_layers", where);
+  const Json& parameters = get_object(json, "lora_parameters", where);
+  const std::string place = str(where, ": lora_parameters");
+  for (const auto& [key, unused] : parameters.items()) {
+    if (std::ranges::find(kParameterKeys, key) == kParameterKeys.end()) {
+      throw UnsupportedError(str(quote_text(key), " is not known"), place, "rank, scale, dropout and keys are");
+    }
+  }
+  config.rank = get_int(parameters, "rank", place);
+  config.scale = get_double(parameters, "scale", place);
+  if (!has_value(parameters, "keys", place)) return config;
+  config.keys.emplace();
+  for (const Json& key : get_array(parameters, "keys", place)) {
+    SHINE_CHECK(key.is_string(), FormatError, place, ": keys: expected strings, found ", key.type_name());
+    config.keys->push_back(key);
+  }
   return config;
 }
 
-void add_tensor(PairCollector& pairs, const SafetensorsFile& file, const std::string& name, std::int64_t first_layer) {
-  std::string_view path = name;
-  const bool is_a = path.ends_with(kSuffixA);
-  if (is_a || path.ends_with(kSuffixB)) {
-    path.remove_suffix(kSuffixA.size());
-    if (const auto place = parse_module_path(path)) {
-      SHINE_CHECK(place->layer >= first_layer, FormatError, file.path().string(), ": tensor ", quote_text(name),
-                  ": num_layers adapts the layers from ", first_layer, " on");
-      pairs.add(*place, is_a ? Half::a : Half::b, name, file.tensor(name));
-      return;
+struct MlxName {
+  AdaptedMap map;
+  PairPart part = PairPart::a;
+};
+
+std::optional<MlxName> parse_name(std::string_view name) {
+  constexpr std::string_view start = "model.layers.";
+  const bool is_a = name.ends_with(".lora_a");
+  if (!name.starts_with(start) || !(is_a || name.ends_with(".lora_b"))) return std::nullopt;
+  name = name.substr(start.size(), name.size() - start.size() - std::string_view(".lora_a").size());
+  const auto map = hugging_face_map(name);
+  if (!map) return std::nullopt;
+  return MlxName{*map, is_a ? PairPart::a : PairPart::b};
+}
+
+void apply_config(const MlxConfig& config, const std::string& where, RawPairs& layers) {
+  const auto count = static_cast<std::int64_t>(layers.size());
+  for (std::int64_t layer = 0; layer < count; ++layer) {
+    for (const Projection projection : kProjections) {
+      const auto at = static_cast<std::size_t>(layer);
+      auto& pair = layers[at][static_cast<std::size_t>(projection)];
+      const bool converted = config.converts(layer, projection, count);
+      if (converted != pair.has_value()) {
+        throw FormatError(
+            str(module_name(at, projection), converted ? " is chosen by num_layers and keys, but has no tensors"
+                                                       : " has tensors, but num_layers and keys leave it out"),
+            where, "configuration and tensors must be of one adapter");
+      }
+      if (!pair) continue;
+      SHINE_CHECK(pair->rank == config.rank, FormatError, where, ": \"rank\" is ", config.rank, ", the tensors of ",
+                  module_name(at, projection), " have rank ", pair->rank);
+      pair->scale = config.scale;
     }
   }
-  throw FormatError(
-      str("tensor ", quote_text(name), " is for no map that can be adapted here (q, k, v, o, gate, up, down)"),
-      file.path().string(), str("expected model.layers.N.self_attn.q_proj", kSuffixA, " and the like"));
 }
 
 }  // namespace
 
-RawAdapter read_mlx(const fs::path& path, const DecoderConfig& config) {
-  const MlxConfig mlx = read_config(path / kPeftConfigFile, config.layers);
-  RawAdapter adapter;
-  adapter.format = AdapterFormat::mlx;
-  adapter.where = path.string();
-  const SafetensorsFile file(path / kMlxWeightsFile);
+RawAdapter read_mlx(const fs::path& folder, const Json& json, const DecoderConfig& config) {
+  const std::string config_where = (folder / kAdapterConfigName).string();
+  const MlxConfig mlx = read_config(json, config_where);
+  const SafetensorsFile file(folder / kTensorsName);
+  RawAdapter adapter{.format = AdapterFormat::mlx, .where = file.path().string()};
+  adapter.metadata = identity_of(file.metadata(), adapter.where);
+  adapter.metadata.base_model = get_string_or(json, "model", adapter.metadata.base_model, config_where);
   PairCollector pairs(config.lora_spec(), PairLayout::ours, adapter.where);
-  for (const std::string& name : file.names()) add_tensor(pairs, file, name, config.layers - mlx.layers);
-  adapter.layers = pairs.finish();
-  for (auto& layer : adapter.layers) {
-    for (std::optional<RawPair>& pair : layer) {
-      if (!pair) continue;
-      SHINE_CHECK(pair->rank == mlx.rank, FormatError, (path / kPeftConfigFile).string(), ": the rank is ", mlx.rank,
-                  ", that of the weights ", pair->rank);
-      pair->scale = mlx.scale;
+  for (const std::string& name : file.names()) {
+    const auto parsed = parse_name(name);
+    if (!parsed) {
+      throw UnsupportedError(str("tensor ", quote_text(name), " is not a LoRA of the decoder's seven projections"),
+                             adapter.where, "fuse the adapter into the base model with the tool that made it");
     }
+    pairs.add(parsed->map, parsed->part, name, file.tensor(name));
   }
-  adapter.metadata = metadata_from([&](const char* key) {
-    const auto found = file.metadata().find(key);
-    return found == file.metadata().end() ? std::string() : found->second;
-  });
+  adapter.layers = pairs.finish();
+  apply_config(mlx, config_where, adapter.layers);
   return adapter;
 }
 
-void write_mlx(const fs::path& folder, const WrittenAdapter& adapter, const DecoderConfig& config) {
+void write_mlx(const fs::path& folder, const RawAdapter& adapter) {
   NamedRawTensors tensors;
-  std::vector<std::string> modules;
-  for (const WrittenMap& map : adapter.maps) {
-    tensors.emplace_back(str(module_path(map.place), kSuffixA), map.a);
-    tensors.emplace_back(str(module_path(map.place), kSuffixB), map.b);
-    const std::string module(module_name(map.place.projection));
-    if (std::ranges::find(modules, module) == modules.end()) modules.push_back(module);
-  }
-  std::map<std::string, std::string> metadata{{"format", "mlx"}};
-  for (const auto& [key, value] : metadata_pairs(adapter.metadata)) metadata.emplace(key, value);
-  write_safetensors(folder / kMlxWeightsFile, tensors, metadata);
-  const nlohmann::ordered_json json{
-      {"fine_tune_type", "lora"},
-      {"model", adapter.metadata.base_model},
-      {"num_layers", config.layers},
-      {"lora_parameters", {{"rank", adapter.rank}, {"scale", 1.0}, {"dropout", 0.0}, {"keys", modules}}}};
-  write_file_atomically(folder / kPeftConfigFile, json.dump(2) + "\n");
+  std::vector<std::string> keys;
+  for_each_pair(adapter.layers, [&](AdaptedMap map, const RawPair& pair) {
+    const std::string prefix = module_name(map.layer, map.projection) + ".lora_";
+    tensors.emplace_back(prefix + "a", pair.a);
+    tensors.emplace_back(prefix + "b", pair.b);
+    const std::string key(hugging_face_name(map.projection));
+    if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+  });
+  auto metadata = identity_entries(adapter.metadata);
+  metadata["format"] = "mlx";
+  write_safetensors(folder / kTensorsName, tensors, metadata);
+  Json config{{"fine_tune_type", "lora"},
+              {"num_layers", adapter.layers.size()},
+              {"lora_parameters", {{"rank", rank_of(adapter)}, {"scale", 1.0}, {"dropout", 0.0}, {"keys", keys}}}};
+  if (!adapter.metadata.base_model.empty()) config["model"] = adapter.metadata.base_model;
+  write_file_atomically(folder / kAdapterConfigName, json_text(config));
 }
 
 }  // namespace shine

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,39 +9,38 @@
 
 namespace shine {
 
-/// Puts the tensors of a file together to pairs and checks them against the decoder.
+/// Which tensor of a pair.
+enum class PairPart { a, b, c };
+
+/// Puts the tensors of a file together as pairs and checks them against the decoder.
 class PairCollector {
  public:
   /// @param where  the file, for messages
   PairCollector(const LoraSpec& spec, PairLayout layout, std::string where);
 
-  /// Throws FormatError for a layer that the decoder does not have, a shape that does not fit it, a type that is no
-  /// floating-point one, a number that is not finite.
-  /// @param name  the tensor's, for messages
-  void add(const MapPlace& place, Half half, const std::string& name, RawTensor tensor);
+  /// @param name  the tensor's own name, for messages
+  /// Throws FormatError (no such layer, the part is there already, another shape than the decoder's sizes allow, a
+  /// number that is not finite) and UnsupportedError (another type than float32, float16 and bfloat16).
+  void add(AdaptedMap map, PairPart part, const std::string& name, const RawTensor& tensor);
 
-  /// C of the paper, (out).
-  void add_bias(const MapPlace& place, const std::string& name, RawTensor tensor);
-
-  /// Every pair, with scale 1. Throws FormatError for one that lacks a half or whose ranks differ, and where there is
-  /// none at all.
-  std::vector<std::array<std::optional<RawPair>, 7>> finish() const;
+  /// Every pair with its rank. Throws FormatError for a half that is missing, halves of different ranks, and where
+  /// there is no pair at all.
+  RawPairs finish() const;
 
  private:
-  struct Found {
-    std::optional<RawTensor> a, b, c;
-    std::string a_name, b_name;
+  struct Part {
+    std::string name;
+    RawTensor tensor;
   };
+  using Parts = std::array<std::optional<Part>, 3>;
 
-  Found& at(const MapPlace& place, const std::string& name);
+  void check_shape(AdaptedMap map, PairPart part, const RawTensor& tensor, const std::string& where) const;
+  RawPair pair_of(const Parts& parts) const;
 
   LoraSpec spec_;
   PairLayout layout_;
   std::string where_;
-  std::vector<std::array<Found, 7>> found_;
+  std::vector<std::array<Parts, 7>> layers_;
 };
-
-/// Throws FormatError unless the tensor is float64, float32, float16 or bfloat16 and every number is finite.
-void require_finite(const RawTensor& tensor, const std::string& name, const std::string& where);
 
 }  // namespace shine

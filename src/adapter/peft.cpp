@@ -1,137 +1,173 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <vector>
 
-#include "adapter/adapter_forms.h"
+#include "adapter/formats.h"
+#include "adapter/identity.h"
 #include "adapter/pair_collector.h"
 #include "adapter/peft_config.h"
 #include "io/files/text_file.h"
-#include "io/json/json_file.h"
 #include "io/json/quote_text.h"
+#include "io/safetensors/model_files.h"
+#include "io/torch_format/torch_pickle.h"
+#include "io/wrapped_names.h"
 #include "shine/common/error.h"
-#include "shine/io/safetensors.h"
 
 namespace shine {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "base_model.model.";
-constexpr std::string_view kSuffixA = ".lora_A.weight", kSuffixB = ".lora_B.weight";
+constexpr const char* kStem = "adapter_model";
+constexpr const char* kSafetensorsName = "adapter_model.safetensors";
+constexpr const char* kPickleName = "adapter_model.bin";
 
 struct PeftName {
-  MapPlace place;
-  Half half = Half::a;
+  AdaptedMap map;
+  PairPart part = PairPart::a;
+  std::string_view adapter;  ///< the name inside "lora_A.default.weight"; usually none
 };
 
-PeftName parse_name(std::string_view name, const std::string& where) {
-  std::string_view path = name;
-  const bool is_a = path.ends_with(kSuffixA);
-  if (path.starts_with(kPrefix) && (is_a || path.ends_with(kSuffixB))) {
-    path.remove_prefix(kPrefix.size());
-    path.remove_suffix(std::min(path.size(), kSuffixA.size()));
-    if (const auto place = parse_module_path(path)) return {*place, is_a ? Half::a : Half::b};
-  }
-  throw FormatError(
-      str("tensor ", quote_text(name), " is for no map that can be adapted here (q, k, v, o, gate, up, down)"), where,
-      str("expected ", kPrefix, "model.layers.N.self_attn.q_proj", kSuffixA, " and the like"));
+bool take_prefix(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
 }
 
-/// The files of the weights: one, or the shards of an index.
-std::vector<fs::path> weight_files(const fs::path& folder) {
-  if (fs::exists(folder / kPeftWeightsFile)) return {folder / kPeftWeightsFile};
-  const fs::path index = folder / (std::string(kPeftWeightsFile) + ".index.json");
-  if (fs::exists(index)) {
-    const std::string where = index.string();
-    std::vector<fs::path> files;
-    for (const auto& [tensor, shard] : get_object(read_json_file(index), "weight_map", where).items()) {
-      SHINE_CHECK(shard.is_string(), FormatError, where, ": ", quote_text(tensor), ": expected the name of a file");
-      const fs::path name = shard.get<std::string>();
-      SHINE_CHECK(name == name.filename() && name != ".." && name != ".", FormatError, where, ": ",
-                  quote_text(name.string()), " is no file of the folder");
-      if (std::ranges::find(files, folder / name) == files.end()) files.push_back(folder / name);
-    }
-    return files;
+/// "base_model.model.model.layers.N.<module>.lora_A.weight", also without parts of what stands before "layers".
+std::optional<PeftName> parse_name(std::string_view name) {
+  take_prefix(name, "base_model.model.");
+  take_prefix(name, "model.");
+  constexpr std::string_view end = ".weight";
+  if (!take_prefix(name, "layers.") || !name.ends_with(end)) return std::nullopt;
+  name.remove_suffix(end.size());
+  const std::size_t half = name.find(".lora_");
+  if (half == std::string_view::npos) return std::nullopt;
+  const auto map = hugging_face_map(name.substr(0, half));
+  std::string_view rest = name.substr(half + 1);
+  const bool is_a = rest.starts_with("lora_A");
+  if (!map || !(take_prefix(rest, "lora_A") || take_prefix(rest, "lora_B"))) return std::nullopt;
+  if (!rest.empty() && (!take_prefix(rest, ".") || rest.empty() || rest.find('.') != std::string_view::npos)) {
+    return std::nullopt;
   }
-  if (fs::exists(folder / "adapter_model.bin")) {
-    throw UnsupportedError("adapter_model.bin, a pickle, is not read", folder.string(),
-                           "save it again with PEFT: save_pretrained(.., safe_serialization=True)");
-  }
-  throw IoError(str("no ", kPeftWeightsFile), folder.string());
+  return PeftName{*map, is_a ? PairPart::a : PairPart::b, rest};
 }
 
-/// A module that the configuration adapts and the file has no weights for: PEFT would leave it as it was made.
-void require_all_targets(const PeftConfig& config, const RawAdapter& adapter) {
-  for (std::size_t layer = 0; layer < adapter.layers.size(); ++layer) {
+[[noreturn]] void refuse_name(const std::string& name, const std::string& where) {
+  const auto holds = [&](std::string_view part) { return name.find(part) != std::string::npos; };
+  std::string_view what = "is not a LoRA of the decoder's seven projections";
+  if (holds("lora_magnitude_vector")) what = "belongs to DoRA";
+  if (holds("lora_embedding")) what = "is a LoRA of an embedding";
+  if (holds("modules_to_save")) what = "is a whole weight (modules_to_save)";
+  throw UnsupportedError(str("tensor ", quote_text(name), " ", what), where,
+                         "merge the adapter into the base model with the tool that made it");
+}
+
+/// Sets the adapter's metadata and `where` too.
+RawTensorDict read_tensors(const fs::path& folder, RawAdapter& adapter) {
+  const fs::path single = folder / kSafetensorsName, index = folder / str(kSafetensorsName, ".index.json");
+  if (!is_there(single) && !is_there(index) && is_there(folder / kPickleName)) {
+    adapter.where = (folder / kPickleName).string();
+    NamedRawTensors tensors = flatten_tensors(read_torch_file(adapter.where), adapter.where);
+    return {tensors.begin(), tensors.end()};
+  }
+  adapter.where = (is_there(single) ? single : index).string();
+  if (is_there(single)) adapter.metadata = identity_of(SafetensorsFile(single).metadata(), adapter.where);
+  const ModelFiles files(folder, kStem);
+  RawTensorDict tensors;
+  for (const std::string& name : files.names()) tensors.emplace(name, files.tensor(name));
+  return tensors;
+}
+
+/// Every module that the configuration names has its pair and no other one; ranks and scales are those of the
+/// configuration.
+void apply_config(const PeftConfig& config, RawPairs& layers) {
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     for (const Projection projection : kProjections) {
-      const MapPlace place{static_cast<std::int64_t>(layer), projection};
-      if (adapter.layers[layer][static_cast<std::size_t>(projection)] || !config.targets(place)) continue;
-      throw FormatError(str("target_modules names ", module_path(place), ", which has no lora_A and lora_B"),
-                        adapter.where);
-    }
-  }
-}
-
-void apply(const PeftConfig& config, RawAdapter& adapter) {
-  for (std::size_t layer = 0; layer < adapter.layers.size(); ++layer) {
-    for (const Projection projection : kProjections) {
-      std::optional<RawPair>& pair = adapter.layers[layer][static_cast<std::size_t>(projection)];
+      auto& pair = layers[layer][static_cast<std::size_t>(projection)];
+      const std::string module = module_name(layer, projection);
+      const bool targeted = config.targets_module(static_cast<std::int64_t>(layer), module);
+      if (targeted != pair.has_value()) {
+        throw FormatError(str(module, targeted ? " is among target_modules, but has no tensors"
+                                               : " has tensors, but is not among target_modules"),
+                          config.where, "configuration and tensors must be of one adapter");
+      }
       if (!pair) continue;
-      const MapPlace place{static_cast<std::int64_t>(layer), projection};
-      SHINE_CHECK(config.targets(place), FormatError, config.where(), ": target_modules does not name ",
-                  module_path(place), ", for which there are weights");
-      SHINE_CHECK(config.rank(place) == pair->rank, FormatError, config.where(), ": the rank of ", module_path(place),
-                  " is ", config.rank(place), ", that of its weights ", pair->rank);
-      pair->scale = config.scale(place);
+      const std::int64_t rank = config.rank_of(module);
+      SHINE_CHECK(pair->rank == rank, FormatError, config.where, ": ", module, " has rank ", rank,
+                  ", its tensors have rank ", pair->rank);
+      pair->scale = config.scale_of(module);
     }
   }
+}
+
+nlohmann::json config_of(const RawAdapter& adapter, const std::vector<std::string>& targets) {
+  using Json = nlohmann::json;
+  const std::string& base = adapter.metadata.base_model;
+  const std::int64_t rank = rank_of(adapter);
+  return {{"alpha_pattern", Json::object()},
+          {"auto_mapping", nullptr},
+          {"base_model_name_or_path", base.empty() ? Json() : Json(base)},
+          {"bias", "none"},
+          {"fan_in_fan_out", false},
+          {"inference_mode", true},
+          {"init_lora_weights", true},
+          {"lora_alpha", rank},
+          {"lora_dropout", 0.0},
+          {"modules_to_save", nullptr},
+          {"peft_type", "LORA"},
+          {"r", rank},
+          {"rank_pattern", Json::object()},
+          {"target_modules", targets},
+          {"task_type", "CAUSAL_LM"},
+          {"use_dora", false},
+          {"use_rslora", false}};
 }
 
 }  // namespace
 
-RawAdapter read_peft(const fs::path& path, const DecoderConfig& config) {
-  const PeftConfig peft(path / kPeftConfigFile);
-  RawAdapter adapter;
-  adapter.format = AdapterFormat::peft;
-  adapter.where = path.string();
+RawAdapter read_peft(const fs::path& folder, const nlohmann::json& json, const DecoderConfig& config) {
+  const PeftConfig peft = read_peft_config(json, (folder / kAdapterConfigName).string());
+  RawAdapter adapter{.format = AdapterFormat::peft};
+  const RawTensorDict tensors = read_tensors(folder, adapter);
   PairCollector pairs(config.lora_spec(), PairLayout::transposed, adapter.where);
-  for (const fs::path& file : weight_files(path)) {
-    const SafetensorsFile tensors(file);
-    for (const std::string& name : tensors.names()) {
-      const PeftName parsed = parse_name(name, file.string());
-      pairs.add(parsed.place, parsed.half, name, tensors.tensor(name));
+  std::optional<std::string> adapter_name;
+  for (const auto& [name, tensor] : tensors) {
+    const std::string plain = without_wrappers(name);
+    const auto parsed = parse_name(plain);
+    if (!parsed) refuse_name(name, adapter.where);
+    const std::string own_name(parsed->adapter);
+    if (adapter_name.value_or(own_name) != own_name) {
+      throw FormatError(str("tensor ", quote_text(name), " is of adapter ", quote_text(own_name), ", others are of ",
+                            quote_text(*adapter_name)),
+                        adapter.where, "save one adapter alone");
     }
-    adapter.metadata = metadata_from([&](const char* key) {
-      const auto found = tensors.metadata().find(key);
-      return found == tensors.metadata().end() ? std::string() : found->second;
-    });
+    adapter_name = own_name;
+    pairs.add(parsed->map, parsed->part, name, tensor);
   }
   adapter.layers = pairs.finish();
-  apply(peft, adapter);
-  require_all_targets(peft, adapter);
-  if (adapter.metadata.base_model.empty()) adapter.metadata.base_model = peft.base_model();
+  apply_config(peft, adapter.layers);
+  if (!peft.base_model.empty()) adapter.metadata.base_model = peft.base_model;
   return adapter;
 }
 
-void write_peft(const fs::path& folder, const WrittenAdapter& adapter) {
+void write_peft(const fs::path& folder, const RawAdapter& adapter) {
   NamedRawTensors tensors;
-  std::vector<std::string> modules;
-  for (const WrittenMap& map : adapter.maps) {
-    const std::string path = str(kPrefix, module_path(map.place));
-    tensors.emplace_back(str(path, kSuffixA), map.a);
-    tensors.emplace_back(str(path, kSuffixB), map.b);
-    const std::string module(module_name(map.place.projection));
-    const std::string last = module.substr(module.find('.') + 1);
-    if (std::ranges::find(modules, last) == modules.end()) modules.push_back(last);
-  }
-  std::map<std::string, std::string> metadata{{"format", "pt"}};
-  for (const auto& [key, value] : metadata_pairs(adapter.metadata)) metadata.emplace(key, value);
-  write_safetensors(folder / kPeftWeightsFile, tensors, metadata);
-  const nlohmann::ordered_json config{
-      {"peft_type", "LORA"},   {"task_type", "CAUSAL_LM"},   {"base_model_name_or_path", adapter.metadata.base_model},
-      {"r", adapter.rank},     {"lora_alpha", adapter.rank},  // the scale is in A and B
-      {"lora_dropout", 0.0},   {"target_modules", modules},  {"bias", "none"},
-      {"use_rslora", false},   {"use_dora", false},          {"fan_in_fan_out", false},
-      {"inference_mode", true}};
-  write_file_atomically(folder / kPeftConfigFile, config.dump(2) + "\n");
+  std::vector<std::string> targets;
+  for_each_pair(adapter.layers, [&](AdaptedMap map, const RawPair& pair) {
+    const std::string prefix = str("base_model.model.", module_name(map.layer, map.projection), ".lora_");
+    tensors.emplace_back(prefix + "A.weight", pair.a);
+    tensors.emplace_back(prefix + "B.weight", pair.b);
+    const std::string_view name = hugging_face_name(map.projection);
+    const std::string target(name.substr(name.find('.') + 1));
+    if (std::ranges::find(targets, target) == targets.end()) targets.push_back(target);
+  });
+  auto metadata = identity_entries(adapter.metadata);
+  metadata["format"] = "pt";  // PEFT and transformers ask for it
+  write_safetensors(folder / kSafetensorsName, tensors, metadata);
+  write_file_atomically(folder / kAdapterConfigName, json_text(config_of(adapter, targets)));
 }
 
 }  // namespace shine

@@ -2,58 +2,55 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "adapter/adapter_names.h"
 #include "text/unicode/regex.h"
 
 namespace shine {
 
-/// What PEFT's adapter_config.json says of a LoRA, by PEFT's own rules of matching.
-class PeftConfig {
- public:
-  /// Throws IoError, FormatError (missing or wrong values), UnsupportedError (another peft_type, DoRA, biases,
-  /// modules_to_save, and every key that is not known and not switched off), naming the key.
-  explicit PeftConfig(const std::filesystem::path& file);
+/// Names of modules as PEFT takes them: a list of their ends, or one regular expression for the whole name.
+struct ModuleNames {
+  std::vector<std::string> ends;
+  std::optional<Regex> whole;
 
-  /// Whether the map is adapted: target_modules, exclude_modules and layers_to_transform.
-  bool targets(const MapPlace& place) const;
-
-  /// r, or what rank_pattern says.
-  std::int64_t rank(const MapPlace& place) const;
-
-  /// alpha / r, or alpha / sqrt(r) with use_rslora; alpha as alpha_pattern says.
-  double scale(const MapPlace& place) const;
-
-  const std::string& base_model() const { return base_model_; }
-  const std::string& where() const { return where_; }
-
- private:
-  /// A list of module names, or one regular expression.
-  struct Modules {
-    std::vector<std::string> names;
-    std::optional<Regex> expression;
-    bool all = false;
-
-    bool match(const std::string& path) const;
-  };
-  template <class Number>
-  using Patterns = std::vector<std::pair<Regex, Number>>;
-
-  template <class Number>
-  Number value_of(const Patterns<Number>& patterns, const std::string& path, Number fallback, const char* key) const;
-
-  std::string where_, base_model_;
-  std::int64_t rank_ = 0;
-  double alpha_ = 0.0;
-  bool rank_stabilized_ = false;
-  Modules target_, exclude_;
-  std::optional<std::vector<std::int64_t>> layers_;
-  Patterns<std::int64_t> rank_pattern_;
-  Patterns<double> alpha_pattern_;
+  bool contain(const std::string& module) const;
 };
+
+/// A value for the modules whose name, or its end behind a dot, a key of rank_pattern or alpha_pattern matches.
+template <class Value>
+struct ModulePattern {
+  std::string key;
+  Regex regex;
+  Value value;
+};
+
+/// What PEFT's adapter_config.json says of the modules.
+struct PeftConfig {
+  std::string where;  ///< the file, for messages
+  std::string base_model;
+  std::int64_t rank = 0;
+  double alpha = 0;
+  bool rslora = false;  ///< scale alpha / sqrt(r), else alpha / r
+  bool all_linear = false;
+  ModuleNames targets, excluded;
+  std::vector<std::int64_t> layers;  ///< empty: all
+  std::vector<ModulePattern<std::int64_t>> ranks;
+  std::vector<ModulePattern<double>> alphas;
+
+  /// Whether PEFT would put a LoRA on module "model.layers.N.<..>" of this layer.
+  bool targets_module(std::int64_t layer, const std::string& module) const;
+  /// Throw FormatError where two patterns with different values match the module.
+  std::int64_t rank_of(const std::string& module) const;
+  double scale_of(const std::string& module) const;
+};
+
+/// @param json   the file's content
+/// Throws FormatError (a key of a wrong type or value, a missing one) and UnsupportedError, which names the key (DoRA,
+/// biases, modules_to_save, an initialisation that changes the base weights, an unknown key with a value).
+PeftConfig read_peft_config(const nlohmann::json& json, const std::string& where);
 
 }  // namespace shine

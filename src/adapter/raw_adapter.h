@@ -17,27 +17,38 @@ namespace shine {
 /// A (r, in) and B (out, r).
 enum class PairLayout { ours, transposed };
 
+/// PEFT and GGUF: transposed; MLX and this project's own format: ours.
+PairLayout layout_of(AdapterFormat format);
+
 /// One projection's LoRA as a file holds it: y += scale * (x A) B + C.
 struct RawPair {
-  RawTensor a, b;
+  RawTensor a = {}, b = {};
   PairLayout layout = PairLayout::ours;
   std::int64_t rank = 0;
   double scale = 1.0;
-  std::optional<RawTensor> c;  ///< (out); in this project's own format alone
+  std::optional<RawTensor> c = {};  ///< (out); in this project's own format alone
 };
+
+/// By layer, then by Projection; nothing: the map is not adapted.
+using RawPairs = std::vector<std::array<std::optional<RawPair>, 7>>;
 
 /// An adapter file or folder, checked against the decoder it is for and not converted yet.
 struct RawAdapter {
   AdapterFormat format = AdapterFormat::peft;
-  AdapterMetadata metadata;
-  std::string where;                                          ///< the file, for messages
-  std::vector<std::array<std::optional<RawPair>, 7>> layers;  ///< by Projection; nothing: the map is not adapted
+  AdapterMetadata metadata = {};
+  std::string where = {};  ///< the file, for messages
+  RawPairs layers = {};
 };
 
-/// Reads what `path` holds: a PEFT or MLX folder, this project's own folder, or a GGUF file. The tensors may lie in
-/// mapped files. Throws IoError (nothing there), FormatError (a broken file, a missing half of a pair, a shape that
-/// does not fit the decoder, a number that is not finite), UnsupportedError (DoRA, modules_to_save, a key that changes
-/// the result and is not known, another architecture than the decoder's), each naming file and key.
+/// Reads what `path` holds: a PEFT or MLX folder, this project's own folder, or a GGUF file. The tensors, float32,
+/// float16 or bfloat16, may lie in mapped files. Throws IoError (nothing there), FormatError (a broken file, a missing
+/// half of a pair, a shape that does not fit the decoder, a number that is not finite), UnsupportedError (DoRA,
+/// modules_to_save, a key that changes the result and is not known, another architecture), each naming file and key.
 RawAdapter read_raw_adapter(const std::filesystem::path& path, const DecoderConfig& config);
+
+/// Writes the adapter in its format, complete or not at all: every pair in layout_of(format), of one rank, scale 1.
+/// Throws IoError, also where `path` exists, and UnsupportedError (a term C outside this project's own format, a
+/// decoder that llama.cpp has no architecture for).
+void write_raw_adapter(const std::filesystem::path& path, const RawAdapter& adapter, const DecoderConfig& config);
 
 }  // namespace shine

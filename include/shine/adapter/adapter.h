@@ -30,8 +30,9 @@ struct AdapterOutput {
   at::ScalarType dtype = at::kFloat;           ///< float32, bfloat16 or float16
 };
 
-/// Writes it complete or not at all. Throws UnsupportedError where the format cannot hold it (a term C that is not zero
-/// anywhere but in our own form), IoError.
+/// Writes it complete or not at all; an empty `tool` becomes this program. Projections that are zero in every layer are
+/// left out. Throws ShapeError (not of this decoder), UnsupportedError where the format cannot hold it (a term C that
+/// is not zero anywhere but in our own form, a number too large for the dtype), IoError, also where `path` exists.
 SHINE_API void write_adapter(const std::filesystem::path& path, const Adapter& adapter, const DecoderConfig& config,
                              const AdapterOutput& output);
 
@@ -41,7 +42,9 @@ struct WeightedAdapter {
   double weight = 1.0;
 };
 
-/// One adapter whose delta is the weighted sum: ranks end to end, the weight in B and C. Its identity is a hash of all.
+/// One adapter whose delta is the weighted sum: ranks end to end, the weight in B and C. Its identity is a hash of all;
+/// one adapter of weight 1 is returned as it is. Throws ConfigError (none, a weight that is not finite, two backbones),
+/// ShapeError.
 SHINE_API Adapter combine_adapters(const std::vector<WeightedAdapter>& adapters);
 
 }  // namespace shine

@@ -40,7 +40,6 @@ Adapter load_adapters(const std::vector<AdapterChoice>& choices, const std::file
     adapters.push_back({read_adapter(choice.path, config), choice.weight});
     if (!any_backbone) require_backbone(adapters.back().adapter.metadata, choice.path.string(), model);
   }
-  if (adapters.size() == 1 && adapters.front().weight == 1.0) return std::move(adapters.front().adapter);
   return combine_adapters(adapters);
 }
 

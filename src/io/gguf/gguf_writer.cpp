@@ -1,124 +1,118 @@
-#include <cstring>
+#include "io/gguf/gguf_writer.h"
+
+#include <bit>
+#include <cstdint>
 #include <set>
+#include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "io/files/pieces.h"
 #include "io/files/posix_file.h"
-#include "io/gguf/gguf_file.h"
-#include "io/gguf/gguf_format.h"
 #include "io/json/quote_text.h"
 #include "shine/common/error.h"
 
 namespace shine {
 namespace {
 
-using gguf::ValueType;
+static_assert(std::endian::native == std::endian::little, "GGUF files are written as little-endian");
 
-constexpr auto kAlignment = static_cast<std::size_t>(gguf::kDefaultAlignment);
+constexpr std::uint32_t kVersion = 3;
 
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+template <class Number>
+void put(std::string& to, Number number) {
+  static_assert(std::is_arithmetic_v<Number>);
+  to.append(reinterpret_cast<const char*>(&number), sizeof number);
 }
 
-/// The bytes of a header, little-endian.
-class HeaderText {
- public:
-  template <class Number>
-  void number(Number value) {
-    char bytes[sizeof value];
-    std::memcpy(bytes, &value, sizeof value);
-    text_.append(bytes, sizeof value);
-  }
+void put_text(std::string& to, std::string_view text) {
+  put(to, std::uint64_t{text.size()});
+  to += text;
+}
 
-  void text(std::string_view value) {
-    number<std::uint64_t>(value.size());
-    text_ += value;
-  }
+void put_value(std::string& to, const GgufValue& value);
 
-  void value(const GgufValue& value) {
-    if (const auto* flag = std::get_if<bool>(&value)) {
-      type(ValueType::boolean);
-      number<std::uint8_t>(*flag ? 1 : 0);
-    } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-      const bool is_short = std::in_range<std::uint32_t>(*integer);
-      type(is_short ? ValueType::uint32 : ValueType::int64);
-      is_short ? number(static_cast<std::uint32_t>(*integer)) : number(*integer);
-    } else if (const auto* real = std::get_if<double>(&value)) {
-      type(ValueType::float32);  // what llama.cpp's own keys are
-      number(static_cast<float>(*real));
-    } else {
-      type(ValueType::string);
-      text(std::get<std::string>(value));
+struct ValueWriter {
+  std::string& to;
+
+  void operator()(const std::string& text) const { put_text(to, text); }
+  void operator()(const GgufArray& array) const {
+    put(to, static_cast<std::uint32_t>(array.type));
+    put(to, std::uint64_t{array.values.size()});
+    for (const GgufValue& value : array.values) {
+      SHINE_CHECK(value.value.index() == array.type, FormatError, "a GGUF array of type ", array.type,
+                  " has a value of type ", value.value.index());
+      put_value(to, value);
     }
   }
-
-  void raw(std::string_view bytes) { text_ += bytes; }
-  void pad() { text_.resize(aligned(text_.size()), '\0'); }
-  const std::string& bytes() const { return text_; }
-
- private:
-  void type(ValueType type) { number(static_cast<std::uint32_t>(type)); }
-
-  std::string text_;
+  template <class Number>
+  void operator()(Number number) const {
+    put(to, number);
+  }
 };
 
-std::uint32_t number_of(DType dtype, const std::string& where) {
-  for (const gguf::TensorType& type : gguf::kTensorTypes) {
-    if (type.dtype == dtype) return type.number;
-  }
-  throw UnsupportedError(str("GGUF files of ", name_of(dtype), " are not written here"), where,
-                         "use float32, float16 or bfloat16");
+void put_value(std::string& to, const GgufValue& value) {
+  std::visit(ValueWriter{to}, value.value);
 }
 
-void check(const NamedRawTensors& tensors, const std::string& where) {
-  std::set<std::string_view> names;
-  for (const auto& [name, tensor] : tensors) {
-    SHINE_CHECK(name.size() <= gguf::kMaxNameBytes, FormatError, where, ": the name ", quote_text(name), " has ",
-                name.size(), " bytes, the format allows ", gguf::kMaxNameBytes);
-    SHINE_CHECK(names.insert(name).second, FormatError, where, ": two tensors are named ", quote_text(name));
-    SHINE_CHECK(tensor.shape.size() <= gguf::kMaxAxes, FormatError, where, ": tensor ", quote_text(name), " has ",
-                tensor.shape.size(), " axes, the format allows ", gguf::kMaxAxes);
-    SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": tensor ", quote_text(name),
-                " has ", tensor.bytes, " bytes, not what its shape [", join(tensor.shape, ", "), "] needs");
+std::uint32_t type_of(DType dtype, const std::string& where) {
+  switch (dtype) {
+    case DType::float32: return 0;
+    case DType::float16: return 1;
+    case DType::bfloat16: return 30;
+    default: throw UnsupportedError(str(name_of(dtype), " in a GGUF file"), where, "F32, F16 and BF16 are supported");
   }
+}
+
+std::size_t padding_behind(std::size_t bytes) {
+  return (kGgufAlignment - bytes % kGgufAlignment) % kGgufAlignment;
+}
+
+void put_entry(std::string& to, const std::string& name, const RawTensor& tensor, std::uint64_t offset,
+               const std::string& where) {
+  SHINE_CHECK(name.size() <= kMaxGgufNameBytes, FormatError, where, ": the name has ", name.size(),
+              " bytes, the format allows ", kMaxGgufNameBytes);
+  SHINE_CHECK(!tensor.shape.empty() && tensor.shape.size() <= kMaxGgufDimensions, FormatError, where, ": ",
+              tensor.shape.size(), " dimensions, the format allows 1 to ", kMaxGgufDimensions);
+  SHINE_CHECK(bytes_of(tensor.dtype, tensor.shape) == tensor.bytes, FormatError, where, ": ", tensor.bytes,
+              " bytes, not what its shape [", join(tensor.shape, ", "), "] needs");
+  put_text(to, name);
+  put(to, static_cast<std::uint32_t>(tensor.shape.size()));
+  for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) {
+    put(to, static_cast<std::uint64_t>(*size));
+  }
+  put(to, type_of(tensor.dtype, where));
+  put(to, offset);
 }
 
 }  // namespace
 
-void write_gguf(const std::filesystem::path& path, const NamedRawTensors& tensors,
-                const std::vector<std::pair<std::string, GgufValue>>& metadata) {
-  const std::string where = path.string();
-  check(tensors, where);
-  HeaderText header;
-  header.raw(gguf::kMagic);
-  header.number(gguf::kVersion);
-  header.number<std::uint64_t>(tensors.size());
-  header.number<std::uint64_t>(metadata.size() + 1);
+void write_gguf(const std::filesystem::path& path, const NamedRawTensors& tensors, const GgufMetadata& metadata) {
+  SHINE_CHECK(!metadata.contains(kGgufAlignmentKey), FormatError, path.string(), ": the alignment is always ",
+              kGgufAlignment);
+  std::string header = "GGUF";
+  put(header, kVersion);
+  put(header, std::uint64_t{tensors.size()});
+  put(header, std::uint64_t{metadata.size()});
   for (const auto& [key, value] : metadata) {
-    header.text(key);
-    header.value(value);
+    put_text(header, key);
+    put(header, static_cast<std::uint32_t>(value.value.index()));
+    put_value(header, value);
   }
-  header.text(gguf::kAlignmentKey);
-  header.value(gguf::kDefaultAlignment);
-  std::size_t place = 0;
+  std::set<std::string_view> names;
+  std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    header.text(name);
-    header.number(static_cast<std::uint32_t>(tensor.shape.size()));
-    for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) {
-      header.number(static_cast<std::uint64_t>(*size));
-    }
-    header.number(number_of(tensor.dtype, where));
-    header.number<std::uint64_t>(place);
-    place += aligned(tensor.bytes);
+    const std::string where = str(path.string(), ": tensor ", quote_text(name));
+    SHINE_CHECK(names.insert(name).second, FormatError, where, ": it is there twice");
+    put_entry(header, name, tensor, offset, where);
+    offset += tensor.bytes + padding_behind(tensor.bytes);
   }
-  header.pad();
-
+  header.append(padding_behind(header.size()), '\0');
   PendingFile file(path);
-  file.write(header.bytes());
-  const std::string zeros(kAlignment, '\0');
-  for (const auto& item : tensors) {
-    const RawTensor& tensor = item.second;
+  file.write(header);
+  for (const auto& [name, tensor] : tensors) {
     for_each_piece(tensor, [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });
-    file.write(std::string_view(zeros).substr(0, aligned(tensor.bytes) - tensor.bytes));
+    file.write(std::string(padding_behind(tensor.bytes), '\0'));
   }
   file.commit();
 }

@@ -11,9 +11,6 @@
 namespace shine {
 namespace {
 
-constexpr const char* kSingleName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
-
 /// Shards are files of the model directory itself: any other path is refused.
 void require_plain_name(const std::string& name, const std::string& where) {
   constexpr std::size_t max_bytes = 255;
@@ -27,17 +24,18 @@ void require_plain_name(const std::string& name, const std::string& where) {
 
 }  // namespace
 
-ModelFiles::ModelFiles(const std::filesystem::path& directory) : directory_(directory) {
-  if (std::filesystem::exists(directory / kSingleName)) {
-    const auto file = std::make_shared<const SafetensorsFile>(directory / kSingleName);
+ModelFiles::ModelFiles(const std::filesystem::path& directory, const std::string& stem) : directory_(directory) {
+  const std::string single_name = stem + ".safetensors", index_name = single_name + ".index.json";
+  if (std::filesystem::exists(directory / single_name)) {
+    const auto file = std::make_shared<const SafetensorsFile>(directory / single_name);
     for (const std::string& name : file->names()) shard_of_.emplace(name, file);
-  } else if (std::filesystem::exists(directory / kIndexName)) {
-    open_shards();
+  } else if (std::filesystem::exists(directory / index_name)) {
+    open_shards(index_name);
   } else {
     const bool has_pickle = std::filesystem::exists(directory / "pytorch_model.bin") ||
                             std::filesystem::exists(directory / "pytorch_model.bin.index.json");
     throw IoError(
-        str("neither ", kSingleName, " nor ", kIndexName, " found", has_pickle ? ", but pytorch_model.bin" : ""),
+        str("neither ", single_name, " nor ", index_name, " found", has_pickle ? ", but pytorch_model.bin" : ""),
         directory.string(),
         has_pickle ? "convert it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW, "
                      "safe_serialization=True)"
@@ -52,9 +50,9 @@ std::uint64_t ModelFiles::fingerprint() const {
   return hash.value();
 }
 
-void ModelFiles::open_shards() {
-  const std::string where = (directory_ / kIndexName).string();
-  const nlohmann::json index = read_json_file(directory_ / kIndexName);
+void ModelFiles::open_shards(const std::string& index_name) {
+  const std::string where = (directory_ / index_name).string();
+  const nlohmann::json index = read_json_file(directory_ / index_name);
   const nlohmann::json& weight_map = get_object(index, "weight_map", where);
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
   for (const auto& [name, unused] : weight_map.items()) {

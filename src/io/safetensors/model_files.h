@@ -11,12 +11,13 @@
 
 namespace shine {
 
-/// The weights of a Hugging Face model directory: model.safetensors, or the shards that model.safetensors.index.json
-/// lists.
+/// The weights of a Hugging Face directory: model.safetensors, or the shards that model.safetensors.index.json lists;
+/// for an adapter the same with its own stem.
 class ModelFiles {
  public:
   /// Throws IoError (no weights), FormatError (a shard outside the directory, or index and shards that disagree).
-  explicit ModelFiles(const std::filesystem::path& directory);
+  /// @param stem  "model", or "adapter_model"
+  explicit ModelFiles(const std::filesystem::path& directory, const std::string& stem = "model");
 
   /// All tensor names, sorted.
   const std::vector<std::string>& names() const { return names_; }
@@ -33,7 +34,7 @@ class ModelFiles {
   std::filesystem::path where(const std::string& name) const;
 
  private:
-  void open_shards();
+  void open_shards(const std::string& index_name);
 
   std::filesystem::path directory_;
   std::vector<std::string> names_;
