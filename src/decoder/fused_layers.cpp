@@ -46,10 +46,11 @@ DecoderConfig small_config(DecoderConfig config) {
   return config;
 }
 
-/// Random weights, norms and biases too.
+/// Random weights, norms and biases too. With larger values, here and in LoRAs, softmaxes without q/k norms saturate,
+/// and float32 itself is off by more than the forms may differ.
 std::unique_ptr<Decoder> small_decoder(const DecoderConfig& small, const DecoderOptions& options) {
   auto decoder = std::make_unique<Decoder>(small, options);
-  initialise_decoder(*decoder, /*gain=*/2.0, /*seed=*/1);
+  initialise_decoder(*decoder, /*gain=*/1.0, /*seed=*/1);
   perturb_vectors(decoder->parameters());
   return decoder;
 }
@@ -83,7 +84,7 @@ bool forms_of_layers_agree(const DecoderConfig& small, SublayerBackend backend) 
         const LoraTree tree = tree_of(in);
         return fused.run(decoder, backend, in[0], rows, &tree, {}, {});
       },
-      form_inputs(shapes));
+      form_inputs(shapes, /*deviation=*/0.3));
 }
 
 /// The loss of `small` by Decoder::logits and by linear_cross_entropy.

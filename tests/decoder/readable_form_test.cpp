@@ -231,6 +231,31 @@ TEST(FusedLayersKnow, NotWhatTheyDoNotRead) {
   }
 }
 
+/// Whatever the constants and capabilities: a comparison that rounding decides would run the readable form for some.
+TEST(FusedBackend, AgreesForEveryKnownConfig) {
+  const std::vector<RopeScaling> scalings{
+      {}, {RopeScaling::Kind::linear, 4.0}, {RopeScaling::Kind::llama3, 8.0, 1.0, 4.0, 8192}};
+  for (const double theta : {3.0, 1e4, 1e5, 5e5, 1e6, 5e6}) {
+    for (const RopeScaling& scaling : scalings) {
+      for (const bool grouped : {false, true}) {
+        for (const bool biases : {false, true}) {
+          for (const bool norms : {false, true}) {
+            DecoderConfig config = tiny_config();
+            config.rope_theta = theta;
+            config.rope_scaling = scaling;
+            config.kv_heads = grouped ? 1 : 2;
+            config.qkv_bias = biases;
+            config.qk_norm = norms;
+            EXPECT_NE(fused_backend(*tiny_decoder(config)), std::nullopt)
+                << theta << " " << scaling.factor << (grouped ? " grouped" : "") << (biases ? " biases" : "")
+                << (norms ? " norms" : "");
+          }
+        }
+      }
+    }
+  }
+}
+
 /// They compute what they claim to know: each capability alone, in training.
 TEST(FusedLayersKnow, WhatTheyCompute) {
   std::vector<DecoderConfig> configs(9, tiny_config());
