@@ -21,7 +21,7 @@ constexpr std::int64_t kMaskedColumns = 64;
 
 /// Of the values in the comparison of both forms. With 1, scores without q/k norms are so large that the softmax has
 /// one weight near 1, and rounding alone parts the gradients of the forms by more than the tolerance.
-constexpr double kLayerDeviation = 0.5;
+constexpr double kLayerDeviation = 0.3;
 
 std::uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
@@ -50,10 +50,11 @@ DecoderConfig small_config(DecoderConfig config) {
   return config;
 }
 
-/// Random weights, norms and biases too.
+/// Random weights, norms and biases too. With larger values, here and in LoRAs, softmaxes without q/k norms saturate,
+/// and float32 itself is off by more than the forms may differ.
 std::unique_ptr<Decoder> small_decoder(const DecoderConfig& small, const DecoderOptions& options) {
   auto decoder = std::make_unique<Decoder>(small, options);
-  initialise_decoder(*decoder, /*gain=*/2.0, /*seed=*/1);
+  initialise_decoder(*decoder, /*gain=*/1.0, /*seed=*/1);
   perturb_vectors(decoder->parameters());
   return decoder;
 }

@@ -143,7 +143,8 @@ TEST(Parity, BFloat16PassesItsWiderTolerances) {
 
 class MovedFixtures : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, MovedFixtures,
-                         testing::Values("base_0", "linear_ll_4", "extra_metalora_6", "backbone_llama_1"),
+                         testing::Values("base_0", "linear_ll_4", "extra_metalora_6", "backbone_llama_1",
+                                         "family_qwen2", "family_olmo2"),
                          [](const auto& tested) { return std::string(tested.param); });
 
 TEST_P(MovedFixtures, EveryTensorMovedByAThousandthFailsAndNoOther) {

@@ -47,24 +47,6 @@ INSTANTIATE_TEST_SUITE_P(Families, ReadableForm,
                                   (padded ? "Padded" : "PerRow");
                          });
 
-TEST(FusedForm, RunsForEveryFamilysUsualNumbers) {
-  for (const bool qk_norm : {false, true}) {
-    for (const bool biases : {false, true}) {
-      for (const double theta : {1e4, 1e5, 5e5, 1e6, 5e6}) {
-        for (const double eps : {1e-5, 1e-6}) {
-          DecoderConfig config = biases ? tiny_biased_config() : tiny_config();
-          config.qk_norm = qk_norm;
-          config.rope_theta = theta;
-          config.rms_norm_eps = eps;
-          EXPECT_TRUE(fused_backend(*tiny_decoder(config)).has_value())
-              << "rope_theta " << theta << ", rms_norm_eps " << eps << (qk_norm ? ", q/k norms" : "")
-              << (biases ? ", biases" : "");
-        }
-      }
-    }
-  }
-}
-
 TEST_P(ReadableForm, IsWhatIsTrained) {
   const LabelledTokens labelled = LabelledTokens::of(rows_, at::kCPU);
   const auto train = [&] {
@@ -246,6 +228,31 @@ TEST(FusedLayersKnow, NotWhatTheyDoNotRead) {
     change(changed);
     EXPECT_FALSE(fused_layers_know(changed)) << field;
     EXPECT_EQ(fused_backend(*tiny_decoder(changed)), std::nullopt) << field;
+  }
+}
+
+/// Whatever the constants and capabilities: a comparison that rounding decides would run the readable form for some.
+TEST(FusedBackend, AgreesForEveryKnownConfig) {
+  const std::vector<RopeScaling> scalings{
+      {}, {RopeScaling::Kind::linear, 4.0}, {RopeScaling::Kind::llama3, 8.0, 1.0, 4.0, 8192}};
+  for (const double theta : {3.0, 1e4, 1e5, 5e5, 1e6, 5e6}) {
+    for (const RopeScaling& scaling : scalings) {
+      for (const bool grouped : {false, true}) {
+        for (const bool biases : {false, true}) {
+          for (const bool norms : {false, true}) {
+            DecoderConfig config = tiny_config();
+            config.rope_theta = theta;
+            config.rope_scaling = scaling;
+            config.kv_heads = grouped ? 1 : 2;
+            config.qkv_bias = biases;
+            config.qk_norm = norms;
+            EXPECT_NE(fused_backend(*tiny_decoder(config)), std::nullopt)
+                << theta << " " << scaling.factor << (grouped ? " grouped" : "") << (biases ? " biases" : "")
+                << (norms ? " norms" : "");
+          }
+        }
+      }
+    }
   }
 }
 
