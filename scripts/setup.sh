@@ -49,7 +49,7 @@ missing_packages() {
 
 install_debian_packages() {
   command -v dpkg-query >/dev/null ||
-    fail "this is not a Debian system: install these packages' equivalents and see scripts/README.md, 'Own LibTorch': $*"
+    fail "this is not a Debian system: install these packages' equivalents and see scripts/README.md, 'With your own LibTorch and toolkit': $*"
   local missing
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]} > 0)) || return 0

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "common/main_guard.h"
 #include "common/process_label.h"
 #include "config/path_variables.h"
+#include "help_format.h"
 #include "shine/common/error.h"
 #include "shine/common/version.h"
 
@@ -28,9 +30,14 @@ inline CLI::Option* is_path(CLI::Option* option) {
 
 /// run_main for a program with a command line: reads it into what `app` is bound to, then runs the body. --help and
 /// --version print and end with 0; a wrong command line is an error as any other, one line and status 1.
+/// @param app  its footer is an example, one line: "Example: .."
 inline int run_command_line(const std::string& program, CLI::App& app, int argc, char** argv,
                             const std::function<int()>& body, std::string_view memory_cure = "") {
+  app.name(program);
   app.set_version_flag("--version", program + " " + version());
+  const auto format = std::make_shared<HelpFormat>();
+  app.formatter(format);
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) command->formatter(format);
   const auto parse_and_run = [&] {
     try {
       app.parse(argc, argv);

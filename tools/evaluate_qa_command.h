@@ -17,6 +17,8 @@ inline int evaluate_qa_command(const std::string& program, const std::string& de
   QaEvaluationRequest request{program, form};
   app.add_flag("--prompts", request.save_prompts,
                "write prompts.jsonl: the ids of every prompt and of what was generated after it");
+  const std::string stage = form == QaForm::multi_turn ? "ift_mqa" : "ift_1qa";
+  app.footer("Example: " + program + " configs/tiny-world/" + stage + ".yaml --baselines naive,in_context,shine");
   return run_command_line(
       program, app, argc, argv,
       [&] {

@@ -28,13 +28,12 @@ class EvaluationCommand {
     app.add_option("--checkpoint", checkpoint_,
                    "run folder, checkpoint or published folder (evaluation.checkpoint); without: run.dir");
     app.add_option("--data", data_, "file to test on; may be repeated (evaluation.data)")->allow_extra_args(false);
-    app.add_option("--baselines", baselines_,
-                   "methods to compare: naive,in_context,sft,shine,shuffled (evaluation.baselines)")
+    app.add_option("--baselines", baselines_, "naive,in_context,sft,shine,shuffled (evaluation.baselines)")
         ->delimiter(',')
         ->allow_extra_args(false);
     app.add_option("--limit", limit_,
-                   "contexts (multi-turn), questions (one-question) or documents per bucket (pretrain) tested at most, "
-                   "drawn by seed; 0 = all (evaluation.limit)");
+                   "contexts (mqa), questions (1qa) or documents of a bucket (pretrain) to test; 0 = all "
+                   "(evaluation.limit)");
     app.add_option("--output", output_, "folder for results (evaluation.output)");
     app.add_flag("--resume", resume_, "go on with the results in the folder");
   }

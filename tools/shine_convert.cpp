@@ -39,12 +39,13 @@ int convert(const Arguments& arguments) {
 int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(
-      "Writes the trained weights of one checkpoint in the other layout: the published implementation's "
+      "Writes the trained weights of a checkpoint in the other layout: the published implementation's "
       "(metanetwork.pth, ..) or this project's (trained.safetensors, ..).");
   shine::is_path(app.add_option("FROM", arguments.from, "A checkpoint's folder, or a run's, of either kind"))
       ->required();
   shine::is_path(app.add_option("TO", arguments.to, "The folder to write; it must not exist"))->required();
   app.add_option("--to", arguments.layout, "The layout to write; by default the one that FROM does not have")
       ->check(CLI::IsMember({"ours", "published"}));
+  app.footer("Example: shine_convert runs/tiny-text/pretrain published_checkpoint");
   return shine::run_command_line("shine_convert", app, argc, argv, [&] { return convert(arguments); });
 }

@@ -76,8 +76,8 @@ int inspect(const Arguments& arguments) {
 int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{
-      "Prints the parts of a checkpoint with their counts and norms; given contexts, also the LoRA generated for each: "
-      "norms, singular values and effective rank by layer and projection, and how much the LoRAs differ."};
+      "Prints counts and norms of a checkpoint's parts; of the LoRA generated for each context given: norms, singular "
+      "values and effective rank by layer and projection, and how much the LoRAs differ."};
   const auto add_path = [&](const char* name, auto& value, const char* text) {
     return shine::is_path(app.add_option(name, value, text));
   };
@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
   app.add_option("--text", arguments.texts, "A context itself; may be given several times")->allow_extra_args(false);
   add_path("--output", arguments.output, "Folder for inspection.md, parts.csv and deltas.csv");
   add_path("--json", arguments.json, "File for everything as JSON");
+  app.footer("Example: shine_inspect runs/tiny-text/pretrain --text 'The harbour of Lund opens at six.'");
   return shine::run_command_line(
       "shine_inspect", app, argc, argv, [&] { return inspect(arguments); }, shine::kMemoryCure);
 }

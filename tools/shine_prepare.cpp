@@ -113,6 +113,8 @@ CLI::App& add_tokenizer_command(CLI::App& app, TokenizerOptions& options) {
           ->check(CLI::IsMember({"nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"}))
           ->capture_default_str()};
   is_path(command->add_option("--output", options.output, "The folder"))->required();
+  command->footer(
+      "Example: shine_prepare tokenizer --input texts.jsonl --vocab-size 8192 --output models/my-tokenizer");
   return *command;
 }
 
@@ -142,6 +144,7 @@ CLI::App& add_tiny_world_command(CLI::App& app, TinyWorldCommand& options) {
   number("--sft-conversations", options.world.sft_conversations, "Conversations for SFT of each of these");
   command->add_option("--seed", options.world.seed, "Another seed is another world")->capture_default_str();
   is_path(command->add_option("--output", options.output, "The folder"))->required();
+  command->footer("Example: shine_prepare tiny-world --seed 2 --output data/another-world");
   return *command;
 }
 
@@ -155,6 +158,7 @@ int main(int argc, char** argv) {
   const CLI::App& tokenizer_command = add_tokenizer_command(app, tokenizer);
   add_tiny_world_command(app, tiny_world);
   const shine::PrepareQa qa(app);
+  app.footer("Example: shine_prepare tiny-world --output data/tiny-world");
   return shine::run_command_line("shine_prepare", app, argc, argv, [&] {
     if (qa.is_chosen()) return qa.run();
     return tokenizer_command.parsed() ? make_tokenizer(tokenizer) : make_tiny_world(tiny_world);

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
       "Measures loss and perplexity of reconstruction and completion against the length of the context, by methods "
       "shine, shuffled and naive. Exit status 75: stopped by a signal, run again with --resume to go on."};
   const shine::EvaluationCommand command(app);
+  app.footer("Example: shine_test_pretrain configs/tiny-world/pretrain.yaml --baselines naive,shine --limit 50");
   return shine::run_command_line(
       "shine_test_pretrain", app, argc, argv,
       [&] {

@@ -61,8 +61,9 @@ int main(int argc, char** argv) {
                                    "Hugging Face model directory, a tokenizer.json or a .model file");
   shine::is_path(tokenizer)->required();
   auto* decode = app.add_flag("--decode", options.decode, "The other way: arrays of ids in, strings out");
-  app.add_flag("--skip-special", options.skip_special, "Leave special tokens out of decoded text")->needs(decode);
+  app.add_flag("--skip-special", options.skip_special, "With --decode: leave special tokens out")->needs(decode);
   app.add_flag("--escape-special", options.escape_special, "Read the strings of added tokens as ordinary text")
       ->excludes(decode);
+  app.footer("Example: echo '\"some text\"' | shine_tokenize --tokenizer configs/tiny-text/backbone");
   return shine::run_command_line("shine_tokenize", app, argc, argv, [&] { return run(options); });
 }

@@ -10,8 +10,11 @@
 #include "app/config/trained_sizes.h"
 #include "app/inspect/compare_runs.h"
 #include "app/train/check_start.h"
+#include "app/train/describe_plan.h"
 #include "app/train/describe_rank.h"
+#include "app/train/describe_time.h"
 #include "app/train/rank.h"
+#include "app/train/time_stage.h"
 #include "app/train/trainer_options.h"
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/metrics_file.h"
@@ -27,6 +30,7 @@
 #include "shine/common/logging.h"
 #include "shine/tensor/device.h"
 #include "train/progress.h"
+#include "train/stage.h"
 
 namespace {
 
@@ -35,8 +39,10 @@ struct Arguments {
   std::vector<std::string> overrides;
   std::vector<std::string> compare;
   bool check = false;
+  bool time = false;
   bool dry_run = false;
   bool allow_changes = false;
+  bool all_keys = false;
   std::optional<std::string> keys;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
@@ -156,23 +162,41 @@ int print(const std::string& text) {
 }
 
 /// What can be known before the run: sizes first, then whatever would stop it.
-int check(const Arguments& arguments) {
-  const shine::ExperimentConfig config = load(arguments);
+void check(const Arguments& arguments, const shine::ExperimentConfig& config) {
   shine::check_backbone(config);
   print(shine::describe_experiment(config).text);
   std::fflush(stdout);
-  return print(shine::check_start(config, arguments.allow_changes));
+  print(shine::check_start(config, arguments.allow_changes));
+  std::fflush(stdout);
+}
+
+/// Builds what a run would build, takes a few steps and forgets them. The first rank speaks for all.
+int check_and_time(const Arguments& arguments, const shine::ExperimentConfig& config, shine::Rank& rank) {
+  if (rank.is_first()) {
+    check(arguments, config);
+    shine::warn_about_memory(shine::describe_experiment(config), rank.device(), rank.local_size());
+  }
+  rank.group().barrier();
+  const shine::Experiment experiment = shine::build_experiment(rank.own_config(config));
+  const shine::StageTime time = shine::time_stage(experiment, rank.shared_group());
+  if (!rank.is_first()) return 0;
+  return print(shine::describe_time(time, shine::plan_steps(config, experiment.stage->train->size()).last));
 }
 
 int run(const Arguments& arguments) {
   if (arguments.keys) return print(shine::config_help<shine::ExperimentConfig>(*arguments.keys));
-  if (!arguments.compare.empty()) return print(shine::compare_runs(arguments.compare[0], arguments.compare[1]));
+  if (!arguments.compare.empty())
+    return print(shine::compare_runs({arguments.compare.begin(), arguments.compare.end()}, arguments.all_keys));
   SHINE_CHECK(!arguments.config.empty(), shine::ConfigError, "no configuration given (shine_train --help)");
-  if (arguments.check) return check(arguments);
+  if (arguments.check && !arguments.time) {
+    check(arguments, load(arguments));
+    return 0;
+  }
   if (arguments.dry_run) return print(shine::describe_rank(load(arguments), shine::read_launch()));
+  const auto work = arguments.time ? check_and_time : train;
   return shine::run_rank(
       [&] { return load(arguments); },
-      [&](const shine::ExperimentConfig& config, shine::Rank& rank) { return train(arguments, config, rank); });
+      [&](const shine::ExperimentConfig& config, shine::Rank& rank) { return work(arguments, config, rank); });
 }
 
 }  // namespace
@@ -185,26 +209,31 @@ int main(int argc, char** argv) {
   Arguments arguments;
   auto* config = app.add_option("config", arguments.config, "YAML file");
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. optimizer.learning_rate=1e-4");
-  app.add_flag("--check", arguments.check,
-               "print what would be trained on what: sizes, memory, samples, steps, tokens, learning rate, precision; "
-               "check data "
-               "files, stage.init_from and run.dir; of the model only config.json is needed");
+  auto* check = app.add_flag("--check", arguments.check,
+                             "print sizes, memory, samples, steps and rates, and whatever would stop the run; of the "
+                             "model only config.json is needed");
+  app.add_flag("--time", arguments.time,
+               "with --check: load everything, take a few steps, keep nothing; print seconds a step, tokens/s and "
+               "hours of the run")
+      ->needs(check);
   app.add_flag("--dry-run", arguments.dry_run,
-               "print what this rank of its job would do, by the launcher's environment, and end");
+               "print what this rank of its job would do, by the launcher's environment");
   app.add_flag("--allow-changes", arguments.allow_changes,
-               "go on with a run although its configuration was another one: each difference is a warning");
+               "go on with a run that had another configuration; each difference is a warning");
   auto* keys = app.add_option("--keys", arguments.keys,
-                              "print every configuration key with type, default and meaning, or those of a group, such "
-                              "as hypernetwork")
+                              "print the configuration keys, or those of a group, with type, default and meaning")
                    ->type_name("[GROUP]")
                    ->expected(0, 1);
   config->excludes(keys);
-  app.add_option("--compare", arguments.compare,
-                 "print what two run folders differ in: configuration, program, losses; exit status 0 either way")
-      ->type_name("RUN_A RUN_B")
-      ->expected(2)
-      ->excludes(config)
-      ->excludes(keys);
+  auto* compare =
+      app.add_option("--compare", arguments.compare, "print what run folders differ in: configuration, program, losses")
+          ->type_name("RUN RUN")
+          ->expected(2, static_cast<int>(shine::kMostRuns))
+          ->excludes(config)
+          ->excludes(keys);
+  app.add_flag("--all-keys", arguments.all_keys, "with --compare: also keys that only concern tests (evaluation.*)")
+      ->needs(compare);
+  app.footer("Example: shine_train configs/tiny-text/pretrain.yaml run.seed=2 run.dir=runs/seed2");
   return shine::run_command_line(
       "shine_train", app, argc, argv, [&] { return run(arguments); }, shine::kMemoryCure);
 }

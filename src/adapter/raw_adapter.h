@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "shine/adapter/adapter_metadata.h"
-#include "shine/lora/lora_spec.h"
+#include "shine/decoder/decoder_config.h"
 #include "shine/tensor/raw_tensor.h"
 
 namespace shine {
@@ -36,8 +36,8 @@ struct RawAdapter {
 
 /// Reads what `path` holds: a PEFT or MLX folder, this project's own folder, or a GGUF file. The tensors may lie in
 /// mapped files. Throws IoError (nothing there), FormatError (a broken file, a missing half of a pair, a shape that
-/// does not fit `spec`, a number that is not finite), UnsupportedError (DoRA, modules_to_save, a key that changes the
-/// result and is not known, another architecture than `model_type`), each naming file and key.
-RawAdapter read_raw_adapter(const std::filesystem::path& path, const LoraSpec& spec, const std::string& model_type);
+/// does not fit the decoder, a number that is not finite), UnsupportedError (DoRA, modules_to_save, a key that changes
+/// the result and is not known, another architecture than the decoder's), each naming file and key.
+RawAdapter read_raw_adapter(const std::filesystem::path& path, const DecoderConfig& config);
 
 }  // namespace shine

@@ -89,6 +89,7 @@ void Decoder::check_input(const at::Tensor& hidden, const RowLayout& rows, const
               "hidden states of shape ", hidden.sizes(), ": expected (", rows.tokens(), ", ", config_.hidden_size, ")");
   SHINE_CHECK(lora == nullptr || static_cast<std::int64_t>(lora->layers.size()) == config_.layers, ShapeError,
               "a LoRA of ", lora->layers.size(), " layers on a model of ", config_.layers);
+  for (std::int64_t row = 0; row < rows.rows(); ++row) config_.check_row(rows.length(row));
 }
 
 at::Tensor Decoder::run_layers(at::Tensor hidden, const RowLayout& rows, const LoraTree* lora,

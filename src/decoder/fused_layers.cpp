@@ -19,6 +19,10 @@ namespace {
 /// a GPU's matrix product is that wide.
 constexpr std::int64_t kMaskedColumns = 64;
 
+/// Of the values in the comparison of both forms. With 1, scores without q/k norms are so large that the softmax has
+/// one weight near 1, and rounding alone parts the gradients of the forms by more than the tolerance.
+constexpr double kLayerDeviation = 0.5;
+
 std::uint32_t version_of(const at::Tensor& tensor) {
   return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
@@ -83,7 +87,7 @@ bool forms_of_layers_agree(const DecoderConfig& small, SublayerBackend backend) 
         const LoraTree tree = tree_of(in);
         return fused.run(decoder, backend, in[0], rows, &tree, {}, {});
       },
-      form_inputs(shapes));
+      form_inputs(shapes, kLayerDeviation));
 }
 
 /// The loss of `small` by Decoder::logits and by linear_cross_entropy.
@@ -136,13 +140,16 @@ bool fused_layers_know(const DecoderConfig& config) {
   known.head_dim = config.head_dim;
   known.rms_norm_eps = config.rms_norm_eps;
   known.rope_theta = config.rope_theta;
-  known.attention_bias = config.attention_bias;
+  known.rope_scaling = config.rope_scaling;
+  known.qkv_bias = config.qkv_bias;
+  known.o_bias = config.o_bias;
   known.mlp_bias = config.mlp_bias;
   known.qk_norm = config.qk_norm;
   // Not of the layers:
   known.model_type = config.model_type;
   known.vocab_size = config.vocab_size;
   known.max_positions = config.max_positions;
+  known.sliding_window = config.sliding_window;
   known.tied_embeddings = config.tied_embeddings;
   return known == config;
 }
@@ -174,7 +181,8 @@ at::Tensor FusedLayers::run(const Decoder& decoder, SublayerBackend backend, at:
   const std::int64_t adapters = lora ? lora->adapters() : 0, rank = lora ? lora->rank() : 0;
   const bool masked = !device.is_cpu() && adapters > 1 && adapters * rank <= kMaskedColumns;
   const auto batch = make_sublayer_batch(
-      backend, rows, {type, device, options.attention, config.head_dim, config.rope_theta, adapters, masked});
+      backend, rows,
+      {type, device, options.attention, config.head_dim, config.rope_theta, adapters, masked, config.rope_scaling});
   const auto chosen = positions.defined() ? choose_tokens(*batch, positions) : nullptr;
   const ActivationBytes each =
       activation_bytes_of(backend, config, type, masked ? adapters * rank : rank, row_packing(batch->attention));

@@ -23,6 +23,7 @@ std::optional<SublayerBackend> fused_backend(const Decoder& decoder);
 /// Whether linear_cross_entropy computes the loss, which takes the head's place too: under the same conditions, and if
 /// it agrees with Decoder::logits.
 bool fused_loss_runs(const Decoder& decoder);
+
 /// The backend that runs frozen layers of `config`, as far as the config tells; nothing where DecoderLayer::forward
 /// does: `ops.fused: off`, or a config for which fused_layers_know is false.
 /// @param type, device  of the weights

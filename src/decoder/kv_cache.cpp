@@ -32,6 +32,7 @@ void KvCache::truncate(std::int64_t row, std::int64_t length) {
 
 void KvCache::grow(std::int64_t needed) {
   const c10::InferenceMode inference;
+  config_.check_row(needed);
   std::int64_t capacity = std::max({needed, 2 * capacity_, kFirstCapacity});
   if (config_.max_positions > 0) capacity = std::max(needed, std::min(capacity, config_.max_positions));
   // Zeros, not what memory happens to hold: a place that is masked out is still multiplied by a weight of zero.

@@ -31,6 +31,7 @@ Hypernetwork::Hypernetwork(Decoder& decoder, HypernetworkOptions options)
   const HypernetworkConfig& config = options_.config;
   shape_ = M2pShape::of(decoder.config().lora_spec(), config.lora_rank, hidden);
   memory_embeddings_ = declare(*this, kMemoryName, {shape_.tokens_read(config.m2p), hidden}, Decay::published_only);
+  memory_embeddings_.requires_grad_(config.train_memory);
   const auto make_network = [config, shape = shape_, recompute = options_.recompute, type = decoder.dtype()] {
     return make_memory_to_params(config.m2p, shape, recompute, m2p_compute_type(config.dtype, type));
   };

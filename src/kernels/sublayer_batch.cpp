@@ -32,7 +32,7 @@ std::shared_ptr<const SublayerBatch> make_sublayer_batch(SublayerBackend backend
   batch.adapters = shape.masked ? TokenAdapters::masked(rows, shape.adapters, shape.device, shape.type)
                                 : TokenAdapters::of(rows, shape.adapters);
   const auto table = [&](at::ScalarType type) {
-    return make_rope_table(rows.positions(shape.device), shape.head_dim, shape.rope_theta, type);
+    return make_rope_table(rows.positions(shape.device), shape.head_dim, shape.rope_theta, type, shape.rope_scaling);
   };
   if (backend == SublayerBackend::torch) {
     batch.rope = table(shape.type);

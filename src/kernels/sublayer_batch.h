@@ -54,6 +54,7 @@ struct PassShape {
   double rope_theta = 0.0;
   std::int64_t adapters = 0;  ///< B_l, 0: no LoRA
   bool masked = false;        ///< torch: several adapters by a mask
+  RopeScaling rope_scaling = {};
 };
 
 /// Throws ShapeError unless the adapters divide the rows.

@@ -13,16 +13,6 @@
 namespace shine {
 namespace {
 
-Sampler make_sampler(const Dataset& dataset, const TrainerOptions& trainer) {
-  SamplerOptions options;
-  options.batch_size = static_cast<std::size_t>(trainer.optimizer.batch_size);
-  options.accumulation = static_cast<std::size_t>(trainer.optimizer.accumulation);
-  options.seed = static_cast<std::uint64_t>(trainer.run.seed);
-  options.order = trainer.order;
-  if (options.order == SampleOrder::by_length) options.tokens = token_counts(dataset);
-  return Sampler(dataset.size(), std::move(options));
-}
-
 /// One below the other: tokens of contexts and of conversations that the maximum lengths cut off.
 std::vector<double> tokens_cut(const StepBatches& batches) {
   double contexts = 0, conversations = 0;
@@ -36,6 +26,16 @@ std::vector<double> tokens_cut(const StepBatches& batches) {
 }
 
 }  // namespace
+
+Sampler make_sampler(const Dataset& dataset, const TrainerOptions& trainer) {
+  SamplerOptions options;
+  options.batch_size = static_cast<std::size_t>(trainer.optimizer.batch_size);
+  options.accumulation = static_cast<std::size_t>(trainer.optimizer.accumulation);
+  options.seed = static_cast<std::uint64_t>(trainer.run.seed);
+  options.order = trainer.order;
+  if (options.order == SampleOrder::by_length) options.tokens = token_counts(dataset);
+  return Sampler(dataset.size(), std::move(options));
+}
 
 Trainer::Trainer(Stage stage, TrainerOptions options, std::shared_ptr<ProcessGroup> ranks)
     : stage_(std::move(stage)),

@@ -35,6 +35,9 @@ struct TrainerOptions {
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
+/// The order in which a run takes its samples, from the start. Throws ConfigError for an empty data set.
+Sampler make_sampler(const Dataset& dataset, const TrainerOptions& options);
+
 /// The outcome of a run.
 struct TrainSummary {
   TrainProgress progress;

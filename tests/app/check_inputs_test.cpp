@@ -57,6 +57,9 @@ TEST_F(CheckInputs, ABackboneThatIsNotThereSaysWhichFilesItNeedsAndWhereTheyAre)
                                    "Qwen3-4B --local-dir Qwen3-4B/`, or name a folder that holds them; a relative path "
                                    "starts at the current folder)");
   }
+  config_.model.path = file("Llama-3.2-1B-Instruct");
+  EXPECT_NE(fault_of(check_backbone).find("`hf download meta-llama/Llama-3.2-1B-Instruct --local-dir Llama-3.2-1B"),
+            std::string::npos);
   fs::create_directories(file("other"));
   config_.model.path = file("other");
   config_.text.tokenizer = file("model");

@@ -40,7 +40,7 @@ class CompareRuns : public testing::Test {
     return run.root;
   }
 
-  std::string compare(const fs::path& a, const fs::path& b) const { return folder_.shorten(compare_runs(a, b)); }
+  std::string compare(const fs::path& a, const fs::path& b) const { return folder_.shorten(compare_runs({a, b})); }
 
   TemporaryFolder folder_;
 };
@@ -72,7 +72,7 @@ B: b
 configuration: 2 differences (A -> B)
   run.seed: 42 -> 2
   optimizer.learning_rate: 0.001 -> 5e-04
-program: unknown, no readable checkpoint
+program: unknown, no readable checkpoint in B
 training losses: identical for 1 logged step, different from step 2 on: 4.5 and 4.625, B - A +0.125
 |B - A| / |A| of the training losses: largest 2.778 % (step 2), mean 1.389 %, last 2.778 % of 2 logged steps
 
@@ -177,7 +177,60 @@ TEST_F(CompareRuns, ProgramsAreThoseOfTheNewestReadableCheckpoint) {
   EXPECT_NE(text.find("training losses: no step in common\n"), std::string::npos) << text;
   write_file_atomically(b / "checkpoints/step-3/state.json", "{}");
   text = compare(a, b);
-  EXPECT_NE(text.find("program: unknown, no readable checkpoint\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("program: unknown, no readable checkpoint in B\n"), std::string::npos) << text;
+}
+
+TEST_F(CompareRuns, AnyNumberOfRunsHaveAColumnEach) {
+  const auto a = make_run("a", "optimizer: {learning_rate: 1e-3}\n",
+                          train(1, "5.0", 100) + train(2, "4.0", 100) + validation(2, "text", "4.5"), "0.1.0 (aaa)");
+  const auto b =
+      make_run("b", "optimizer: {learning_rate: 5e-4}\n",
+               train(2, "4.0", 200) + validation(1, "text", "9.0") + validation(2, "text", "4.25"), "0.1.0 (aaa)");
+  const auto c =
+      make_run("c", "optimizer: {learning_rate: 1e-3}\n", train(1, "5.0", 300) + train(2, "5.0", 300), "0.1.0 (ccc)");
+  EXPECT_EQ(folder_.shorten(compare_runs({a, b, c})),
+            R"(A: a
+B: b
+C: c
+
+configuration: 1 difference (A -> B -> C)
+  optimizer.learning_rate: 0.001 -> 5e-04 -> 0.001
+program, libraries and device: 1 difference (A -> B -> C)
+  program: 0.1.0 (aaa) -> 0.1.0 (aaa) -> 0.1.0 (ccc)
+training losses of A and B: identical for all 1 logged steps in common
+training losses of A and C: identical for 1 logged step, different from step 2 on: 4 and 5, C - A +1
+|C - A| / |A| of the training losses: largest 25.000 % (step 2), mean 12.500 %, last 25.000 % of 2 logged steps
+
+                                                        A                B                C
+state                                        not finished     not finished     not finished
+steps                                                   3                3                3
+seconds of training, at the checkpoint                2.5              2.5              2.5
+tokens, at the checkpoint                             400              400              400
+tokens/s, median                                      100              200              300
+training loss, at step 2                          4.00000          4.00000          5.00000
+training loss, mean of the last 50 steps          4.00000          4.00000          5.00000
+
+validation loss
+text, last                                        4.50000          4.25000                -
+text, best                                        4.50000          4.25000                -
+text, best at step                                      2                2                -
+)");
+  EXPECT_THROW(compare_runs({a}), ConfigError);
+  EXPECT_THROW(compare_runs(std::vector<fs::path>(27, a)), ConfigError);
+}
+
+TEST_F(CompareRuns, KeysOfTestsAreListedWhenAsked) {
+  const auto a = make_run("a", "evaluation: {limit: 5, batch_size: 2}\n", "");
+  const auto b = make_run("b", "evaluation: {limit: 7, batch_size: 4}\noptimizer: {batch_size: 3}\n", "");
+  const std::string text = compare(a, b);
+  EXPECT_NE(text.find("configuration: 1 difference (A -> B)\n  optimizer.batch_size: "), std::string::npos) << text;
+  EXPECT_NE(text.find("\nevaluation.*: 2 differences, which only tests read (--all-keys lists them)\n"),
+            std::string::npos)
+      << text;
+  const std::string all = compare_runs({a, b}, /*all_keys=*/true);
+  EXPECT_NE(all.find("configuration: 3 differences (A -> B)\n"), std::string::npos) << all;
+  EXPECT_NE(all.find("\n  evaluation.limit: 5 -> 7\n"), std::string::npos) << all;
+  EXPECT_EQ(all.find("--all-keys"), std::string::npos) << all;
 }
 
 TEST_F(CompareRuns, WhatIsNoRunIsOneLine) {

@@ -46,6 +46,24 @@ TEST(ShippedConfigs, TakeOverridesThatTurnPartsOff) {
   }
 }
 
+TEST(ShippedConfigs, PublishedStagesTrainAlike) {
+  const auto load = [](const std::string& file) { return load_experiment_config(source_dir() / "configs" / file); };
+  for (const std::string stage : {"pretrain", "ift_mqa", "ift_1qa"}) {
+    ExperimentConfig ours = load("qwen3-8b/" + stage + ".yaml");
+    const ExperimentConfig published = load("published/" + stage + ".yaml");
+    ours.run = published.run;
+    ours.stage = published.stage;
+    ours.evaluation = published.evaluation;
+    ours.ops.tf32 = true;
+    ours.hypernetwork.train_memory = false;
+    ours.text.vocabulary = VocabularyUse::tokenizer;
+    ours.optimizer.clip = ClipKind::per_group;
+    ours.optimizer.loss_average = LossAverage::micro_batch;
+    ours.optimizer.decay = DecayScope::published;
+    EXPECT_EQ(compare_configs(ours, published), std::vector<std::string>{}) << stage;
+  }
+}
+
 TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
   for (const std::string size : {"0.6b", "1.7b", "8b"}) {
     const ExperimentConfig config =

@@ -67,7 +67,8 @@ TEST(DecoderConfig, ReadsQwen3) {
   EXPECT_EQ(config.rms_norm_eps, 1e-5);
   EXPECT_EQ(config.rope_theta, 1e6);
   EXPECT_TRUE(config.tied_embeddings);
-  EXPECT_TRUE(config.attention_bias);
+  EXPECT_TRUE(config.qkv_bias);
+  EXPECT_TRUE(config.o_bias);
   EXPECT_FALSE(config.mlp_bias) << "qwen3 has no such biases, whatever the file says";
   EXPECT_TRUE(config.qk_norm);
 }
@@ -82,10 +83,115 @@ TEST(DecoderConfig, ReadsLlamaAndItsDefaults) {
   EXPECT_EQ(config.rms_norm_eps, 1e-6);
   EXPECT_EQ(config.rope_theta, 10000.0);
   EXPECT_FALSE(config.tied_embeddings);
-  EXPECT_FALSE(config.attention_bias);
+  EXPECT_FALSE(config.qkv_bias);
+  EXPECT_FALSE(config.o_bias);
   EXPECT_TRUE(config.mlp_bias);
   EXPECT_FALSE(config.qk_norm);
   EXPECT_EQ(read(without(minimal(), "head_dim")).head_dim, 128) << "qwen3's own default";
+}
+
+TEST(DecoderConfig, ReadsQwen2) {
+  const DecoderConfig config = read(with(without(minimal("qwen2"), "head_dim"), "attention_bias", false));
+  EXPECT_EQ(config.head_dim, 4);
+  EXPECT_TRUE(config.qkv_bias) << "whatever the file says";
+  EXPECT_FALSE(config.o_bias || config.mlp_bias || config.qk_norm || config.tied_embeddings);
+  const LoraSpec spec = config.lora_spec();
+  for (const Projection p : kProjections) {
+    EXPECT_EQ(spec[p].has_bias, p == Projection::q || p == Projection::k || p == Projection::v) << name_of(p);
+  }
+}
+
+TEST(DecoderConfig, ReadsMistral) {
+  Json json = with(with(minimal("mistral"), "head_dim", nullptr), "attention_bias", true);
+  json.update({{"max_position_embeddings", 99}, {"mlp_bias", true}});
+  const auto expect = [](const DecoderConfig& config, std::int64_t window, std::int64_t positions) {
+    EXPECT_EQ(config.sliding_window, window);
+    EXPECT_EQ(config.max_positions, positions);
+  };
+  const DecoderConfig config = read(with(json, "sliding_window", nullptr));
+  EXPECT_EQ(config.head_dim, 4);
+  EXPECT_FALSE(config.qkv_bias || config.o_bias || config.mlp_bias) << "it has none, whatever the file says";
+  expect(config, 0, 99);
+  expect(read(with(json, "sliding_window", 64)), 64, 64);
+  expect(read(with(json, "sliding_window", 200)), 200, 99);
+  expect(read(json), 4096, 99);  // the family's default
+  expect(read(without(with(json, "sliding_window", 64), "max_position_embeddings")), 64, 64);
+  expect_error<FormatError>(with(json, "sliding_window", 0), "sliding_window");
+  EXPECT_NO_THROW(read(with(json, "sliding_window", 64)).check_row(64));
+  EXPECT_THROW(read(with(json, "sliding_window", 64)).check_row(65), ShapeError);
+  EXPECT_NO_THROW(config.check_row(1 << 20));
+}
+
+TEST(DecoderConfig, ReadsSmolLm3) {
+  const Json json = with(minimal("smollm3"), "num_hidden_layers", 5);
+  const DecoderConfig config = read(json);
+  EXPECT_EQ(config.rope_theta, 2e6);
+  EXPECT_TRUE(config.tied_embeddings) << "the family's default";
+  EXPECT_EQ(config.unrotated_layers, std::vector<std::int64_t>{3}) << "every fourth";
+  EXPECT_TRUE(config.rotates(2));
+  EXPECT_FALSE(config.rotates(3));
+  const auto unrotated = [&](const char* key, const Json& value) {
+    return read(with(with(json, "no_rope_layer_interval", 4), key, value)).unrotated_layers;
+  };
+  EXPECT_EQ(unrotated("no_rope_layer_interval", 2), (std::vector<std::int64_t>{1, 3}));
+  EXPECT_EQ(unrotated("no_rope_layers", {0, 1, 1, 1, 0, 0}), (std::vector<std::int64_t>{0, 4}));
+  EXPECT_EQ(unrotated("no_rope_layers", {1, 1, 1, 1, 1}), std::vector<std::int64_t>{});
+  expect_error<FormatError>(with(json, "no_rope_layers", {1, 1}), "2 entries for 5 layers");
+  expect_error<FormatError>(with(json, "no_rope_layers", {1, 1, 2, 1, 1}), "expected 0 or 1");
+  expect_error<FormatError>(with(json, "no_rope_layers", {1, 1, "1", 1, 1}), "expected 0 or 1");
+  expect_error<FormatError>(with(json, "no_rope_layer_interval", 0), "no_rope_layer_interval");
+  const Json window = with(with(json, "use_sliding_window", true), "max_window_layers", 28);
+  EXPECT_EQ(read(with(window, "sliding_window", 128)).sliding_window, 128);
+  EXPECT_EQ(read(with(window, "sliding_window", nullptr)).sliding_window, 0);
+}
+
+TEST(DecoderConfig, ReadsOlmo2) {
+  const DecoderConfig config = read(minimal("olmo2"));
+  EXPECT_EQ(config.rms_norm_eps, 1e-5) << "the family's default";
+  EXPECT_TRUE(config.post_norm);
+  EXPECT_TRUE(config.qk_norm_across_heads);
+  EXPECT_FALSE(config.qk_norm || config.qkv_bias || config.o_bias);
+}
+
+TEST(DecoderConfig, ReadsRopeScaling) {
+  const Json llama3{{"rope_type", "llama3"},   {"factor", 32.0},    {"low_freq_factor", 1.0},
+                    {"high_freq_factor", 4.0}, {"rope_theta", 5e5}, {"original_max_position_embeddings", 8192}};
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    EXPECT_EQ(read(with(minimal("llama"), key, {{"type", "linear"}, {"factor", 2.0}})).rope_scaling,
+              (RopeScaling{RopeScaling::Kind::linear, 2.0}));
+    EXPECT_EQ(read(with(minimal("llama"), key, llama3)).rope_scaling,
+              (RopeScaling{RopeScaling::Kind::llama3, 32.0, 1.0, 4.0, 8192}));
+    expect_error<FormatError>(with(minimal("llama"), key, {{"type", "linear"}}), "factor");
+    expect_error<FormatError>(with(minimal("llama"), key, {{"type", "linear"}, {"factor", 0.0}}), "1 or more");
+    for (const char* part : {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+      expect_error<FormatError>(with(minimal("llama"), key, without(llama3, part)), part);
+    }
+    expect_error<FormatError>(with(minimal("llama"), key, with(llama3, "low_freq_factor", 4.0)), "high_freq_factor");
+    for (const char* type : {"dynamic", "yarn", "longrope", "su"}) {
+      expect_error<UnsupportedError>(with(minimal("llama"), key, {{"type", type}, {"factor", 2.0}}),
+                                     std::string("rope type `") + type + "`");
+    }
+  }
+  const Json linear = with(minimal("llama"), "rope_scaling", {{"type", "linear"}, {"factor", 2.0}});
+  expect_error<FormatError>(with(linear, "rope_parameters", llama3), "another rope type");
+}
+
+TEST(DecoderConfig, ModelsOfAnotherKindAreRefusedByName) {
+  const std::vector<std::tuple<const char*, const char*, const char*>> kinds{
+      {"qwen3_moe", "num_experts", "a mixture of experts"},  {"mixtral", "num_local_experts", "a mixture of experts"},
+      {"qwen2_moe", nullptr, "a mixture of experts"},        {"mixtral", nullptr, "a mixture of experts"},
+      {"llava", "vision_config", "a multimodal model"},      {"gemma3", "text_config", "a multimodal model"},
+      {"qwen2_audio", "audio_config", "a multimodal model"}, {"qwen2_vl", nullptr, "a multimodal model"},
+      {"llama", "quantization_config", "a quantised model"}};
+  for (const auto& [type, key, what] : kinds) {
+    Json json = minimal(type);
+    if (key) json[key] = {{"quant_method", "gptq"}};
+    expect_error<UnsupportedError>(json, what);
+    expect_error<UnsupportedError>(json, std::string("`") + type + "`");
+    if (key) expect_error<UnsupportedError>(json, std::string("`") + key + "`");
+    expect_error<UnsupportedError>(json, "(use ");
+    expect_error<UnsupportedError>(json, "qwen3, qwen2, llama, mistral, smollm3 or olmo2");
+  }
 }
 
 TEST(DecoderConfig, LoraSpecHasTheSevenProjections) {
@@ -106,27 +212,22 @@ TEST(DecoderConfig, LoraSpecHasTheSevenProjections) {
 }
 
 TEST(DecoderConfig, OtherFamiliesAreRefused) {
-  for (const char* type : {"qwen2", "qwen3_moe", "mistral", "gemma", "gemma2", "phi3", "gpt2", ""}) {
+  for (const char* type : {"qwen3_moe", "gemma", "gemma2", "phi3", "gpt2", ""}) {
     expect_error<UnsupportedError>(minimal(type), std::string("`") + type + "`");
   }
 }
 
 TEST(DecoderConfig, KeysThatChangeTheResultAreRefused) {
-  const Json quantised{{"quant_method", "gptq"}, {"bits", 4}};
   const std::vector<std::pair<std::string, Json>> refused{
       {"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}},
-      {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}},
-      {"rope_parameters", {{"rope_type", "llama3"}, {"rope_theta", 5e5}}},
+      {"rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}},
+      {"rope_parameters", {{"rope_type", "longrope"}, {"rope_theta", 5e5}}},
       {"rope_parameters", {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}}},
-      {"quantization_config", quantised},
       {"hidden_act", "gelu"},
       {"hidden_act", "relu"},
       {"partial_rotary_factor", 0.5},
       {"attention_dropout", 0.1},
-      {"layer_types", {"full_attention", "sliding_attention"}},
       {"layer_types", {"full_attention", "chunked_attention"}},
-      {"num_experts", 8},
-      {"num_local_experts", 8},
       {"logit_scale", 0.5},
       {"logits_scaling", 2.0},
       {"embedding_multiplier", 2.0},
@@ -136,6 +237,8 @@ TEST(DecoderConfig, KeysThatChangeTheResultAreRefused) {
       {"attn_logit_softcapping", 50.0},
       {"query_pre_attn_scalar", 256},
       {"no_rope_layers", {1, 0}},
+      {"no_rope_layer_interval", 4},
+      {"clip_qkv", 8.0},
       {"use_qk_norm", true},
       {"attention_chunk_size", 64}};
   for (const auto& [key, value] : refused) {
@@ -146,19 +249,26 @@ TEST(DecoderConfig, KeysThatChangeTheResultAreRefused) {
   }
 }
 
-TEST(DecoderConfig, SlidingWindowInUseIsRefused) {
-  Json used = minimal();
-  used.update({{"use_sliding_window", true}, {"sliding_window", 128}, {"max_window_layers", 1}});
-  expect_error<UnsupportedError>(used, "use_sliding_window");
-  expect_error<UnsupportedError>(without(used, "sliding_window"), "use_sliding_window");  // the family's default: 4096
+TEST(DecoderConfig, SlidingWindowInUseLimitsThePositions) {
+  for (const char* type : {"qwen3", "qwen2"}) {
+    Json used = minimal(type);
+    used.update({{"use_sliding_window", true}, {"sliding_window", 128}, {"max_window_layers", 1}});
+    EXPECT_EQ(read(used).sliding_window, 128);
+    EXPECT_EQ(read(used).max_positions, 128);
+    EXPECT_EQ(read(without(used, "sliding_window")).sliding_window, 4096) << "the family's default";
+    const Json types = with(minimal(type), "layer_types", {"full_attention", "sliding_attention"});
+    EXPECT_EQ(read(with(types, "sliding_window", 64)).max_positions, 64);
+  }
+  const Json types{"full_attention", "sliding_attention"};
+  expect_error<UnsupportedError>(with(minimal("llama"), "layer_types", types), "layer_types");
 }
 
 TEST(DecoderConfig, WhatChangesNothingIsAccepted) {
   Json window = minimal();
   window.update({{"use_sliding_window", true}, {"sliding_window", 128}, {"max_window_layers", 2}});
-  EXPECT_NO_THROW(read(window)) << "the window would begin above the last layer";
-  EXPECT_NO_THROW(read(with(with(window, "max_window_layers", 0), "sliding_window", nullptr)));
-  EXPECT_NO_THROW(read(with(with(window, "max_window_layers", 0), "use_sliding_window", false)));
+  EXPECT_EQ(read(window).sliding_window, 0) << "the window would begin above the last layer";
+  EXPECT_EQ(read(with(with(window, "max_window_layers", 0), "sliding_window", nullptr)).sliding_window, 0);
+  EXPECT_EQ(read(with(with(window, "max_window_layers", 0), "use_sliding_window", false)).sliding_window, 0);
   for (const auto& [key, value] :
        std::vector<std::pair<std::string, Json>>{{"sliding_window", nullptr},
                                                  {"sliding_window", 4096},

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "decoder/tiny_model.h"
+#include "decoder/tiny_kinds.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
 
@@ -15,13 +15,12 @@ TokenRows pack(const std::vector<std::vector<std::int64_t>>& rows) {
   return TokenRows::pack(rows, at::kCPU);
 }
 
-class DecoderKinds : public testing::TestWithParam<bool> {
+class DecoderKinds : public testing::TestWithParam<TinyKind> {
  protected:
-  DecoderConfig config() const { return GetParam() ? tiny_biased_config() : tiny_config(); }
+  DecoderConfig config() const { return GetParam().config(); }
 };
-INSTANTIATE_TEST_SUITE_P(Families, DecoderKinds, testing::Bool(), [](const auto& tested) {
-  return tested.param ? std::string("LlamaWithBiases") : std::string("Qwen3");
-});
+INSTANTIATE_TEST_SUITE_P(Families, DecoderKinds, testing::ValuesIn(kTinyKinds),
+                         [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST_P(DecoderKinds, NormsAreThoseOfTheNamedWeights) {
   const auto decoder = tiny_decoder(config());
@@ -108,18 +107,19 @@ TEST_P(DecoderKinds, HasTheNamesOfHuggingFaceAndNoValuesBeforeTheyAreSet) {
   for (const char* layer : {"model.layers.0.", "model.layers.1."}) {
     for (const char* projection : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"}) {
       names.push_back(str(layer, projection, ".weight"));
-      if (config().attention_bias) names.push_back(str(layer, projection, ".bias"));
+      const bool bias = std::string(projection) == "self_attn.o_proj" ? config().o_bias : config().qkv_bias;
+      if (bias) names.push_back(str(layer, projection, ".bias"));
     }
-    if (config().qk_norm) {
+    if (config().qk_norm || config().qk_norm_across_heads) {
       for (const char* norm : {"self_attn.q_norm.weight", "self_attn.k_norm.weight"}) names.push_back(str(layer, norm));
     }
     for (const char* projection : {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
       names.push_back(str(layer, projection, ".weight"));
       if (config().mlp_bias) names.push_back(str(layer, projection, ".bias"));
     }
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
-      names.push_back(str(layer, norm, ".weight"));
-    }
+    const bool post = config().post_norm;
+    names.push_back(str(layer, post ? "post_attention_layernorm.weight" : "input_layernorm.weight"));
+    names.push_back(str(layer, post ? "post_feedforward_layernorm.weight" : "post_attention_layernorm.weight"));
   }
   names.emplace_back("model.norm.weight");
   if (!config().tied_embeddings) names.emplace_back("lm_head.weight");
@@ -129,6 +129,15 @@ TEST_P(DecoderKinds, HasTheNamesOfHuggingFaceAndNoValuesBeforeTheyAreSet) {
     EXPECT_EQ(weight.storage().nbytes(), sizeof(float)) << name;
   }
   EXPECT_EQ(count_parameters(decoder), count_parameters(*tiny_decoder(config())));
+}
+
+TEST(Decoder, RefusesRowsInWhichASlidingWindowWouldTakeEffect) {
+  DecoderConfig config = tiny_config();
+  config.sliding_window = 6;
+  const auto decoder = tiny_decoder(config), without = tiny_decoder();
+  const TokenRows fits = pack(random_rows({6, 3}, 1));
+  EXPECT_TRUE(at::equal(decoder->forward(fits, nullptr), without->forward(fits, nullptr)));
+  EXPECT_THROW(decoder->forward(pack(random_rows({3, 7}, 1)), nullptr), ShapeError);
 }
 
 TEST(Decoder, SoftmaxSizeLeavesTheLastIdsOut) {

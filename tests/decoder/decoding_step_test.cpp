@@ -2,18 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include "decoder/tiny_model.h"
+#include "decoder/tiny_kinds.h"
 #include "shine/common/error.h"
 
 namespace shine::test {
 namespace {
 
 /// Logits of rows by the decoder's own cached forward, token by token, and by fixed steps.
-class DecodingSteps : public testing::TestWithParam<bool> {
+class DecodingSteps : public testing::TestWithParam<TinyKind> {
  protected:
   static constexpr std::int64_t kRows = 4;
 
-  DecoderConfig config() const { return GetParam() ? tiny_biased_config() : tiny_config(); }
+  DecoderConfig config() const { return GetParam().config(); }
 
   KvCache prompted(const LoraTree* lora, const std::vector<std::size_t>& lengths, std::int64_t places) const {
     KvCache cache = make_cache(*decoder_, kRows);
@@ -24,9 +24,8 @@ class DecodingSteps : public testing::TestWithParam<bool> {
 
   std::unique_ptr<Decoder> decoder_ = tiny_decoder(config());
 };
-INSTANTIATE_TEST_SUITE_P(Families, DecodingSteps, testing::Bool(), [](const auto& tested) {
-  return tested.param ? std::string("LlamaWithBiases") : std::string("Qwen3");
-});
+INSTANTIATE_TEST_SUITE_P(Families, DecodingSteps, testing::ValuesIn(kTinyKinds),
+                         [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST_P(DecodingSteps, GiveTheLogitsOfTheCachedForward) {
   for (const std::int64_t adapters : {0, 1, 2, 4}) {

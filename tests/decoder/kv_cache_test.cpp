@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "decoder/tiny_model.h"
+#include "decoder/tiny_kinds.h"
 #include "shine/common/error.h"
 #include "support/paths.h"
 
@@ -57,7 +57,7 @@ const std::vector<std::vector<std::size_t>> kEnds{{5, 0, 30, 3},  {6, 1, 31, 4},
 
 TEST(KvCache, PiecesEqualTheWholeForTinyModels) {
   const Rows rows = random_rows({70, 9, 70, 8}, 1);
-  for (const DecoderConfig& config : {tiny_config(), tiny_biased_config()}) {
+  for (const DecoderConfig& config : {tiny_config(), tiny_biased_config(), tiny_readable_config()}) {
     for (const AttentionLayout layout : {AttentionLayout::per_row, AttentionLayout::padded}) {
       const auto decoder = tiny_decoder(config, {.attention = layout});
       expect_pieces_equal_the_whole(*decoder, nullptr, rows, kEnds);
@@ -70,7 +70,8 @@ TEST(KvCache, PiecesEqualTheWholeForTinyModels) {
 }
 
 TEST(KvCache, PiecesEqualTheWholeForModelsOfTransformers) {
-  for (const char* name : {"backbone_llama_1", "backbone_qwen3_2"}) {
+  for (const char* name : {"backbone_llama_1", "backbone_qwen3_2", "family_qwen2", "family_llama3",
+                           "family_llama_biases", "family_mistral", "family_smollm3", "family_olmo2"}) {
     const auto folder = golden_dir() / "fixtures" / name / "backbone";
     Decoder decoder(read_decoder_config(folder / "config.json"), {});
     load_decoder(decoder, folder);
@@ -80,6 +81,17 @@ TEST(KvCache, PiecesEqualTheWholeForModelsOfTransformers) {
     }
     expect_pieces_equal_the_whole(decoder, nullptr, rows, kEnds);
   }
+}
+
+TEST(KvCache, RefusesRowsInWhichASlidingWindowWouldTakeEffect) {
+  DecoderConfig config = tiny_config();
+  config.sliding_window = config.max_positions = 6;
+  const auto decoder = tiny_decoder(config);
+  KvCache cache = make_cache(*decoder, 2);
+  decoder->forward(pack(random_rows({6, 5}, 1)), nullptr, cache);
+  EXPECT_NO_THROW(decoder->forward(pack(random_rows({0, 1}, 2)), nullptr, cache));
+  EXPECT_THROW(decoder->forward(pack(random_rows({0, 1}, 3)), nullptr, cache), ShapeError);
+  EXPECT_THROW(cache.reserve(7), ShapeError);
 }
 
 TEST(KvCache, GoesOnBehindATruncatedRow) {

@@ -47,6 +47,24 @@ INSTANTIATE_TEST_SUITE_P(Families, ReadableForm,
                                   (padded ? "Padded" : "PerRow");
                          });
 
+TEST(FusedForm, RunsForEveryFamilysUsualNumbers) {
+  for (const bool qk_norm : {false, true}) {
+    for (const bool biases : {false, true}) {
+      for (const double theta : {1e4, 1e5, 5e5, 1e6, 5e6}) {
+        for (const double eps : {1e-5, 1e-6}) {
+          DecoderConfig config = biases ? tiny_biased_config() : tiny_config();
+          config.qk_norm = qk_norm;
+          config.rope_theta = theta;
+          config.rms_norm_eps = eps;
+          EXPECT_TRUE(fused_backend(*tiny_decoder(config)).has_value())
+              << "rope_theta " << theta << ", rms_norm_eps " << eps << (qk_norm ? ", q/k norms" : "")
+              << (biases ? ", biases" : "");
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ReadableForm, IsWhatIsTrained) {
   const LabelledTokens labelled = LabelledTokens::of(rows_, at::kCPU);
   const auto train = [&] {
@@ -196,7 +214,13 @@ TEST(FusedLayersKnow, EveryFieldThatTheyRead) {
       {"rms_norm_eps", [](DecoderConfig& config) { config.rms_norm_eps = 1e-3; }},
       {"rope_theta", [](DecoderConfig& config) { config.rope_theta = 500.0; }},
       {"tied_embeddings", [](DecoderConfig& config) { config.tied_embeddings ^= true; }},
-      {"attention_bias", [](DecoderConfig& config) { config.attention_bias ^= true; }},
+      {"rope_scaling",
+       [](DecoderConfig& config) {
+         config.rope_scaling = {RopeScaling::Kind::linear, 2.0};
+       }},
+      {"sliding_window", [](DecoderConfig& config) { config.sliding_window = 99; }},
+      {"qkv_bias", [](DecoderConfig& config) { config.qkv_bias ^= true; }},
+      {"o_bias", [](DecoderConfig& config) { config.o_bias ^= true; }},
       {"mlp_bias", [](DecoderConfig& config) { config.mlp_bias ^= true; }},
       {"qk_norm", [](DecoderConfig& config) { config.qk_norm ^= true; }},
   };
@@ -211,20 +235,38 @@ TEST(FusedLayersKnow, EveryFieldThatTheyRead) {
   }
 }
 
+TEST(FusedLayersKnow, NotWhatTheyDoNotRead) {
+  const std::vector<std::pair<const char*, void (*)(DecoderConfig&)>> changes{
+      {"unrotated_layers", [](DecoderConfig& config) { config.unrotated_layers = {1}; }},
+      {"qk_norm_across_heads", [](DecoderConfig& config) { config.qk_norm_across_heads = true; }},
+      {"post_norm", [](DecoderConfig& config) { config.post_norm = true; }},
+  };
+  for (const auto& [field, change] : changes) {
+    DecoderConfig changed = tiny_config();
+    change(changed);
+    EXPECT_FALSE(fused_layers_know(changed)) << field;
+    EXPECT_EQ(fused_backend(*tiny_decoder(changed)), std::nullopt) << field;
+  }
+}
+
 /// They compute what they claim to know: each capability alone, in training.
 TEST(FusedLayersKnow, WhatTheyCompute) {
-  std::vector<DecoderConfig> configs(6, tiny_config());
-  configs[0].attention_bias = true;
+  std::vector<DecoderConfig> configs(9, tiny_config());
+  configs[0].qkv_bias = true;
   configs[1].mlp_bias = true;
   configs[2].qk_norm = false;
   configs[3].rms_norm_eps = 1e-2;
   configs[4].rope_theta = 3.0;
   configs[5].heads = configs[5].kv_heads = 3;
+  configs[6].o_bias = true;
+  configs[7].rope_scaling = {RopeScaling::Kind::linear, 3.0};
+  configs[8].rope_scaling = {RopeScaling::Kind::llama3, 8.0, 1.0, 4.0, 32};
   for (std::size_t i = 0; i < configs.size(); ++i) {
     const auto decoder = tiny_decoder(configs[i]);
     const LoraTree tree = random_tree(configs[i].lora_spec(), 1, 7);
     const TokenRows rows = TokenRows::pack(random_rows({9, 5}, 1), at::kCPU);
     const at::Tensor fused = decoder->forward(rows, &tree);
+    EXPECT_NE(fused_backend(*decoder), std::nullopt) << i;
     const FusedOpsGuard readable(FusedOps::off);
     EXPECT_LT(relative_error(fused, decoder->forward(rows, &tree)), kRounding) << i;
   }

@@ -42,7 +42,7 @@ inline DecoderConfig tiny_biased_config() {
   config.model_type = "llama";
   config.qk_norm = false;
   config.tied_embeddings = false;
-  config.attention_bias = config.mlp_bias = true;
+  config.qkv_bias = config.o_bias = config.mlp_bias = true;
   return config;
 }
 

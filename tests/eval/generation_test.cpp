@@ -256,7 +256,7 @@ TEST(Generation, EndsAtTheModelsPositions) {
               session.generate({{1}, random_ids(16, 1), {2}}, greedy());
             }),
             "generation, row 1: a prompt of 16 tokens leaves no position for an answer: the model has 16 "
-            "(max_position_embeddings) (shorten the context or the conversation)");
+            "(max_position_embeddings or sliding_window) (shorten the context or the conversation)");
 }
 
 TEST(Generation, TakesATrainedLoraOfAnotherDtype) {

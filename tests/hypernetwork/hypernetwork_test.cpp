@@ -367,6 +367,21 @@ TEST(Hypernetwork, NewTokenRowsAreTrainedOnRequestOnly) {
   EXPECT_FALSE(hypernetwork->tensors().back().tensor.grad().defined());
 }
 
+TEST(Hypernetwork, MemoryEmbeddingsCanStayAtZero) {
+  const auto decoder = tiny_decoder();
+  HypernetworkOptions options = tiny_options();
+  options.config.memory_init_std = 0.0;
+  options.config.train_memory = false;
+  Hypernetwork hypernetwork(*decoder, options);
+  hypernetwork.initialise(/*seed=*/5);
+  for (const TrainedParameter& named : hypernetwork.trained()) EXPECT_NE(named.name, "mem_tokens");
+  const NamedTensor memory = hypernetwork.tensors().front();
+  ASSERT_EQ(memory.name, "mem_tokens") << "kept in a checkpoint all the same";
+  loss_of(hypernetwork, make_batch({5, 3}, 3)).backward();
+  EXPECT_FALSE(memory.tensor.grad().defined());
+  EXPECT_EQ(memory.tensor.norm().item<double>(), 0.0);
+}
+
 RawTensorDict raw_tensors(const Hypernetwork& hypernetwork) {
   RawTensorDict raw;
   for (const NamedTensor& named : hypernetwork.tensors()) raw.emplace(named.name, to_raw(named.tensor.detach()));

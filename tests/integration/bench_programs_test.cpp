@@ -42,6 +42,20 @@ TEST_F(BenchPrograms, StepWritesItsFiguresAndATrace) {
   EXPECT_GT(written("trace.json").at("traceEvents").size(), 100U);
 }
 
+TEST_F(BenchPrograms, StepSaysHoursOfAStage) {
+  const Outcome outcome = run_program("bench_step", {"--size", "tiny", "--steps", "3", "--warmup", "0", "--ops", "0",
+                                                     "--stage-steps", "7200", "--json", file("step.json")});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("\nhours of the stage "), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("(7200 steps at the mean of those measured)"), std::string::npos) << outcome.out;
+  const json step = written("step.json");
+  double seconds = 0;
+  for (const json& each : step.at("steps")) seconds += each.at("seconds").get<double>();
+  EXPECT_NEAR(step.at("stage_hours").get<double>(), 2 * seconds / 3, 1e-9) << "7200 steps: two hours at 1 s a step";
+  EXPECT_EQ(step.at("stage_steps"), 7200);
+  EXPECT_NE(run_program("bench_step", {"--size", "tiny", "--stage-steps", "0"}).status, 0);
+}
+
 TEST_F(BenchPrograms, ThePlanHoldsTheLengthsOfTheMeasuredSteps) {
   const std::vector<std::string> steps{"--size", "tiny", "--steps", "3", "--warmup", "1", "--ops", "0", "--batch", "2"};
   std::vector<std::string> plan = steps, run = steps;

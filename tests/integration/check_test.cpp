@@ -5,52 +5,62 @@
 
 #include "integration/answers.h"
 #include "integration/tiny_run.h"
+#include "shine/common/str.h"
 
 namespace shine::test {
 namespace {
 
-/// The numbers of a published Qwen3 model, and what follows from them by hand: D is the sum of in + out over the seven
-/// projections; M = 8 D / H; Meta-LoRA L * 128 * D; M2P (L + M) H + 4 (8 H^2 + 11 H); memory M H.
+/// The numbers of a published model, and what follows from them by hand: D is the sum of in + out over the seven
+/// projections, C the biases of a layer; M = (8 D + C) / H, rounded up; Meta-LoRA L (128 D + C); M2P
+/// (L + M) H + 4 (8 H^2 + 11 H); memory M H.
 struct Expected {
-  const char* size;
+  const char *config, *model_type;
   int hidden, layers, intermediate, heads;
   bool tied;
   const char *backbone, *memory_tokens, *meta_lora, *m2p, *memory, *all;
+  const char* keys;  ///< the rest of its config.json
 };
 
 std::ostream& operator<<(std::ostream& out, const Expected& expected) {
-  return out << expected.size;
+  return out << expected.config;
 }
 
-std::string qwen3_json(const Expected& e) {
-  return R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_act": "silu", "attention_bias": false,
-"attention_dropout": 0.0, "head_dim": 128, "num_key_value_heads": 8, "vocab_size": 151936, "rms_norm_eps": 1e-06,
-"rope_theta": 1000000, "rope_scaling": null, "sliding_window": null, "use_sliding_window": false,
-"max_window_layers": 28, "max_position_embeddings": 40960, "torch_dtype": "bfloat16",
-"hidden_size": )" +
-         std::to_string(e.hidden) + ", \"num_hidden_layers\": " + std::to_string(e.layers) +
-         ", \"intermediate_size\": " + std::to_string(e.intermediate) +
-         ", \"num_attention_heads\": " + std::to_string(e.heads) +
-         ", \"tie_word_embeddings\": " + (e.tied ? "true" : "false") + "}\n";
+constexpr const char* kQwen3Keys = R"("attention_bias": false, "head_dim": 128, "num_key_value_heads": 8,
+"vocab_size": 151936, "rms_norm_eps": 1e-06, "rope_theta": 1000000, "rope_scaling": null, "sliding_window": null,
+"use_sliding_window": false, "max_window_layers": 28, "max_position_embeddings": 40960)";
+constexpr const char* kQwen25Keys = R"("num_key_value_heads": 2, "vocab_size": 151936, "rms_norm_eps": 1e-06,
+"rope_theta": 1000000.0, "sliding_window": 32768, "use_sliding_window": false, "max_window_layers": 21,
+"max_position_embeddings": 32768, "bos_token_id": 151643, "eos_token_id": 151645)";
+constexpr const char* kLlama32Keys = R"("attention_bias": false, "mlp_bias": false, "head_dim": 64,
+"num_key_value_heads": 8, "vocab_size": 128256, "rms_norm_eps": 1e-05, "rope_theta": 500000.0, "rope_scaling":
+{"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192,
+"rope_type": "llama3"}, "max_position_embeddings": 131072, "pretraining_tp": 1, "eos_token_id": [128001, 128008, 128009])";
+
+std::string config_json(const Expected& e) {
+  return str(R"({"model_type": ")", e.model_type, R"(", "hidden_act": "silu", "attention_dropout": 0.0,
+"torch_dtype": "bfloat16", "hidden_size": )",
+             e.hidden, ", \"num_hidden_layers\": ", e.layers, ", \"intermediate_size\": ", e.intermediate,
+             ", \"num_attention_heads\": ", e.heads, ", \"tie_word_embeddings\": ", e.tied ? "true" : "false", ", ",
+             e.keys, "}\n");
 }
 
-class CheckQwen3 : public testing::TestWithParam<Expected> {};
+class CheckModels : public testing::TestWithParam<Expected> {};
 
-TEST_P(CheckQwen3, SizesNeedNoWeights) {
+TEST_P(CheckModels, SizesNeedNoWeights) {
   const Expected& expected = GetParam();
   const TemporaryFolder folder;
-  write_bytes(folder.path() / "config.json", qwen3_json(expected));
+  write_bytes(folder.path() / "config.json", config_json(expected));
   write_bytes(folder.path() / "texts.txt", "one\n\ntwo\n");
   const std::string run = (folder.path() / "run").string();
-  const Outcome outcome = run_program("shine_train", {std::string("configs/qwen3-") + expected.size + "/pretrain.yaml",
-                                                      "model.path=" + folder.path().string(),
-                                                      "data.train=[" + (folder.path() / "texts.txt").string() + "]",
-                                                      "run.dir=" + run, "logging.level=warning", "--check"});
+  const Outcome outcome = run_program(
+      "shine_train", {str("configs/", expected.config, "/pretrain.yaml"), "model.path=" + folder.path().string(),
+                      "data.train=[" + (folder.path() / "texts.txt").string() + "]", "run.dir=" + run,
+                      "logging.level=warning", "--check"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   for (const std::string& line :
-       {std::string("backbone: qwen3, ") + std::to_string(expected.layers) + " layers, H " +
-            std::to_string(expected.hidden) + ", " + expected.backbone + " parameters (frozen)\n",
+       {str("backbone: ", expected.model_type, ", ", expected.layers, " layers, H ", expected.hidden, ", ",
+            expected.backbone, " parameters (frozen)\n"),
         std::string("\nmemory tokens: ") + expected.memory_tokens + "\n",
         std::string("\ntrained metalora: ") + expected.meta_lora + " parameters\n",
         std::string("\ntrained metanetwork: ") + expected.m2p + " parameters\n",
@@ -75,13 +85,20 @@ TEST_P(CheckQwen3, SizesNeedNoWeights) {
   EXPECT_FALSE(std::filesystem::exists(run));
 }
 
-INSTANTIATE_TEST_SUITE_P(Integration, CheckQwen3,
-                         testing::Values(Expected{"0.6b", 1024, 28, 3072, 16, true, "596049920", "176", "80740352",
-                                                  "33808384", "180224", "114728960"},
-                                         Expected{"1.7b", 2048, 28, 6144, 16, true, "1720574976", "152", "139460608",
-                                                  "134676480", "311296", "274448384"},
-                                         Expected{"8b", 4096, 36, 12288, 32, false, "8190735360", "148", "349175808",
-                                                  "537804800", "606208", "887586816"}));
+INSTANTIATE_TEST_SUITE_P(Integration, CheckModels,
+                         testing::Values(Expected{"qwen3-0.6b", "qwen3", 1024, 28, 3072, 16, true, "596049920", "176",
+                                                  "80740352", "33808384", "180224", "114728960", kQwen3Keys},
+                                         Expected{"qwen3-1.7b", "qwen3", 2048, 28, 6144, 16, true, "1720574976", "152",
+                                                  "139460608", "134676480", "311296", "274448384", kQwen3Keys},
+                                         Expected{"qwen3-4b", "qwen3", 2560, 36, 9728, 32, true, "4022468096", "180",
+                                                  "264241152", "210380800", "460800", "475082752", kQwen3Keys},
+                                         Expected{"qwen3-8b", "qwen3", 4096, 36, 12288, 32, false, "8190735360", "148",
+                                                  "349175808", "537804800", "606208", "887586816", kQwen3Keys},
+                                         Expected{"qwen2.5-0.5b", "qwen2", 896, 24, 4864, 14, true, "494032768", "206",
+                                                  "70413312", "25935616", "184576", "96533504", kQwen25Keys},
+                                         Expected{"llama-3.2-1b", "llama", 2048, 16, 8192, 32, true, "1235814400",
+                                                  "172", "90177536", "134692864", "352256", "225222656",
+                                                  kLlama32Keys}));
 
 TEST(Check, SumOfPartsAndNoRunFolder) {
   const TinyRun tiny;
@@ -136,6 +153,32 @@ TEST(Check, WhatWouldStopTheRunIsSaidAfterTheSizes) {
   const Outcome no_model = check("pretrain.yaml", {elsewhere, "model.path=" + tiny.file("Qwen3-4B")});
   EXPECT_EQ(no_model.status, 1);
   EXPECT_NE(no_model.err.find("hf download Qwen/Qwen3-4B --local-dir"), std::string::npos) << no_model.err;
+}
+
+TEST(Check, TimesTheStageAndLeavesNothingBehind) {
+  const TinyRun tiny;
+  ASSERT_EQ(tiny.train_backbone().status, 0);
+  const auto before = snapshot(tiny.folder());
+  const Outcome outcome =
+      tiny.train("pretrain.yaml", {"--check", "--time", "logging.level=warning", "text.context_max_length=40",
+                                   "text.conversation_max_length=44", "schedule.epochs=3"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  std::smatch planned, timed;
+  ASSERT_TRUE(std::regex_search(outcome.out, planned, std::regex(R"(3 epochs, (\d+) steps)"))) << outcome.out;
+  const std::regex lines(
+      R"(timed on cpu, 1 process, 4 steps after 1 to warm up: (\S+) s a step \(\S+ to \S+\), \d+ tokens/s\n)"
+      R"(the run: (\d+) steps take about (\S+) hours, )");
+  ASSERT_TRUE(std::regex_search(outcome.out, timed, lines)) << outcome.out;
+  EXPECT_EQ(timed[2], planned[1]);
+  const double hours = std::stod(timed[1]) * std::stod(timed[2]) / 3600;
+  EXPECT_NEAR(std::stod(timed[3]), hours, 0.01 * hours);
+  for (const char* row : {"\n              10                   44 ", "\n              20                   44 ",
+                          "\n              40                   44 "}) {
+    EXPECT_NE(outcome.out.find(row), std::string::npos) << row << " is not in\n" << outcome.out;
+  }
+  EXPECT_EQ(snapshot(tiny.folder()), before);
+  EXPECT_NE(tiny.train("pretrain.yaml", {"--time"}).status, 0) << "a part of --check";
 }
 
 TEST(TorchPrograms, AnswerHelpVersionAndWrongOptions) {

@@ -28,6 +28,15 @@ TEST(CompareProgram, TellsWhetherARunRepeatsAnother) {
   EXPECT_NE(other.out.find("  run.seed: 1 -> 2\n"), std::string::npos) << other.out;
   EXPECT_NE(other.out.find("training losses: different from step 1 on: "), std::string::npos) << other.out;
 
+  const Outcome three =
+      run_program("shine_train", {"--all-keys", "--compare", tiny.file("a"), tiny.file("same"), tiny.file("other")});
+  EXPECT_EQ(three.status, 0) << three.err;
+  EXPECT_NE(three.out.find("  run.seed: 1 -> 1 -> 2\n"), std::string::npos) << three.out;
+  EXPECT_NE(three.out.find("training losses of A and B: identical for all 3 logged steps in common\n"),
+            std::string::npos)
+      << three.out;
+  EXPECT_NE(run_program("shine_train", {"--all-keys"}).status, 0) << "a part of --compare";
+
   const Outcome none = compare("tokenizer");
   EXPECT_EQ(none.status, 1);
   EXPECT_EQ(none.out, "");

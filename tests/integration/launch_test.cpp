@@ -96,6 +96,9 @@ TEST_F(Launch, ScriptsWithoutArgumentsRefuseThem) {
   EXPECT_NE(fault("build.sh nonsense").find("build: error: unknown preset nonsense"), std::string::npos);
   EXPECT_NE(fault("setup.sh nonsense").find("setup: error: unknown argument nonsense"), std::string::npos);
   EXPECT_NE(fault("get_smollm2.sh models/x nonsense").find("unknown argument nonsense"), std::string::npos);
+  for (const char* words : {"tools_env.sh nonsense", "tools_env.sh plot nonsense"}) {
+    EXPECT_NE(fault(words).find("tools_env: error: unknown argument nonsense"), std::string::npos) << words;
+  }
   EXPECT_NE(fault("quickstart.sh nonsense").find("nonsense is neither an option nor key=value"), std::string::npos);
 }
 

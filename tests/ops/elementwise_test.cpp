@@ -97,6 +97,35 @@ TEST(Rope, TurnsEveryPairByItsAngle) {
   }
 }
 
+/// The formula of Llama 3.1, in the words of its reference: by wavelengths.
+TEST(Rope, ScalesFrequencies) {
+  const std::int64_t dim = 16, position = 3;
+  const double theta = 1000.0;
+  const RopeScaling linear{RopeScaling::Kind::linear, 4.0}, llama3{RopeScaling::Kind::llama3, 8.0, 1.0, 4.0, 64};
+  const auto angles = [&](const RopeScaling& scaling) {
+    return make_rope_table(at::tensor({position}, at::kLong), dim, theta, at::kFloat, scaling).sin[0][0];
+  };
+  const at::Tensor divided = angles(linear), by_parts = angles(llama3);
+  int low = 0, mixed = 0, high = 0;
+  for (std::int64_t i = 0; i < dim / 2; ++i) {
+    const double frequency = std::pow(theta, -2.0 * static_cast<double>(i) / dim), wavelength = 2 * M_PI / frequency;
+    EXPECT_NEAR(divided[i].item<double>(), std::sin(position * frequency / 4), 1e-6) << i;
+    double scaled = frequency;
+    if (wavelength > 64 / 1.0) {
+      scaled = frequency / 8;
+      ++low;
+    } else if (wavelength < 64 / 4.0) {
+      ++high;
+    } else {
+      const double smooth = (64 / wavelength - 1.0) / (4.0 - 1.0);
+      scaled = (1 - smooth) * frequency / 8 + smooth * frequency;
+      ++mixed;
+    }
+    EXPECT_NEAR(by_parts[i].item<double>(), std::sin(position * scaled), 1e-6) << i;
+  }
+  EXPECT_GT(std::min({low, mixed, high}), 0);
+}
+
 TEST(SwiGlu, FormsAgree) {
   for (const auto type : kTypes) {
     for (const std::vector<std::int64_t>& sizes : {std::vector<std::int64_t>{3, 7}, {1}, {2, 5, 9}, {0, 4}}) {

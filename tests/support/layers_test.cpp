@@ -12,10 +12,10 @@ namespace {
 
 /// Every layer, in include/shine and src, with its rank; equal ranks must not include each other. The build holds each
 /// layer to the ones in its CMakeLists.txt, which is stricter.
-const std::map<std::string, int> kRanks{{"common", 0},  {"config", 1},      {"tensor", 2},  {"io", 3},
-                                        {"kernels", 3}, {"distributed", 3}, {"text", 4},    {"ops", 4},
-                                        {"lora", 5},    {"data", 5},        {"nn", 6},      {"checkpoint", 6},
-                                        {"optim", 7},   {"decoder", 7},     {"adapter", 8}, {"hypernetwork", 8},
+const std::map<std::string, int> kRanks{{"common", 0},  {"config", 1},      {"tensor", 2},       {"io", 3},
+                                        {"kernels", 3}, {"distributed", 3}, {"text", 4},         {"ops", 4},
+                                        {"lora", 5},    {"data", 5},        {"nn", 6},           {"checkpoint", 6},
+                                        {"optim", 7},   {"decoder", 7},     {"hypernetwork", 8}, {"adapter", 8},
                                         {"train", 9},   {"eval", 10},       {"app", 11}};
 
 /// "a/b includes c/d" for every include that breaks the order, in one file of `layer`.

@@ -104,9 +104,9 @@ TEST_P(GoldenTokenizer, TokensAddedAtRunTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenTokenizer,
-                         testing::Values("qwen", "digits", "prefix", "prefix_plain", "ignore_merges", "removed",
-                                         "previous", "next", "contiguous", "empty_matches", "missing_bytes", "unknown",
-                                         "unknown_fused"),
+                         testing::Values("qwen", "llama3", "digits", "prefix", "prefix_plain", "ignore_merges",
+                                         "removed", "previous", "next", "contiguous", "empty_matches", "missing_bytes",
+                                         "unknown", "unknown_fused"),
                          [](const auto& kind) { return std::string(kind.param); });
 
 TEST(Qwen3Tokenizer, IdsAndDecodedTextsEqualTokenizers) {

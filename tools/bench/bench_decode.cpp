@@ -270,11 +270,9 @@ void serve(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
-      "Measures greedy decoding behind random prompts, with a key/value cache: a Hugging Face model or random "
-      "weights."};
+  CLI::App app{"Measures greedy decoding behind random prompts with a key/value cache."};
   Options options;
-  auto* subject = app.add_option_group("subject")->require_option(1);
+  auto* subject = app.add_option_group("subject", "One of")->require_option(1);
   subject->add_option("--model", options.model, "Hugging Face model directory");
   subject->add_option("--size", options.size, str("random weights: ", join(size_names(), ", ")));
   app.add_option("--batch", options.batches, "rows decoded together; several figures for several numbers")
@@ -292,20 +290,18 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   add_fused_option(app);
-  add_cuda_graph_option(app, "--cuda-graph", options.cuda_graph,
-                        "a token's step as one CUDA graph, as evaluation.decoding.cuda_graph");
+  add_cuda_graph_option(app, "--cuda-graph", options.cuda_graph, "as evaluation.decoding.cuda_graph");
   app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
   app.add_option("--repeats", options.repeats, "measurements; the median counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--ops", options.ops, "operations listed; 0 = no profile")->check(CLI::Range(0, 1000));
   app.add_option("--seed", options.seed, "of prompts and LoRAs")->capture_default_str();
-  app.add_option("--trace", options.trace_file,
-                 "write a Chrome trace of prompts and tokens of one more generation of the first batch to this file");
-  app.add_option("--json", options.json_file,
-                 "also write the figures to this file; tokens_per_second is of the first batch");
+  app.add_option("--trace", options.trace_file, "write a Chrome trace of one more generation to this file");
+  app.add_option("--json", options.json_file, "also write the figures to this file");
   app.add_flag("--no-cache", options.no_cache, "compute every token's keys and values anew");
   app.add_flag("--serve", options.serve, "answer the commands of scripts/bench_decode.py");
+  app.footer("Example: bench_decode --size 0.6b --dtype bfloat16 --batch 1 8");
   return run_command_line("bench_decode", app, argc, argv, [&] {
     set_threads(options.threads);
     if (options.serve) {

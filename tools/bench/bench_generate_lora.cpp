@@ -149,6 +149,7 @@ int main(int argc, char** argv) {
   app.add_option("--repeats", options.repeats, "batches measured; the median counts")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
+  app.footer("Example: bench_generate_lora --size 0.6b --dtype bfloat16 --context 1024");
   return run_command_line("bench_generate_lora", app, argc, argv, [&] {
     set_threads(options.threads);
     const StepSubject subject(choose_size(options.size),

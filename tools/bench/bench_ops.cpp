@@ -146,13 +146,16 @@ int main(int argc, char** argv) {
   app.add_option("--labelled", options.labelled, "Rows of the cross-entropy")->capture_default_str();
   app.add_option("--width", options.width, "Values of its hidden rows")->capture_default_str();
   app.add_option("--vocabulary", options.vocabulary, "Tokens it chooses from")->capture_default_str();
-  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
+  app.add_option("--dtype", options.dtype, "Type of the operands")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
   app.add_option("--threads", options.threads, "0 = as many as LibTorch takes")->capture_default_str();
   app.add_option("--repeats", options.repeats, "Measurements; the median counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_flag("--processor-time", options.processor_time,
-               "Seconds of the processor over all threads: steadier where other programs run, with one thread");
+               "Processor seconds over all threads: steadier where other programs run");
+  app.footer("Example: bench_ops --lengths 200,512,300 --dtype bfloat16");
   return run_command_line("bench_ops", app, argc, argv, [&] {
     run(options);
     return 0;

@@ -72,8 +72,8 @@ int measure(const Arguments& arguments, Rank& rank) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Measures one optimizer step over the ranks of the job that it is started in (mpirun, torchrun): seconds of each "
-      "step, and what the first rank waited for the others in it. scripts/bench_ranks.py compares numbers of ranks."};
+      "Measures one optimizer step over the ranks of a job (mpirun, torchrun): seconds of each step, and how long the "
+      "first rank waited for the others. scripts/bench_ranks.py compares numbers of ranks."};
   Arguments arguments;
   app.add_option("--size", arguments.size, str("model and batches: ", join(size_names(), ", ")))->capture_default_str();
   app.add_option("--device", arguments.device, "auto, cpu or cuda")->capture_default_str();
@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
   app.add_option("--warmup", arguments.warmup, "steps before them")->check(CLI::Range(0, 1000))->capture_default_str();
   app.add_flag("--shard", arguments.shard, "each rank keeps its share of the moments alone (optimizer.shard)");
   app.add_option("--json", arguments.json, "also write the numbers to this file");
+  app.footer("Example: mpirun -n 2 bench_ranks --size cpu-small --shard");
   return run_command_line("bench_ranks", app, argc, argv, [&] {
     const auto settings = [&] { return RankSettings{arguments.device, arguments.threads}; };
     return run_rank(settings, [&](Rank& rank) { return measure(arguments, rank); });

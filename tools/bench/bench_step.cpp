@@ -123,20 +123,18 @@ int main(int argc, char** argv) {
   app.add_option("--ops", options.ops, "operations listed; 0 = no profile")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
-  add_cuda_graph_option(app, "--m2p-graph", options.m2p_graph,
-                        "the M2P's two passes as CUDA graphs, as hypernetwork.cuda_graph");
+  add_cuda_graph_option(app, "--m2p-graph", options.m2p_graph, "as hypernetwork.cuda_graph");
   app.add_flag("--recompute", options.recompute, "save only layer inputs for the backward");
-  app.add_option("--activation-memory", options.activation_mebibytes,
-                 "MiB that the layers may save for the backward, as model.activation_memory; 0 = no limit")
+  app.add_option("--activation-memory", options.activation_mebibytes, "MiB, as model.activation_memory; 0 = no limit")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str();
-  app.add_option("--pass-tokens", options.pass_tokens,
-                 "micro-batches run in one pass while they have at most so many tokens, as optimizer.pass_tokens; "
-                 "0 = each by itself")
+  app.add_option("--pass-tokens", options.pass_tokens, "as optimizer.pass_tokens; 0 = each micro-batch by itself")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str();
-  app.add_option("--plan", options.plan,
-                 "write the shapes and the lengths of every step to this file, and measure nothing");
+  app.add_option("--plan", options.plan, "write shapes and lengths to this file, measure nothing");
+  app.add_option("--stage-steps", options.stage_steps, "also print the hours of a stage of so many steps")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  app.footer("Example: bench_step --size 0.6b --dtype bfloat16 --steps 3 --ops 0 --stage-steps 20000");
   return run_command_line("bench_step", app, argc, argv, [&] {
     if (!options.plan.empty()) {
       write_file_atomically(options.plan, step_plan(choose_size(options.size), options).dump() + "\n");

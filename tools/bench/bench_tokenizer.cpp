@@ -211,6 +211,7 @@ int main(int argc, char** argv) {
   app.add_option("--json", options.json_file, "Write the figures to this file");
   auto* write = app.add_option("--write-hard-texts", options.hard_texts_file, "Write the hard texts, measure nothing");
   app.add_flag("--serve", options.serve, "Answer the commands of scripts/bench_tokenizer.py")->excludes(write);
+  app.footer("Example: bench_tokenizer --tokenizer configs/tiny-text/backbone configs/tiny-text/corpus.txt");
   return run_command_line("bench_tokenizer", app, argc, argv, [&] {
     if (options.serve) {
       serve(options);

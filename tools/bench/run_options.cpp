@@ -15,7 +15,7 @@ void add_run_options(CLI::App& app, RunOptions& options, const std::string& unit
   app.add_option("--threads", options.threads, "CPU threads; 0 = as the system gives");
   app.add_option("--warmup", options.warmup, unit + " before them")->check(CLI::Range(0, 1000))->capture_default_str();
   app.add_option("--seed", options.seed, "of weights, lengths and tokens")->capture_default_str();
-  app.add_option("--trace", options.trace, "write a Chrome trace of one more of the " + unit + " to this file");
+  app.add_option("--trace", options.trace, "write a Chrome trace of more " + unit + " to this file");
   app.add_option("--json", options.json, "also write the numbers to this file");
 }
 

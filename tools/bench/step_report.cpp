@@ -51,6 +51,11 @@ void print_rate(const StepReport& report, const StepMeasurement& step) {
   std::printf("%-34s %10.1f   (%lld + %lld tokens, %lld labels)\n", "ms per optimizer step", ms(step.seconds),
               static_cast<long long>(step.context_tokens), static_cast<long long>(step.conversation_tokens),
               static_cast<long long>(step.labels));
+  if (report.options.stage_steps > 0) {
+    std::printf("%-34s %10.4g   (%lld steps at the mean of those measured)\n", "hours of the stage",
+                stage_hours(report.steps, report.options.stage_steps),
+                static_cast<long long>(report.options.stage_steps));
+  }
   const double total = step.flops.total();
   const auto share = [total](double flops) { return 100 * flops / total; };
   std::printf("%-34s %10.4f   (backbone %.0f %%, LoRA %.0f %%, attention %.0f %%, M2P %.0f %%, head %.0f %%)\n",
@@ -103,6 +108,12 @@ const StepMeasurement& median_step(const std::vector<StepMeasurement>& steps) {
   return *sorted[(sorted.size() - 1) / 2];
 }
 
+double stage_hours(const std::vector<StepMeasurement>& measured, std::int64_t steps) {
+  double seconds = 0.0;
+  for (const StepMeasurement& step : measured) seconds += step.seconds;
+  return static_cast<double>(steps) * seconds / static_cast<double>(measured.size()) / 3600;
+}
+
 void print_report(const StepReport& report) {
   print_setting(report);
   print_rate(report, median_step(report.steps));
@@ -133,6 +144,10 @@ nlohmann::ordered_json to_json(const StepReport& report) {
                               {"floor_share", report.floor_share(step)},
                               {"load_before", report.load_before},
                               {"load_after", report.load_after}};
+  if (report.options.stage_steps > 0) {
+    json["stage_steps"] = report.options.stage_steps;
+    json["stage_hours"] = stage_hours(report.steps, report.options.stage_steps);
+  }
   for (std::size_t i = 0; i < kParts; ++i) {
     json["parts"][std::string(name_of(static_cast<Part>(i)))] = ms(timed.parts[i]);
   }

@@ -18,6 +18,7 @@ namespace shine::bench {
 struct StepOptions : RunOptions {
   SizeOptions size;
   std::string plan;
+  std::int64_t stage_steps = 0;  ///< 0: not asked
   int steps = 9, ops = 20;
   bool recompute = false;
   CudaGraph m2p_graph = CudaGraph::automatic;
@@ -55,6 +56,9 @@ struct StepReport {
     return step.flops.total() / product_rate.flops_per_second / step.seconds;
   }
 };
+
+/// Hours of `steps` steps at the mean time of the measured ones.
+double stage_hours(const std::vector<StepMeasurement>& measured, std::int64_t steps);
 
 /// The step whose time per token is the median (the faster of two middle ones).
 const StepMeasurement& median_step(const std::vector<StepMeasurement>& steps);

@@ -26,6 +26,7 @@ PrepareQa::PrepareQa(CLI::App& app)
                        "Share of the items set apart; no context and no article of squad is on both sides");
   is_path(command_->add_option("--validation-output", output_.validation_file, "Where these go"));
   command_->add_option("--seed", output_.seed, "Of the choice of these")->capture_default_str();
+  command_->footer("Example: shine_prepare qa --from squad --input train-v2.0.json --output data/squad.jsonl");
 }
 
 bool PrepareQa::is_chosen() const {

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "shine/adapter/adapter_metadata.h"
 #include "shine/common/api.h"
 #include "shine/decoder/decoder_config.h"
 #include "shine/lora/lora_tree.h"
-#include "shine/adapter/adapter_metadata.h"
 
 namespace shine {
 

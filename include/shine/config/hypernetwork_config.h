@@ -75,6 +75,7 @@ struct HypernetworkConfig {
   double generated_scale = 0.001;
   LoraReshape reshape = LoraReshape::rl;
   double memory_init_std = 0.0;
+  bool train_memory = true;
   WeightDtype dtype = WeightDtype::automatic;
   CudaGraph cuda_graph = CudaGraph::automatic;
   M2pConfig m2p;
@@ -90,6 +91,7 @@ struct HypernetworkConfig {
     v("reshape", reshape, "how the generated vector is cut into A and B", FormerName{"hypernetwork.method", /*refused=*/true});
     v("memory_init_std", memory_init_std, "standard deviation of the initial memory embeddings; 0 = zeros",
       at_least(0));
+    v("train_memory", train_memory, "train the memory embeddings; false: they keep their first values");
     v("dtype", dtype, "type of the operands of the network's matrix products; auto = that of the backbone's weights");
     v("cuda_graph", cuda_graph,
       "training: the memory-to-parameter network's two passes as CUDA graphs; auto = once a GPU has checked it; never "

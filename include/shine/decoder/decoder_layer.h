@@ -24,7 +24,7 @@ class SHINE_API AttentionImpl : public Module<AttentionImpl> {
   DecoderConfig config;
   std::int64_t layer;
   Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, o_proj{nullptr};
-  RmsNorm q_norm{nullptr}, k_norm{nullptr};  ///< over head_dim; empty without config.qk_norm
+  RmsNorm q_norm{nullptr}, k_norm{nullptr};  ///< as config says; empty without norms
 };
 TORCH_MODULE(Attention);
 
@@ -47,8 +47,9 @@ class SHINE_API MlpImpl : public Module<MlpImpl> {
 };
 TORCH_MODULE(Mlp);
 
-/// One pre-norm layer: h = x + self_attn(norm(x)); h + mlp(norm(h)). This is the layer in training, evaluation and
-/// decoding; where the fused form (fused_layers.h) runs instead, it computes the same values.
+/// One layer: h = x + self_attn(norm(x)); h + mlp(norm(h)), or with config.post_norm h = x + norm(self_attn(x));
+/// h + norm(mlp(h)). This is the layer in training, evaluation and decoding; where the fused form (fused_layers.h) runs
+/// instead, it computes the same values.
 class SHINE_API DecoderLayerImpl : public Module<DecoderLayerImpl> {
  public:
   /// @param place  among the decoder's layers
@@ -67,7 +68,9 @@ class SHINE_API DecoderLayerImpl : public Module<DecoderLayerImpl> {
   std::int64_t index;
   Attention self_attn{nullptr};
   Mlp mlp{nullptr};
-  RmsNorm input_layernorm{nullptr}, post_attention_layernorm{nullptr};
+  RmsNorm input_layernorm{nullptr};             ///< empty with config.post_norm
+  RmsNorm post_attention_layernorm{nullptr};    ///< before the MLP; with config.post_norm behind the attention
+  RmsNorm post_feedforward_layernorm{nullptr};  ///< with config.post_norm, behind the MLP
 };
 TORCH_MODULE(DecoderLayer);
 

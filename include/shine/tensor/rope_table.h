@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "shine/common/api.h"
+#include "shine/tensor/rope_scaling.h"
 
 namespace shine {
 
@@ -15,7 +16,8 @@ struct RopeTable {
 /// Angles in float32, as transformers computes them; the table has `dtype`.
 /// @param positions  (N), int64
 /// @param head_dim   d, even
+/// @param scaling    of the frequencies theta^(-2i/d)
 SHINE_API RopeTable make_rope_table(const at::Tensor& positions, std::int64_t head_dim, double theta,
-                                    at::ScalarType dtype);
+                                    at::ScalarType dtype, const RopeScaling& scaling = {});
 
 }  // namespace shine

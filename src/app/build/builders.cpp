@@ -45,7 +45,7 @@ void check_positions(const ExperimentConfig& config, const DecoderConfig& model,
   const auto check = [&](const char* key, std::int64_t length, std::int64_t extra) {
     SHINE_CHECK(length + extra <= model.max_positions, ConfigError, key, " ", length,
                 extra > 0 ? str(" and ", extra, " memory tokens") : "", ": the backbone has ", model.max_positions,
-                " positions (max_position_embeddings)");
+                " positions (max_position_embeddings or sliding_window)");
   };
   check("text.conversation_max_length", config.text.conversation_max_length, 0);
   if (memory_tokens > 0) check("text.context_max_length", config.text.context_max_length, memory_tokens);

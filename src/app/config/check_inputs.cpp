@@ -1,7 +1,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <string_view>
+#include <utility>
 
 #include "checkpoint/checkpoint_store.h"
 #include "config/faults.h"
@@ -42,6 +45,19 @@ void require_files(const std::string& key, const std::vector<std::string>& paths
   }
 }
 
+/// The repository of the model that a folder is named after; of Qwen3-0.6B for another name.
+std::string repository_of(const std::string& folder) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> owners{{{"Qwen", "Qwen"},
+                                                                                 {"Llama-", "meta-llama"},
+                                                                                 {"Mistral-", "mistralai"},
+                                                                                 {"SmolLM", "HuggingFaceTB"},
+                                                                                 {"OLMo-", "allenai"}}};
+  for (const auto& [start, owner] : owners) {
+    if (folder.starts_with(start)) return str(owner, "/", folder);
+  }
+  return "Qwen/Qwen3-0.6B";
+}
+
 void require_backbone(const std::string& path, Faults& faults) {
   if (path.empty() || is_there(fs::path(path) / "config.json")) return;
   fs::path folder = fs::path(path).lexically_normal();
@@ -51,8 +67,8 @@ void require_backbone(const std::string& path, Faults& faults) {
   faults.add("model.path",
              str(fault,
                  " (needed: config.json, tokenizer.json or tokenizer.model, and the weights, *.safetensors, as "
-                 "in the model's repository at huggingface.co: `hf download Qwen/",
-                 name.starts_with("Qwen") ? name : "Qwen3-0.6B", " --local-dir ", path,
+                 "in the model's repository at huggingface.co: `hf download ",
+                 repository_of(name), " --local-dir ", path,
                  "`, or name a folder that holds them; a relative path starts at the current folder)"));
 }
 

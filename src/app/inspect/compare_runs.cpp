@@ -86,17 +86,32 @@ Run read_run(const std::filesystem::path& folder) {
   return run;
 }
 
-/// Lines of a name, the values of A and B, and B - A.
+/// A, B, ..
+std::string letter(std::size_t run) {
+  return std::string(1, static_cast<char>('A' + run));
+}
+
+std::string letters(std::size_t count, const char* between) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) names.push_back(letter(i));
+  return join(names, between);
+}
+
+/// Lines of a name and the values of the runs; of two also B - A.
 class Table {
  public:
-  void add(const std::string& name, std::optional<double> a, std::optional<double> b, const char* pattern = "%.5f") {
-    const auto cell = [&](std::optional<double> value) { return value ? format(pattern, *value) : std::string("-"); };
-    const std::string difference = a && b ? format("%+.3g", *b - *a) : "";
-    add(name, cell(a), cell(b), difference);
+  using Numbers = std::vector<std::optional<double>>;
+
+  void add(const std::string& name, const Numbers& values, const char* pattern = "%.5f") {
+    std::vector<std::string> cells;
+    for (const auto& value : values) cells.push_back(value ? format(pattern, *value) : "-");
+    const bool differ = values.size() == 2 && values[0] && values[1];
+    add(name, cells, differ ? format("%+.3g", *values[1] - *values[0]) : "");
   }
-  void add(const std::string& name, const std::string& a, const std::string& b, const std::string& difference = "") {
+  void add(const std::string& name, const std::vector<std::string>& cells, const std::string& difference = "") {
     text_ += name + std::string(name.size() < 40 ? 40 - name.size() : 0, ' ');  // cells begin with a space
-    text_ += format(" %16s %16s %12s", a.c_str(), b.c_str(), difference.c_str());
+    for (const std::string& cell : cells) text_ += format(" %16s", cell.c_str());
+    text_ += format(" %12s", difference.c_str());
     text_.erase(text_.find_last_not_of(' ') + 1);
     text_ += '\n';
   }
@@ -106,32 +121,76 @@ class Table {
   std::string text_;
 };
 
-std::string heading(const std::string& what, std::size_t differences) {
-  if (differences == 0) return what + ": the same\n";
-  return str(what, ": ", differences, differences == 1 ? " difference (A -> B)\n" : " differences (A -> B)\n");
+std::string counted(std::size_t count, const std::string& noun) {
+  return str(count, " ", noun, count == 1 ? "" : "s");
 }
 
-std::string list(const std::string& what, const std::vector<std::string>& differences) {
-  std::string text = heading(what, differences.size());
-  for (const std::string& difference : differences) text += "  " + difference + "\n";
+/// What differs among values of all runs, by name.
+class Differences {
+ public:
+  /// @param values  a text for each run
+  void compare(const std::string& name, const std::vector<std::string>& values) {
+    runs_ = values.size();
+    const auto differs = [&](const std::string& value) { return value != values.front(); };
+    if (std::ranges::any_of(values, differs)) lines_.push_back(name + ": " + join(values, " -> "));
+  }
+  std::size_t count() const { return lines_.size(); }
+
+  std::string list(const std::string& what) const {
+    if (lines_.empty()) return what + ": the same\n";
+    std::string text = str(what, ": ", counted(count(), "difference"), " (", letters(runs_, " -> "), ")\n");
+    for (const std::string& line : lines_) text += "  " + line + "\n";
+    return text;
+  }
+
+ private:
+  std::size_t runs_ = 0;
+  std::vector<std::string> lines_;
+};
+
+std::string compare_configurations(std::vector<Run>& runs, bool all_keys) {
+  std::vector<FieldList> lists;
+  for (Run& run : runs) lists.push_back(fields_of(run.config));
+  Differences listed, of_tests;
+  for (std::size_t i = 0; i < lists.front().fields.size(); ++i) {
+    const std::string& path = lists.front().fields[i].path;
+    if (path == "run.dir") continue;
+    std::vector<std::string> values;
+    for (const FieldList& list : lists) values.push_back(field_value(list.fields[i]));
+    (path.starts_with("evaluation.") && !all_keys ? of_tests : listed).compare(path, values);
+  }
+  std::string text = listed.list("configuration");
+  if (of_tests.count() > 0) {
+    text += str("evaluation.*: ", counted(of_tests.count(), "difference"),
+                ", which only tests read (--all-keys lists them)\n");
+  }
   return text;
 }
 
-std::string compare_provenance(const std::optional<Provenance>& a, const std::optional<Provenance>& b) {
-  if (!a || !b) return "program: unknown, no readable checkpoint\n";
-  std::vector<std::string> differences;
-  const auto compare = [&](const std::string& name, const auto& left, const auto& right) {
-    if (left != right) differences.push_back(str(name, ": ", left, " -> ", right));
+std::string compare_provenance(const std::vector<Run>& runs) {
+  std::vector<std::string> unknown;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i].made_by) unknown.push_back(letter(i));
+  }
+  if (!unknown.empty()) return str("program: unknown, no readable checkpoint in ", join(unknown, ", "), "\n");
+  Differences differences;
+  const auto compare = [&](const std::string& name, const auto& value_of) {
+    std::vector<std::string> values;
+    for (const Run& run : runs) values.push_back(str(value_of(run.made_by.value())));
+    differences.compare(name, values);
   };
-  compare("program", a->program, b->program);
-  std::map<std::string, std::pair<std::string, std::string>> libraries;
-  for (const auto& [name, version] : a->libraries) libraries[name].first = version;
-  for (const auto& [name, version] : b->libraries) libraries[name].second = version;
-  for (const auto& [name, versions] : libraries) compare(name, versions.first, versions.second);
-  compare("device", a->device, b->device);
-  compare("CPU threads", a->threads, b->threads);
-  compare("ranks", a->ranks, b->ranks);
-  return list("program, libraries and device", differences);
+  compare("program", [](const Provenance& made_by) { return made_by.program; });
+  std::map<std::string, std::vector<std::string>> libraries;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (const auto& [name, version] : runs[i].made_by->libraries) {
+      libraries.try_emplace(name, runs.size()).first->second[i] = version;
+    }
+  }
+  for (const auto& [name, versions] : libraries) differences.compare(name, versions);
+  compare("device", [](const Provenance& made_by) { return made_by.device; });
+  compare("CPU threads", [](const Provenance& made_by) { return made_by.threads; });
+  compare("ranks", [](const Provenance& made_by) { return made_by.ranks; });
+  return differences.list("program, libraries and device");
 }
 
 /// Steps done, as far as log and checkpoint tell.
@@ -140,15 +199,23 @@ std::int64_t steps_of(const Run& run) {
   return std::max(saved, run.losses.empty() ? 0 : run.losses.rbegin()->first);
 }
 
-/// Of losses that two runs wrote at different steps those that the other has too, and those of steps that it never came
-/// to: else a run would differ from itself where it was only logged less often.
-Losses comparable(const Losses& own, const Losses& other, std::int64_t other_steps) {
-  if (other.empty()) return own;
-  Losses kept;
-  for (const auto& [step, loss] : own) {
-    if (step > other_steps || other.contains(step)) kept.emplace(step, loss);
+/// Of losses that runs wrote at different steps those that the others have too, and those of steps that these never
+/// came to: else a run would differ from itself where it was only logged less often.
+/// @param losses  of each run
+/// @param steps   that each run has done
+std::vector<Losses> comparable(const std::vector<Losses>& losses, const std::vector<std::int64_t>& steps) {
+  std::vector<Losses> comparable(losses);
+  for (std::size_t own = 0; own < losses.size(); ++own) {
+    Losses kept = losses[own];
+    std::erase_if(kept, [&](const auto& entry) {
+      for (std::size_t i = 0; i < losses.size(); ++i) {
+        if (!losses[i].empty() && entry.first <= steps[i] && !losses[i].contains(entry.first)) return true;
+      }
+      return false;
+    });
+    if (!kept.empty()) comparable[own] = std::move(kept);
   }
-  return kept.empty() ? own : kept;
+  return comparable;
 }
 
 /// The mean over the last kSmoothedOver steps, as far as they are there.
@@ -169,32 +236,44 @@ std::optional<double> median(std::vector<double> values) {
   return *middle;
 }
 
-void add_run_rows(const Run& a, const Run& b, Table& table) {
-  const auto of = [](const Run& run, auto member) -> std::optional<double> {
-    if (!run.progress) return std::nullopt;
-    return static_cast<double>(run.progress.value().*member);
+/// value_of(element) for each element.
+template <class Values, class Function>
+auto each(const Values& values, const Function& value_of) {
+  std::vector<decltype(value_of(values.front()))> results;
+  for (const auto& value : values) results.push_back(value_of(value));
+  return results;
+}
+
+using Number = std::optional<double>;
+
+void add_run_rows(const std::vector<Run>& runs, Table& table) {
+  const auto of = [&](auto member) {
+    return each(runs, [member](const Run& run) {
+      return run.progress ? Number(static_cast<double>((*run.progress).*member)) : std::nullopt;
+    });
   };
-  const auto last = [](const Losses& losses) -> std::optional<double> {
-    if (losses.empty()) return std::nullopt;
-    return losses.rbegin()->second;
-  };
-  const std::int64_t steps_a = steps_of(a), steps_b = steps_of(b);
-  const auto steps = [](std::int64_t count) {
-    return count > 0 ? std::optional<double>(static_cast<double>(count)) : std::nullopt;
-  };
-  const Losses left = comparable(a.losses, b.losses, steps_b), right = comparable(b.losses, a.losses, steps_a);
-  const bool together = !left.empty() && !right.empty() && left.rbegin()->first == right.rbegin()->first;
-  const bool at_end = together && left.rbegin()->first == std::max(steps_a, steps_b);
-  table.add("", std::string("A"), std::string("B"), "B - A");
-  table.add("state", a.state, b.state);
-  table.add("steps", steps(steps_a), steps(steps_b), "%.0f");
-  table.add("seconds of training, at the checkpoint", of(a, &TrainProgress::seconds), of(b, &TrainProgress::seconds),
-            "%.1f");
-  table.add("tokens, at the checkpoint", of(a, &TrainProgress::tokens), of(b, &TrainProgress::tokens), "%.0f");
-  table.add("tokens/s, median", median(a.speeds), median(b.speeds), "%.0f");
-  const std::string place = together && !at_end ? str("at step ", left.rbegin()->first) : "last";
-  table.add("training loss, " + place, last(left), last(right));
-  table.add(str("training loss, mean of the last ", kSmoothedOver, " steps"), smoothed(left), smoothed(right));
+  const std::vector<std::int64_t> steps = each(runs, steps_of);
+  const auto losses = comparable(each(runs, [](const Run& run) { return run.losses; }), steps);
+  const auto last_step = [](const Losses& values) { return values.empty() ? -1 : values.rbegin()->first; };
+  const std::int64_t last = last_step(losses.front());
+  const bool together =
+      last >= 0 && std::ranges::all_of(losses, [&](const Losses& values) { return last_step(values) == last; });
+  const std::string place = together && last != std::ranges::max(steps) ? str("at step ", last) : "last";
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < runs.size(); ++i) names.push_back(letter(i));
+  table.add("", names, runs.size() == 2 ? "B - A" : "");
+  table.add("state", each(runs, [](const Run& run) { return run.state; }));
+  table.add(
+      "steps",
+      each(steps, [](std::int64_t count) { return count > 0 ? Number(static_cast<double>(count)) : std::nullopt; }),
+      "%.0f");
+  table.add("seconds of training, at the checkpoint", of(&TrainProgress::seconds), "%.1f");
+  table.add("tokens, at the checkpoint", of(&TrainProgress::tokens), "%.0f");
+  table.add("tokens/s, median", each(runs, [](const Run& run) { return median(run.speeds); }), "%.0f");
+  table.add("training loss, " + place, each(losses, [](const Losses& values) {
+              return values.empty() ? std::nullopt : Number(values.rbegin()->second);
+            }));
+  table.add(str("training loss, mean of the last ", kSmoothedOver, " steps"), each(losses, smoothed));
 }
 
 struct ValidationLosses {
@@ -212,22 +291,22 @@ std::optional<ValidationLosses> summary(const Losses& losses) {
   return result;
 }
 
-void add_validation_rows(const Run& a, const Run& b, Table& table) {
-  std::map<std::string, std::pair<Losses, Losses>> sets;
-  for (const auto& [set, losses] : a.validation) sets[set].first = losses;
-  for (const auto& [set, losses] : b.validation) sets[set].second = losses;
-  for (const auto& [set, pair] : sets) {
-    const auto left = summary(comparable(pair.first, pair.second, steps_of(b)));
-    const auto right = summary(comparable(pair.second, pair.first, steps_of(a)));
-    const auto add = [&, &set = set](const char* what, double ValidationLosses::*member, const char* pattern = "%.5f") {
-      const auto value = [&](const auto& losses) {
-        return losses ? std::optional<double>((*losses).*member) : std::nullopt;
-      };
-      table.add(set + what, value(left), value(right), pattern);
+void add_validation_rows(const std::vector<Run>& runs, Table& table) {
+  std::map<std::string, std::vector<Losses>> sets;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (const auto& [set, losses] : runs[i].validation) sets.try_emplace(set, runs.size()).first->second[i] = losses;
+  }
+  const std::vector<std::int64_t> steps = each(runs, steps_of);
+  for (const auto& [set, losses] : sets) {
+    const auto summaries = each(comparable(losses, steps), summary);
+    const auto of = [&summaries](double ValidationLosses::*member) {
+      return each(summaries, [member](const std::optional<ValidationLosses>& found) {
+        return found ? Number((*found).*member) : std::nullopt;
+      });
     };
-    add(", last", &ValidationLosses::last);
-    add(", best", &ValidationLosses::best);
-    add(", best at step", &ValidationLosses::best_step, "%.0f");
+    table.add(set + ", last", of(&ValidationLosses::last));
+    table.add(set + ", best", of(&ValidationLosses::best));
+    table.add(set + ", best at step", of(&ValidationLosses::best_step), "%.0f");
   }
 }
 
@@ -251,46 +330,60 @@ std::vector<LossPair> common_losses(const Run& a, const Run& b) {
   return pairs;
 }
 
-std::string describe_differences(std::vector<LossPair> pairs) {
+/// @param name  of the second run
+std::string describe_differences(std::vector<LossPair> pairs, const std::string& name) {
   const auto left_out = std::erase_if(pairs, [](const LossPair& pair) { return !std::isfinite(pair.difference()); });
   const std::string rest = left_out == 0 ? "\n" : str(", and ", left_out, " where a loss is not finite\n");
-  if (pairs.empty()) return str("|B - A| / |A| of the training losses: of no step", rest);
+  const std::string what = str("|", name, " - A| / |A| of the training losses: ");
+  if (pairs.empty()) return str(what, "of no step", rest);
   const LossPair& largest = *std::ranges::max_element(pairs, {}, &LossPair::difference);
   double sum = 0.0;
   for (const LossPair& pair : pairs) sum += pair.difference();
-  return str("|B - A| / |A| of the training losses: largest ",
+  return str(what, "largest ",
              format("%.3f %% (step %lld), mean %.3f %%, last %.3f %% of ", 100 * largest.difference(),
                     static_cast<long long>(largest.step), 100 * sum / static_cast<double>(pairs.size()),
                     100 * pairs.back().difference()),
-             pairs.size(), pairs.size() == 1 ? " logged step" : " logged steps", rest);
+             counted(pairs.size(), "logged step"), rest);
 }
 
-std::string compare_losses(const std::vector<LossPair>& pairs) {
-  if (pairs.empty()) return "training losses: no step in common\n";
+/// @param what  "training losses"
+/// @param name  of the second run
+std::string compare_losses(const std::vector<LossPair>& pairs, const std::string& what, const std::string& name) {
+  if (pairs.empty()) return what + ": no step in common\n";
   const auto first = std::ranges::find_if(pairs, [](const LossPair& pair) { return !pair.equal(); });
-  const auto equal = first - pairs.begin();
-  if (first == pairs.end()) return str("training losses: identical for all ", equal, " logged steps in common\n");
-  return str("training losses: ",
-             equal == 0
-                 ? "different"
-                 : str("identical for ", equal, equal == 1 ? " logged step, different" : " logged steps, different"),
-             " from step ", first->step,
-             " on: ", format("%.9g and %.9g, B - A %+.3g\n", first->a, first->b, first->b - first->a),
-             describe_differences(pairs));
+  const auto equal = static_cast<std::size_t>(first - pairs.begin());
+  if (first == pairs.end()) return str(what, ": identical for all ", equal, " logged steps in common\n");
+  return str(what, ": ", equal == 0 ? "different" : str("identical for ", counted(equal, "logged step"), ", different"),
+             " from step ", first->step, " on: ", format("%.9g and %.9g, ", first->a, first->b), name,
+             format(" - A %+.3g\n", first->b - first->a), describe_differences(pairs, name));
+}
+
+/// Each run's beside those of the first.
+std::string compare_all_losses(const std::vector<Run>& runs) {
+  std::string text;
+  for (std::size_t i = 1; i < runs.size(); ++i) {
+    const std::string what = runs.size() == 2 ? "training losses" : "training losses of A and " + letter(i);
+    text += compare_losses(common_losses(runs.front(), runs[i]), what, letter(i));
+  }
+  return text;
 }
 
 }  // namespace
 
-std::string compare_runs(const std::filesystem::path& a, const std::filesystem::path& b) {
-  const Run left = read_run(a), right = read_run(b);
-  const std::vector<std::string> keys =
-      compare_configs(left.config, right.config, [](const Field& field) { return field.path != "run.dir"; });
-  Table runs, validation;
-  add_run_rows(left, right, runs);
-  add_validation_rows(left, right, validation);
-  std::string text = str("A: ", a.string(), "\nB: ", b.string(), "\n\n", list("configuration", keys),
-                         compare_provenance(left.made_by, right.made_by), compare_losses(common_losses(left, right)),
-                         "\n", runs.text());
+std::string compare_runs(const std::vector<std::filesystem::path>& folders, bool all_keys) {
+  SHINE_CHECK(folders.size() >= 2 && folders.size() <= kMostRuns, ConfigError, "between 2 and ", kMostRuns,
+              " runs can be compared, not ", folders.size());
+  std::string text;
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    runs.push_back(read_run(folders[i]));
+    text += letter(i) + ": " + folders[i].string() + "\n";
+  }
+  Table table, validation;
+  add_run_rows(runs, table);
+  add_validation_rows(runs, validation);
+  text += str("\n", compare_configurations(runs, all_keys), compare_provenance(runs), compare_all_losses(runs), "\n",
+              table.text());
   if (!validation.text().empty()) text += "\nvalidation loss\n" + validation.text();
   return text;
 }

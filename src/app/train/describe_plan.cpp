@@ -35,16 +35,20 @@ std::string describe_rate(const ExperimentConfig& config, std::int64_t total, st
 
 }  // namespace
 
+PlannedSteps plan_steps(const ExperimentConfig& config, std::size_t samples) {
+  SamplerOptions options;
+  options.batch_size = static_cast<std::size_t>(config.optimizer.batch_size);
+  options.accumulation = static_cast<std::size_t>(config.optimizer.accumulation);
+  const auto epoch = static_cast<std::int64_t>(Sampler(samples, options).steps_per_epoch());
+  const std::int64_t total = epoch * config.schedule.epochs;
+  return {epoch, total, config.run.max_steps > 0 ? std::min(config.run.max_steps, total) : total};
+}
+
 std::string describe_plan(const ExperimentConfig& config, const Dataset& samples) {
   const std::vector<std::int64_t> counts = token_counts(samples);
   const std::int64_t tokens = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   const auto size = static_cast<std::int64_t>(samples.size());
-  SamplerOptions options;
-  options.batch_size = static_cast<std::size_t>(config.optimizer.batch_size);
-  options.accumulation = static_cast<std::size_t>(config.optimizer.accumulation);
-  const auto epoch = static_cast<std::int64_t>(Sampler(samples.size(), options).steps_per_epoch());
-  const std::int64_t total = epoch * config.schedule.epochs;
-  const std::int64_t last = config.run.max_steps > 0 ? std::min(config.run.max_steps, total) : total;
+  const auto [epoch, total, last] = plan_steps(config, samples.size());
 
   std::string text = str("an epoch: ", counted(size, "sample"), " of about ", (tokens + size / 2) / size,
                          " tokens, context and conversation together, ", tokens, " in all\n");

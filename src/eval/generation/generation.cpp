@@ -83,7 +83,7 @@ void GenerationSession::check(const Rows& prompts, const GenerationOptions& opti
     if (static_cast<std::int64_t>(prompts[row].size()) < limit) continue;
     throw ConfigError(
         str("a prompt of ", prompts[row].size(), " tokens leaves no position for an answer: the model has ", limit,
-            " (max_position_embeddings)"),
+            " (max_position_embeddings or sliding_window)"),
         str("generation, row ", row), "shorten the context or the conversation");
   }
 }

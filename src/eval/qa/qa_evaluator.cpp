@@ -44,7 +44,7 @@ std::int64_t longest_context(const EvaluationConfig& evaluation, const Hypernetw
   if (positions == 0) return evaluation.context_max_length;
   const std::int64_t memory = hypernetwork.memory_tokens();
   SHINE_CHECK(memory < positions, ConfigError, memory, " memory tokens: the backbone has ", positions,
-              " positions (max_position_embeddings)");
+              " positions (max_position_embeddings or sliding_window)");
   return std::min(evaluation.context_max_length, positions - memory);
 }
 
