@@ -99,7 +99,7 @@ int main(int argc, char** argv) {
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. run.device=cpu");
   add_knowledge(app, arguments);
   add_questions(app, arguments);
-  app.footer("shine_generate c.yaml --checkpoint runs/a --context note.txt --question \"Who sold it?\"");
+  app.footer("Example: shine_generate c.yaml --checkpoint runs/a --context note.txt --question \"Who sold it?\"");
   const auto body = [&] {
     arguments.session.any_backbone = arguments.request.any_backbone;
     return answer(arguments);

@@ -64,7 +64,7 @@ TEST_F(CheckInputs, ABackboneThatIsNotThereSaysWhichFilesItNeedsAndWhereTheyAre)
   config_.model.path = file("other");
   config_.text.tokenizer = file("model");
   config_.evaluation.data = {file("a.txt")};
-  for (const auto check : {check_inputs, check_test_inputs}) {
+  for (const auto check : {check_inputs, check_test_inputs, check_model_inputs}) {
     EXPECT_EQ(fault_of(check).find("model.path: no config.json in other" + needed + "Qwen3-0.6B --local-dir"), 0U)
         << fault_of(check);
   }

@@ -61,6 +61,13 @@ TEST_F(ExperimentRules, ATestNeedsAModelAndItsDataAlone) {
             std::string::npos);
 }
 
+TEST_F(ExperimentRules, QuestionsFromACommandLineNeedAModelAlone) {
+  const auto model_fault = [&](const std::string& text) { return fault(text, {}, ConfigUse::model); };
+  EXPECT_EQ(model_fault("model: {path: m}\n"), "");
+  EXPECT_NE(model_fault("run: {dir: r}\n").find("`model.path` is missing"), std::string::npos);
+  EXPECT_NE(model_fault(kBackbone).find("`stage.name` is backbone: its YAML names no model to ask"), std::string::npos);
+}
+
 TEST_F(ExperimentRules, DataFilesAreTextOrJsonLines) {
   EXPECT_EQ(fault("model: {path: m}\ndata:\n  train: [a.txt, b.json]\n  validation: [v.csv]\n"),
             "2 faults in x.yaml:\n"

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "app/adapt/load_adapters.h"
-#include "data/byte_tokenizer.h"
+#include "app/fixture_experiment.h"
 #include "shine/common/error.h"
 #include "support/faults.h"
 #include "support/paths.h"
@@ -12,36 +12,17 @@
 namespace shine::test {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// The backbone and checkpoint of a fixture of the published implementation.
 class GenerateAdapter : public testing::Test {
  protected:
-  GenerateAdapter() {
-    ExperimentConfig& config = experiment_.config;
-    config.model.path = (folder() / "backbone").string();
-    config.hypernetwork.lora_rank = 2;
-    config.hypernetwork.meta_lora_rank = 4;
-    config.hypernetwork.m2p.heads = 2;
-    config.hypernetwork.m2p.feedforward = 128;
-    config.evaluation.context_max_length = 12;
-    experiment_.tokenizer = std::make_shared<ByteTokenizer>();
-    experiment_.decoder =
-        std::make_unique<Decoder>(read_decoder_config(folder() / "backbone/config.json"), DecoderOptions{});
-    load_decoder(*experiment_.decoder, config.model.path);
-    HypernetworkOptions options;
-    options.config = config.hypernetwork;
-    experiment_.hypernetwork = std::make_unique<Hypernetwork>(*experiment_.decoder, options);
-    experiment_.hypernetwork->load(read_weights(weights_), "fixture");
-  }
+  GenerateAdapter() { experiment_.config.evaluation.context_max_length = 12; }
 
-  static fs::path folder() { return golden_dir() / "fixtures/base_0"; }
   ContextIds encode(const std::string& text, LongContext over_long = LongContext::error) const {
     return encode_context(experiment_, {"a.txt", text}, over_long);
   }
 
-  const WeightsSource weights_ = find_weights(folder() / "checkpoint", false);
-  Experiment experiment_;
+  FixtureExperiment fixture_;
+  const WeightsSource& weights_ = fixture_.weights;
+  Experiment& experiment_ = fixture_.experiment;
 };
 
 TEST_F(GenerateAdapter, AContextAboveTheLimitIsAnErrorUnlessItIsCut) {

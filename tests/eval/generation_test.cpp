@@ -202,6 +202,31 @@ TEST_P(GenerationKinds, StopTokensEndTheirRowAlone) {
   }
 }
 
+TEST_P(GenerationKinds, AnObserverSeesEveryTokenAndEndsItsRowAlone) {
+  const Rows prompts = random_rows({7, 3, 12}, 4);
+  const Rows all = generate(*decoder_, nullptr, prompts, greedy());
+  GenerationSession session(*decoder_, nullptr, 3);
+  for (const GenerationOptions& options : {greedy(), greedy(false), in_fixed_steps(greedy())}) {
+    Rows seen(3);
+    const auto texts = session.generate(prompts, options, [&](std::size_t row, std::int64_t id) {
+      seen[row].push_back(id);
+      return row != 1 || seen[row].size() < 4;
+    });
+    EXPECT_EQ(seen, ids_of(texts));
+    EXPECT_EQ(seen[0], all[0]);
+    EXPECT_EQ(seen[1], Ids(all[1].begin(), all[1].begin() + 4));
+    EXPECT_FALSE(texts[1].stopped);
+    EXPECT_EQ(seen[2], all[2]);
+  }
+  GenerationOptions stopping = greedy();
+  stopping.stop_ids = {all[0][0]};
+  const auto none = [](std::size_t row, std::int64_t) { return row != 0; };
+  EXPECT_TRUE(session.generate({prompts[0], {}, {}}, stopping, none)[0].stopped) << "a stop token is not shown";
+  const auto broken = [](std::size_t, std::int64_t) -> bool { throw Error("enough"); };
+  EXPECT_THROW(session.generate(prompts, greedy(), broken), Error);
+  EXPECT_EQ(ids_of(session.generate(prompts, greedy())), all);
+}
+
 TEST_P(GenerationKinds, DrawsDependOnSeedRowAndPlaceAlone) {
   const Rows prompts = random_rows({7, 3, 12}, 1);
   const Rows drawn = generate(*decoder_, nullptr, prompts, sampling(5));

@@ -254,7 +254,7 @@ TEST_F(QaTestPrograms, APublishedCheckpoint) {
 TEST_F(QaTestPrograms, MethodsWithoutALoraNeedNoCheckpoint) {
   const Outcome naive = mqa("bare", {"run.dir=" + tiny_->file("no-run"), "--baselines", "naive,in_context,sft"});
   EXPECT_EQ(naive.status, 0) << naive.err;
-  expect_fault(mqa("none", {"run.dir=" + tiny_->file("no-run")}), "the test needs trained weights");
+  expect_fault(mqa("none", {"run.dir=" + tiny_->file("no-run")}), "trained weights are needed");
   EXPECT_FALSE(fs::exists(tiny_->folder() / "none"));
 }
 

@@ -129,7 +129,7 @@ TEST_F(TestPretrain, AControlThatCannotBeIsAWarning) {
 }
 
 TEST_F(TestPretrain, FaultsAreNamed) {
-  expect_fault(test("f", {"--checkpoint", tiny_->file("none")}), "no such folder, and the test needs trained weights");
+  expect_fault(test("f", {"--checkpoint", tiny_->file("none")}), "no such folder, and trained weights are needed");
   expect_fault(test("f", {"--baselines", "in_context,sft"}), "have no meaning for reconstruction and completion");
   expect_fault(test("f", {"evaluation.buckets.first=200", "evaluation.buckets.last=200"}),
                "no text of at least 200 tokens");

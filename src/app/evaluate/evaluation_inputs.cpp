@@ -35,7 +35,7 @@ WeightsSource find_evaluated_weights(const ExperimentConfig& config, const std::
   const bool named = !config.evaluation.checkpoint.empty();
   const std::string path = named ? config.evaluation.checkpoint : config.run.dir;
   if (!std::filesystem::exists(path)) {
-    throw IoError("no such folder, and the test needs trained weights",
+    throw IoError("no such folder, and trained weights are needed",
                   str(named ? "evaluation.checkpoint " : "run.dir ", path), cure);
   }
   return find_weights(path, config.stage.allow_unfinished);

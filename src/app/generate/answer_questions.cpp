@@ -1,6 +1,7 @@
 #include "app/generate/answer_questions.h"
 
 #include <cstdio>
+#include <sstream>
 
 #include "app/generate/answer_lines.h"
 #include "shine/common/logging.h"
@@ -22,6 +23,8 @@ void log_answer(const Answer& answer) {
 }  // namespace
 
 void answer_questions(AnswerSession& session, const std::vector<std::string>& questions, bool json) {
+  std::istringstream known(session.describe());
+  for (std::string line; std::getline(known, line);) log_info(line);
   AnswerPrinter printer(print, session.methods().size() > 1);
   for (const std::string& question : questions) {
     std::vector<Answer> answers;

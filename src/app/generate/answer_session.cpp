@@ -8,6 +8,7 @@
 #include "common/timer.h"
 #include "config/enum_value.h"
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
 
 namespace shine {
 namespace {
@@ -33,6 +34,7 @@ AnswerSession::Source AnswerSession::generated(const NamedText& context) const {
   const ContextIds ids = encode_context(experiment_, context, options_.over_long);
   const Timer timer;
   Adapter adapter = std::move(generator_->generate({ids}).front());
+  if (ids.cut > 0) log_warning(str(context.name, ": the last ", ids.cut, " tokens are cut (--over-long cut)"));
   const std::string note = format("made in %.3f s", timer.seconds());
   return {std::move(adapter), note, ids.cut};
 }

@@ -66,7 +66,7 @@ class Chat {
       if (command.action == ChatAction::quit) return true;
       run(command);
     } catch (const Error& fault) {
-      terminal_.write("error: " + first_line(fault.what()) + "\n");
+      terminal_.write(str("error: ", first_line(fault.what()), "\n"));
     }
     return false;
   }
