@@ -167,7 +167,7 @@ TEST_F(QaEvaluatorTest, SftTrainsOnItsConversationsAlone) {
   EXPECT_TRUE(raw_of(results, Method::sft, "yy").empty());
   EXPECT_GT(results.contexts[0].prepare_seconds, 0);
   EXPECT_TRUE(std::isfinite(results.contexts[0].sft_loss));
-  const DialoguePrompts naive(Method::naive, options_.form, {}, tokenizer_, SpecialTokens::parse);
+  const DialoguePrompts naive(Method::naive, options_.form, {}, tokenizer_, {SpecialTokens::parse});
   EXPECT_NEAR(results.contexts[0].sft_loss_before,
               mean_loss(*decoder_, nullptr, naive.right_dialogues(three_contexts()[0])), 1e-5);
   auto other = three_contexts();

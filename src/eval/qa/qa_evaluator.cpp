@@ -34,11 +34,12 @@ DecodingConfig resolved(DecodingConfig decoding, QaForm form) {
   return decoding;
 }
 
-std::vector<std::int64_t> stop_ids(const QaModels& models, const DecodingConfig& decoding) {
+std::vector<std::int64_t> stop_ids(const QaModels& models, const QaEvaluationOptions& options) {
+  const DecodingConfig& decoding = options.evaluation.decoding;
   std::vector<std::int64_t> ids;
   for (const std::string& token : decoding.stop) ids.push_back(require_token(models.tokenizer, token));
   if (!decoding.stop.empty()) return ids;
-  ids.push_back(require_token(models.tokenizer, kMessageEnd));
+  ids.push_back(require_token(models.tokenizer, options.chat_format.answer_end));
   std::ranges::copy_if(models.end_tokens, std::back_inserter(ids), [&](std::int64_t id) { return id != ids.front(); });
   return ids;
 }
@@ -65,12 +66,12 @@ std::int64_t longest_context(const EvaluationConfig& evaluation, const Hypernetw
 
 /// The first `count` conversations; 0: all.
 std::vector<RenderedConversation> render(const std::vector<std::vector<ChatMessage>>& conversations, std::int64_t count,
-                                         const QaModels& models, SpecialTokens treatment) {
+                                         const QaModels& models, const QaEvaluationOptions& options) {
   const std::size_t used =
       count == 0 ? conversations.size() : std::min(conversations.size(), static_cast<std::size_t>(count));
   std::vector<RenderedConversation> rendered;
   for (std::size_t i = 0; i < used; ++i) {
-    rendered.push_back(tokenize_chat(models.tokenizer, conversations[i], treatment));
+    rendered.push_back(tokenize_chat(models.tokenizer, conversations[i], options.special_tokens, options.chat_format));
   }
   return rendered;
 }
@@ -115,7 +116,7 @@ QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts
     : models_(models), contexts_(std::move(contexts)), options_(std::move(options)) {
   const EvaluationConfig& evaluation = options_.evaluation;
   generation_.decoding = resolved(evaluation.decoding, options_.form);
-  generation_.stop_ids = stop_ids(models_, evaluation.decoding);
+  generation_.stop_ids = stop_ids(models_, options_);
   decoding_hash_ = hash_of(generation_, evaluation.seed);
   limits_ = {evaluation.conversation_max_length, models_.decoder.config().max_positions,
              generation_.decoding.max_new_tokens};
@@ -129,7 +130,7 @@ QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts
 
 void QaEvaluator::add_method(Method method) {
   prompts_.try_emplace(method, method, options_.form, options_.evaluation.prompts, models_.tokenizer,
-                       options_.special_tokens);
+                       ChatRules{options_.special_tokens, options_.chat_format});
   if (!is_generated(method)) return;
   SHINE_CHECK(models_.hypernetwork != nullptr, ConfigError, "methods shine and shuffled need a hypernetwork");
   longest_context(options_.evaluation, *models_.hypernetwork);
@@ -194,8 +195,7 @@ std::vector<std::int64_t> QaEvaluator::generated_from(const QaUnit& unit, std::s
 SftTask QaEvaluator::sft_task(std::size_t context) const {
   const EvaluationConfig& evaluation = options_.evaluation;
   SftTask task;
-  task.conversations =
-      render(contexts_[context].sft_conversations, evaluation.sft.conversations, models_, options_.special_tokens);
+  task.conversations = render(contexts_[context].sft_conversations, evaluation.sft.conversations, models_, options_);
   task.questions = prompts_.at(Method::sft).right_dialogues(contexts_[context]);
   if (limits_.max_positions > 0) {
     task.conversations_cut = cut(task.conversations, limits_.max_positions);

@@ -25,7 +25,8 @@ struct QaModels {
   const Decoder& decoder;
   const Hypernetwork* hypernetwork = nullptr;  ///< needed only by shine and shuffled
   const Tokenizer& tokenizer;
-  std::vector<std::int64_t> end_tokens{};  ///< that end an answer beside <|im_end|>, where decoding.stop is empty
+  std::vector<std::int64_t>
+      end_tokens{};  ///< that end an answer beside the chat format's, where decoding.stop is empty
 };
 
 struct QaEvaluationOptions {
@@ -34,6 +35,7 @@ struct QaEvaluationOptions {
   EvaluationConfig evaluation;
   SpecialTokens special_tokens = SpecialTokens::parse;
   std::function<bool()> stop{};  ///< asked between turns and SFT steps; may be absent
+  ChatFormat chat_format = chatml_format();
 };
 
 /// Contexts that one method answers together.
