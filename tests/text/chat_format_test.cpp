@@ -94,7 +94,8 @@ TEST_F(ChatFormats, APartThatFollowsOthersHasTheIdsThatItHasWithinTheWhole) {
   for (const Tokenizer* some : {static_cast<const Tokenizer*>(&tokenizer), static_cast<const Tokenizer*>(&pieces)}) {
     for (const ChatFormat& format : all_formats()) {
       if (format.begin.empty() && some == &pieces) continue;  // sentencepiece's space at the begin of each part
-      const Messages messages = {{"user", "<s>The ferry"}, {"assistant", "at nine"}, {"user", "it's"}, {"assistant", ""}};
+      const Messages messages = {
+          {"user", "<s>The ferry"}, {"assistant", "at nine"}, {"user", "it's"}, {"assistant", ""}};
       const RenderedConversation whole = tokenize_chat(*some, messages, SpecialTokens::parse, format);
       RenderedConversation joined = tokenize_chat(*some, {}, SpecialTokens::parse, format);
       for (const ChatMessage& message : messages) {
