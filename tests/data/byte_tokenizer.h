@@ -49,6 +49,7 @@ class ByteTokenizer final : public Tokenizer {
     for (std::size_t i = 0; i < added_.size(); ++i) {
       if (added_[i] == token) return 256 + static_cast<std::int64_t>(i);
     }
+    if (token.size() == 1) return static_cast<unsigned char>(token.front());
     return std::nullopt;
   }
   std::string id_to_token(std::int64_t id) const override { return std::string(token_bytes(id)); }

@@ -155,5 +155,16 @@ TEST(LmDataset, RefusesOptionsThatCannotBe) {
   EXPECT_THROW(make({"a"}, {.row_length = 8}).sample(0, 1), ConfigError);
 }
 
+TEST(LmDataset, DocumentsAreWrittenInTheChatFormatGiven) {
+  LmOptions options{.row_length = 500, .repeat_share = 1.0, .chat_format = plain_format("<|im_end|>")};
+  const LmDataset dataset({"one", "two"}, std::make_shared<test::ByteTokenizer>(), options);
+  const std::string text = test::ByteTokenizer().decode(stream(dataset, 0));
+  const std::set<std::string> expected = {"one\none<|im_end|><|im_end|>two<|im_end|><RECON>\ntwo<|im_end|><|im_end|>",
+                                          "two\ntwo<|im_end|><|im_end|>one<|im_end|><RECON>\none<|im_end|><|im_end|>",
+                                          "one<|im_end|><RECON>\none<|im_end|><|im_end|>two\ntwo<|im_end|><|im_end|>",
+                                          "two<|im_end|><RECON>\ntwo<|im_end|><|im_end|>one\none<|im_end|><|im_end|>"};
+  EXPECT_TRUE(expected.contains(text)) << text;
+}
+
 }  // namespace
 }  // namespace shine

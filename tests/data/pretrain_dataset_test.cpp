@@ -11,6 +11,7 @@
 #include "data/pretrain/words.h"
 #include "shine/common/error.h"
 #include "shine/text/chat_template.h"
+#include "support/faults.h"
 #include "support/paths.h"
 
 namespace shine {
@@ -402,6 +403,47 @@ TEST(PretrainDataset, OneTurnCostsElevenTokensWithQwen3) {
   const auto rendered = tokenize_chat(*tokenizer, messages);
   EXPECT_EQ(sample.conversation_ids, rendered.ids);
   EXPECT_EQ(sample.labels, rendered.labels);
+}
+
+/// With the markers of a format, which ByteTokenizer lacks.
+std::shared_ptr<Tokenizer> tokenizer_of(const std::vector<std::string>& markers) {
+  auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  for (const std::string& marker : markers) tokenizer->add_tokens(std::vector<AddedToken>{{.content = marker}});
+  return tokenizer;
+}
+
+TEST(PretrainDataset, AnotherChatFormatBeginsAConversationOnce) {
+  const auto tokenizer =
+      tokenizer_of({"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|end_of_text|>"});
+  PretrainOptions options = roomy();
+  options.completion_frequency = 0;
+  options.chat_format = llama3_format(/*dated=*/true);
+  const PretrainDataset dataset({"first", "second"}, tokenizer, options);
+  ASSERT_EQ(dataset.size(), 1U);
+  const Sample sample = dataset.sample(0, 0);
+  const bool in_order = tokenizer->decode(sample.conversation_ids).find("first") <
+                        tokenizer->decode(sample.conversation_ids).find("second");
+  const Texts answers = in_order ? Texts{"first", "second"} : Texts{"second", "first"};
+  const std::vector<ChatMessage> messages = {
+      {"user", "<RECON>"}, {"assistant", answers[0]}, {"user", "<RECON>"}, {"assistant", answers[1]}};
+  const auto expected = tokenize_chat(*tokenizer, messages, SpecialTokens::parse, options.chat_format);
+  EXPECT_EQ(sample.conversation_ids, expected.ids);
+  EXPECT_EQ(sample.labels, expected.labels);
+  const std::string context = tokenizer->decode(sample.context_ids);
+  EXPECT_TRUE(context == "first<|end_of_text|>second" || context == "second<|end_of_text|>first") << context;
+  EXPECT_EQ(dataset.tokens(0), static_cast<std::int64_t>(sample.context_ids.size() + expected.ids.size()));
+  EXPECT_EQ(dataset.turn_overhead(), tokens_per_turn(*tokenizer, options.chat_format));
+
+  options.conversation_max_length = static_cast<std::int64_t>(expected.ids.size());
+  EXPECT_EQ(PretrainDataset({"first", "second"}, tokenizer, options).size(), 1U);
+  --options.conversation_max_length;
+  EXPECT_EQ(PretrainDataset({"first", "second"}, tokenizer, options).size(), 2U);
+}
+
+TEST(PretrainDataset, TheTokensOfItsChatFormatMustBeThere) {
+  PretrainOptions options = roomy();
+  options.chat_format = mistral_format(MistralVersion::v3);
+  test::expect_fault<ConfigError>("</s>", [&] { make({"text"}, options); });
 }
 
 }  // namespace

@@ -392,5 +392,45 @@ TEST(QaDataset, RefusesWhatCannotBe) {
   EXPECT_THROW(make(two_items(), options), ConfigError);
 }
 
+// Mistral's format writes the context's system message into the last question.
+TEST(QaDataset, AnotherChatFormatIsThatOfAllItsConversations) {
+  const auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  tokenizer->add_tokens(
+      std::vector<AddedToken>{{.content = "<s>"}, {.content = "</s>"}, {.content = "[INST]"}, {.content = "[/INST]"}});
+  const auto first = [&](const QaOptions& options) {
+    const Sample sample = QaDataset(two_items(), tokenizer, options).sample(0, 0);
+    std::string labels;
+    for (const std::int64_t label : sample.labels)
+      labels += label == kIgnoredLabel ? "" : tokenizer->token_bytes(label);
+    return std::pair(tokenizer->decode(sample.conversation_ids), labels);
+  };
+  QaOptions options = wide(QaForm::multi_turn, ContextPlace::prompt);
+  options.chat_format = mistral_format(MistralVersion::v3);
+  EXPECT_EQ(first(options),
+            std::pair(std::string("<s>[INST] q1[/INST] a1</s>[INST] M first context\n\nq2[/INST] a2</s>"),
+                      std::string(" a1</s> a2</s>")));
+  options = wide(QaForm::multi_turn);
+  options.chat_format = mistral_format(MistralVersion::v3);
+  options.reconstruction_share = 1;
+  EXPECT_EQ(first(options),
+            std::pair(std::string("<s>[INST] <RECON>[/INST] first context</s>"), std::string(" first context</s>")));
+}
+
+TEST(QaDataset, SplitSamplesOfAFormatThatMovesTheSystemMessageFit) {
+  const auto tokenizer = std::make_shared<test::ByteTokenizer>();
+  tokenizer->add_tokens(std::vector<AddedToken>{{.content = "<s>"}, {.content = "</s>"}});
+  QaOptions options = wide(QaForm::multi_turn, ContextPlace::prompt);
+  options.chat_format = mistral_format(MistralVersion::v1);
+  options.over_long = OverLong::split;
+  QaDataset whole(two_items(), tokenizer, options);
+  options.conversation_max_length = whole.tokens(0) - 1;
+  const QaDataset split(two_items(), tokenizer, options);
+  EXPECT_GT(split.size(), whole.size());
+  for (std::size_t i = 0; i < split.size(); ++i) {
+    EXPECT_EQ(static_cast<std::int64_t>(split.sample(0, i).conversation_ids.size()), split.tokens(i)) << i;
+    EXPECT_EQ(split.sample(0, i).conversation_tokens_cut, 0) << i;
+  }
+}
+
 }  // namespace
 }  // namespace shine

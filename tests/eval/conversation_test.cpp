@@ -47,7 +47,7 @@ class ConversationTest : public testing::Test {
   std::vector<PromptRecord> evaluated(Method method) const {
     EvaluationConfig evaluation = options_.evaluation;
     evaluation.batch_size = 1;
-    const QaEvaluator evaluator(models(), contexts(), {options_.form, {method}, evaluation, options_.special_tokens});
+    const QaEvaluator evaluator(models(), contexts(), {options_.form, {method}, evaluation, options_.chat});
     return evaluator.run(evaluator.units().front())->prompts;
   }
 

@@ -15,7 +15,7 @@ const PromptConfig kPrompts{.multi_turn_in_context = "{context}",
 class DialoguePromptsTest : public testing::Test {
  protected:
   DialoguePrompts prompts(Method method, QaForm form = QaForm::multi_turn) const {
-    return {method, form, kPrompts, tokenizer_, SpecialTokens::parse};
+    return {method, form, kPrompts, tokenizer_, {SpecialTokens::parse}};
   }
   std::string text(const FittedPrompt& fitted) const { return tokenizer_.decode(fitted.ids); }
 

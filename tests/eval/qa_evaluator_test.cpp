@@ -66,11 +66,12 @@ class QaEvaluatorTest : public testing::Test {
   /// Greedy, one row, everything computed anew for each token.
   std::string reference_answer(const std::vector<ChatMessage>& messages, const LoraTree* lora) const {
     const at::NoGradGuard no_grad;
-    std::vector<std::int64_t> ids = tokenize_prompt(tokenizer_, messages), written;
+    std::vector<std::int64_t> ids = tokenize_prompt(tokenizer_, messages, SpecialTokens::parse, options_.chat_format),
+                              written;
     while (written.size() < 6) {
       const at::Tensor hidden = decoder_->forward(TokenRows::pack({ids}, at::kCPU), lora);
       const auto next = decoder_->logits(hidden)[-1].argmax().item<std::int64_t>();
-      if (next == *tokenizer_.token_to_id(kMessageEnd)) break;
+      if (next == *tokenizer_.token_to_id(options_.chat_format.answer_end)) break;
       ids.push_back(next);
       written.push_back(next);
     }
@@ -126,6 +127,26 @@ TEST_F(QaEvaluatorTest, AnswersAreThoseOfTheReferenceLoop) {
   EXPECT_NE(raw_of(results, Method::naive, "x"), raw_of(results, Method::shine, "x"));
 }
 
+TEST_F(QaEvaluatorTest, AnotherChatFormatHasItsOwnPromptsAndEnd) {
+  const auto contexts = three_contexts();
+  const auto chatml = raw_of(run_all(evaluator({Method::in_context})), Method::in_context, "x");
+  options_.chat_format = plain_format(std::string(kTextEnd));
+  const auto plain = run_all(evaluator({Method::in_context}));
+  for (const QaContext& one : contexts) {
+    EXPECT_EQ(raw_of(plain, Method::in_context, one.id), reference_answers(Method::in_context, one, nullptr));
+  }
+  EXPECT_NE(raw_of(plain, Method::in_context, "x"), chatml);
+
+  const auto first_ids = [&] {
+    const QaEvaluator made = evaluator({Method::naive});
+    return made.run(made.units().front())->prompts.front().ids;
+  };
+  const std::vector<std::int64_t> whole = first_ids();
+  ASSERT_FALSE(whole.empty());
+  options_.chat_format.answer_end = tokenizer_.id_to_token(whole.back());
+  EXPECT_EQ(first_ids(), (std::vector<std::int64_t>{whole.begin(), std::ranges::find(whole, whole.back())}));
+}
+
 TEST_F(QaEvaluatorTest, OneQuestionEachIsAskedAlone) {
   options_.form = QaForm::one_question;
   std::vector<QaContext> contexts = three_contexts();
@@ -167,7 +188,7 @@ TEST_F(QaEvaluatorTest, SftTrainsOnItsConversationsAlone) {
   EXPECT_TRUE(raw_of(results, Method::sft, "yy").empty());
   EXPECT_GT(results.contexts[0].prepare_seconds, 0);
   EXPECT_TRUE(std::isfinite(results.contexts[0].sft_loss));
-  const DialoguePrompts naive(Method::naive, options_.form, {}, tokenizer_, SpecialTokens::parse);
+  const DialoguePrompts naive(Method::naive, options_.form, {}, tokenizer_, {SpecialTokens::parse});
   EXPECT_NEAR(results.contexts[0].sft_loss_before,
               mean_loss(*decoder_, nullptr, naive.right_dialogues(three_contexts()[0])), 1e-5);
   auto other = three_contexts();
@@ -287,10 +308,10 @@ TEST_F(QaEvaluatorTest, TextsWithATokenThatHasNoRowAreLeftOut) {
   EXPECT_NE(made.left_out().at(Method::sft).reason.find("<COMP>"), std::string::npos);
   EXPECT_EQ(run_all(made).contexts.size(), 3U);
 
-  options_.special_tokens = SpecialTokens::escape;
+  options_.chat.contents = SpecialTokens::escape;
   EXPECT_EQ(evaluator({Method::naive, Method::in_context}, contexts).left_out().size(), 0U);
   EXPECT_EQ(run_all(evaluator({Method::in_context}, contexts)).contexts.size(), 3U);
-  options_.special_tokens = SpecialTokens::parse;
+  options_.chat.contents = SpecialTokens::parse;
   decoder_->set_new_token_rows(at::zeros({3, config.hidden_size}));
   EXPECT_TRUE(evaluator({Method::naive, Method::in_context}, contexts).left_out().empty());
 }

@@ -64,7 +64,8 @@ TEST_F(TrainFaults, SeveralFaultsComeTogether) {
 TEST_F(TrainFaults, MissingModelDirectory) {
   expect_complaint(pretrain({"model.path=/no/such/model"}), {"/no/such/model", "model.path"});
   std::filesystem::create_directories(tiny_->file("empty-model"));
-  expect_complaint(pretrain({"model.path=" + tiny_->file("empty-model")}), {"no config.json in ", "empty-model (needed: "});
+  expect_complaint(pretrain({"model.path=" + tiny_->file("empty-model")}),
+                   {"no config.json in ", "empty-model (needed: "});
 }
 
 TEST_F(TrainFaults, ModelWithoutWeights) {
@@ -110,6 +111,18 @@ TEST_F(TrainFaults, RunFolderThatCannotBeMade) {
 
 TEST_F(TrainFaults, MissingTokenizer) {
   expect_complaint(pretrain({"text.tokenizer=/no/such/tokenizer"}), {"/no/such/tokenizer", "text.tokenizer"});
+}
+
+TEST_F(TrainFaults, AChatTemplateThatNobodyKnows) {
+  const std::string tokenizer = tiny_->file("tokenizer-of-a-chat");
+  std::filesystem::copy(tiny_->file("tokenizer"), tokenizer);
+  write_bytes(tokenizer + "/chat_template.jinja", "{{ '<start_of_turn>' + messages[0].content }}");
+  expect_complaint(
+      pretrain({"text.tokenizer=" + tokenizer}),
+      {"text.chat_format: ", "tokenizer-of-a-chat", "is of no known format", "chatml, llama3, mistral or none"});
+  const Outcome named = pretrain(
+      {"text.tokenizer=" + tokenizer, "text.chat_format=chatml", "run.max_steps=1", "run.dir=" + tiny_->file("named")});
+  EXPECT_TRUE(complaints(named).empty()) << named.err;
 }
 
 TEST_F(TrainFaults, TrainingTexts) {

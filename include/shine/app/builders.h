@@ -11,6 +11,7 @@
 #include "shine/common/api.h"
 #include "shine/decoder/decoder.h"
 #include "shine/hypernetwork/hypernetwork.h"
+#include "shine/text/chat_format.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {
@@ -23,6 +24,7 @@ struct Experiment {
   ExperimentConfig config;
   at::Device device = at::kCPU;
   std::shared_ptr<Tokenizer> tokenizer;
+  ChatFormat chat_format = chatml_format();
   std::unique_ptr<Decoder> decoder;
   std::vector<std::int64_t> end_tokens;        ///< ids that end an answer of the backbone, by its own files
   std::unique_ptr<Hypernetwork> hypernetwork;  ///< absent in stage backbone and after build_language_model

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shine/config/chat_format_choice.h"
 #include "shine/config/constraint.h"
 #include "shine/config/stage_name.h"
 
@@ -55,6 +56,7 @@ struct TextConfig {
   std::string tokenizer;
   VocabularyUse vocabulary = VocabularyUse::all;
   SpecialTokenUse special_tokens = SpecialTokenUse::parse;
+  ChatFormatChoice chat_format = ChatFormatChoice::automatic;
   int64_t context_max_length = 1141;
   int64_t conversation_max_length = 1150;
 
@@ -66,6 +68,8 @@ struct TextConfig {
       "folder with tokenizer.json, tokenizer.model, or vocab.json and merges.txt; empty = model.path", file_path());
     v("vocabulary", vocabulary, "rows in the softmax: all of the model's, or the tokenizer's only (published)");
     v("special_tokens", special_tokens, "special-token strings inside texts: parse (published) or escape");
+    v("chat_format", chat_format,
+      "how conversations are written; auto = as the tokenizer's chat template, none = plain lines, for base models");
     v("context_max_length", context_max_length, "longest context, tokens", at_least(1), unused_in(StageName::backbone));
     v("conversation_max_length", conversation_max_length, "longest conversation or document, tokens", at_least(2));
   }

@@ -53,7 +53,9 @@ struct DecodingConfig {
     v("top_p", top_p, "sample among the likeliest tokens of total probability top_p", in_range(0, 1));
     v("repetition_penalty", repetition_penalty, "logits of tokens seen so far are divided by it (multiplied below 0)",
       above(0));
-    v("stop", stop, "tokens that end an answer; empty = <|im_end|> and the eos_token_id of generation_config.json");
+    v("stop", stop,
+      "tokens that end an answer; empty = that of text.chat_format (<|im_end|>) and the eos_token_id of "
+      "generation_config.json");
     v("cache", cache, "KV cache: keep keys and values of earlier tokens; false recomputes them for each token (slow)",
       kShapesNoAnswer);
     v("cuda_graph", cuda_graph, "a token's step as one CUDA graph; auto = once a GPU has checked it", kShapesNoAnswer);

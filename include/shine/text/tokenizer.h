@@ -93,10 +93,10 @@ class SHINE_API Tokenizer {
   virtual std::vector<std::int64_t> add_tokens(std::span<const AddedToken> tokens) = 0;
 };
 
-/// The files of a folder that make its tokenizer: to be copied with a model.
-inline constexpr std::array<std::string_view, 7> kTokenizerFiles = {
-    "tokenizer.json",        "tokenizer.model",         "vocab.json",       "merges.txt",
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
+/// The files of a folder that make its tokenizer and its chat format: to be copied with a model.
+inline constexpr std::array<std::string_view, 8> kTokenizerFiles = {
+    "tokenizer.json",        "tokenizer.model",         "vocab.json",        "merges.txt",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"};
 
 /// True if the folder holds a tokenizer that load_tokenizer reads.
 SHINE_API bool has_tokenizer(const std::filesystem::path& folder);

@@ -64,9 +64,10 @@ void warn_about_slow_bfloat16(const Decoder& decoder, at::Device device) {
 }
 
 /// Without them every turn is spelled out in ordinary tokens, which no model was trained on.
-void warn_about_missing_markers(const Tokenizer& tokenizer, const std::string& folder) {
+void warn_about_missing_markers(const Experiment& experiment, const std::string& folder) {
+  if (experiment.chat_format != chatml_format()) return;
   for (const std::string_view marker : {kMessageStart, kMessageEnd}) {
-    if (!tokenizer.token_to_id(marker))
+    if (!experiment.tokenizer->token_to_id(marker))
       log_warning(str(folder, ": the tokenizer has no token ", marker,
                       ", which is written as ordinary text (use the tokenizer of a chat model)"));
   }
@@ -86,7 +87,9 @@ Experiment build_language_model(const ExperimentConfig& config) {
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
   if (config.run.deterministic) set_deterministic();
   experiment.tokenizer = load_tokenizer(config.text.tokenizer);
-  warn_about_missing_markers(*experiment.tokenizer, config.text.tokenizer);
+  experiment.chat_format = choose_chat_format(config.text.chat_format, config.text.tokenizer, *experiment.tokenizer);
+  log_info(str("chat format ", experiment.chat_format.name));
+  warn_about_missing_markers(experiment, config.text.tokenizer);
   stage->add_tokens(*experiment.tokenizer);
   experiment.decoder = std::make_unique<Decoder>(read_decoder_config(stage->decoder_config()),
                                                  decoder_options(config, stage->passes(), experiment.device));

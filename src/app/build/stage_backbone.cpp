@@ -15,6 +15,7 @@ std::shared_ptr<const Dataset> language_dataset(const Experiment& experiment, co
   options.row_length = config.text.conversation_max_length;
   options.repeat_share = repeat_share;
   options.special_tokens = special_tokens(config.text);
+  options.chat_format = experiment.chat_format;
   options.seed = static_cast<std::uint64_t>(config.run.seed);
   return std::make_shared<LmDataset>(texts, experiment.tokenizer, options);
 }
@@ -56,7 +57,7 @@ class BackboneStage : public StageBuilder {
     QaSplit items = load_questions(config_);
     TrainingData data{nullptr, items.train.size(), items.validation.size()};
     if (!experiment.tokenizer) return data;
-    QaOptions options = qa_options(config_, QaForm::multi_turn, ContextPlace::prompt);
+    QaOptions options = qa_options(experiment, QaForm::multi_turn, ContextPlace::prompt);
     options.reconstruction_share = config_.stage.repeat_share;
     Stage counts;
     data.samples = qa_dataset(experiment, std::move(items.train), options, "train", counts);
@@ -91,7 +92,7 @@ class BackboneStage : public StageBuilder {
 
   void add_questions(const Experiment& experiment, Stage& stage) const {
     QaSplit items = load_questions(config_);
-    QaOptions options = qa_options(config_, QaForm::multi_turn, ContextPlace::prompt);
+    QaOptions options = qa_options(experiment, QaForm::multi_turn, ContextPlace::prompt);
     options.reconstruction_share = config_.stage.repeat_share;
     stage.train = qa_dataset(experiment, std::move(items.train), options, "train", stage);
     if (items.validation.empty()) return;

@@ -38,16 +38,19 @@ QaSplit load_questions(const ExperimentConfig& config) {
   return split;
 }
 
-PretrainOptions pretrain_options(const ExperimentConfig& config) {
+PretrainOptions pretrain_options(const Experiment& experiment) {
+  const ExperimentConfig& config = experiment.config;
   PretrainOptions options;
   options.completion_drop_min = config.stage.completion_drop_min;
   options.completion_drop_max = config.stage.completion_drop_max;
   options.collapse_whitespace = config.stage.collapse_whitespace;
   options.special_tokens = special_tokens(config.text);
+  options.chat_format = experiment.chat_format;
   return options;
 }
 
-QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace place) {
+QaOptions qa_options(const Experiment& experiment, QaForm form, ContextPlace place) {
+  const ExperimentConfig& config = experiment.config;
   QaOptions options;
   options.form = form;
   options.place = place;
@@ -57,6 +60,7 @@ QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace p
   options.over_long = chosen ? config.data.over_long : OverLong::drop;
   options.prompts = config.evaluation.prompts;
   options.special_tokens = special_tokens(config.text);
+  options.chat_format = experiment.chat_format;
   options.seed = static_cast<std::uint64_t>(config.run.seed);
   return options;
 }

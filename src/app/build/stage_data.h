@@ -27,9 +27,9 @@ QaSplit load_questions(const ExperimentConfig& config);
 void warn_about_lost_tokens(const std::string& set, std::int64_t lost, std::int64_t all, const std::string& cure);
 
 /// The options that training and evaluation of reconstruction and completion share; the caller sets lengths and seed.
-PretrainOptions pretrain_options(const ExperimentConfig& config);
+PretrainOptions pretrain_options(const Experiment& experiment);
 
-QaOptions qa_options(const ExperimentConfig& config, QaForm form, ContextPlace place);
+QaOptions qa_options(const Experiment& experiment, QaForm form, ContextPlace place);
 
 /// The data set; what became of its items goes into the log and the stage's counts.
 std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,

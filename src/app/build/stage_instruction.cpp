@@ -13,7 +13,7 @@ class InstructionStage : public HypernetworkStage {
     QaSplit items = load_questions(config_);
     TrainingData data{nullptr, items.train.size(), items.validation.size()};
     if (!experiment.tokenizer) return data;
-    QaOptions options = qa_options(config_, form_, ContextPlace::lora);
+    QaOptions options = qa_options(experiment, form_, ContextPlace::lora);
     options.reconstruction_share = config_.stage.reconstruction_share;
     Stage counts;
     data.samples = qa_dataset(experiment, std::move(items.train), options, "train", counts);
@@ -24,7 +24,7 @@ class InstructionStage : public HypernetworkStage {
     QaSplit items = load_questions(config_);
     Stage stage = stage_of(experiment);
     const double share = config_.stage.reconstruction_share;
-    QaOptions options = qa_options(config_, form_, ContextPlace::lora);
+    QaOptions options = qa_options(experiment, form_, ContextPlace::lora);
     options.reconstruction_share = share;
     stage.train = qa_dataset(experiment, std::move(items.train), options, "train", stage);
     if (items.validation.empty()) return stage;

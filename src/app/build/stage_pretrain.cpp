@@ -10,7 +10,7 @@ namespace {
 std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, const std::string& set,
                                                 std::vector<std::string> texts, double completion_frequency) {
   const ExperimentConfig& config = experiment.config;
-  PretrainOptions options = pretrain_options(config);
+  PretrainOptions options = pretrain_options(experiment);
   options.context_max_length = config.text.context_max_length;
   options.conversation_max_length = config.text.conversation_max_length;
   options.open_groups = static_cast<std::size_t>(config.data.open_groups);

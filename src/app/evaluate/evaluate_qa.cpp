@@ -65,15 +65,16 @@ QaEvaluator make_evaluator(const Experiment& experiment, QaInputs inputs, QaForm
   const EvaluationConfig& evaluation = experiment.config.evaluation;
   const SpecialTokens treatment = special_tokens(experiment.config.text);
   if (form == QaForm::one_question && evaluation.group_tokens > 0) {
-    inputs.contexts = group_contexts(std::move(inputs.contexts), evaluation.group_tokens,
-                                     static_cast<std::uint64_t>(evaluation.seed), *experiment.tokenizer, treatment);
+    inputs.contexts =
+        group_contexts(std::move(inputs.contexts), evaluation.group_tokens, static_cast<std::uint64_t>(evaluation.seed),
+                       *experiment.tokenizer, treatment, experiment.chat_format.text_end);
   }
   if (!PeakMemory::can_measure(experiment.device)) {
     log_warning("/proc/self/clear_refs cannot be written: peak memory is given as 0");
   }
   return {{*experiment.decoder, experiment.hypernetwork.get(), *experiment.tokenizer, experiment.end_tokens},
           std::move(inputs.contexts),
-          {form, std::move(inputs.methods), evaluation, treatment, std::move(stop)}};
+          {form, std::move(inputs.methods), evaluation, {treatment, experiment.chat_format}, std::move(stop)}};
 }
 
 std::vector<std::string> texts_of(const std::vector<QaContext>& contexts) {

@@ -109,7 +109,7 @@ class ReconstructionEvaluator {
   const BucketConfig& buckets() const { return experiment_.config.evaluation.buckets; }
 
   void check_template() const {
-    const std::int64_t overhead = tokens_per_turn(*experiment_.tokenizer);
+    const std::int64_t overhead = tokens_per_turn(*experiment_.tokenizer, experiment_.chat_format);
     SHINE_CHECK(buckets().conversation_margin >= overhead, ConfigError, "evaluation.buckets.conversation_margin ",
                 buckets().conversation_margin, ": the template alone takes ", overhead, " tokens (raise it to that)");
   }
@@ -157,7 +157,7 @@ class ReconstructionEvaluator {
 
   Sample sample(const Unit& unit, std::size_t text) const {
     const ExperimentConfig& config = experiment_.config;
-    PretrainOptions options = pretrain_options(config);
+    PretrainOptions options = pretrain_options(experiment_);
     options.context_max_length = length(unit) + buckets().context_margin;
     options.conversation_max_length = length(unit) + buckets().conversation_margin;
     options.seed = static_cast<std::uint64_t>(config.evaluation.seed);

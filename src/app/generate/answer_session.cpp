@@ -97,7 +97,8 @@ Answer AnswerSession::ask(Method method, std::string_view question, const Conver
   auto found = conversations_.find(method);
   if (found == conversations_.end()) {
     const ExperimentConfig& config = experiment_.config;
-    const ConversationOptions options{options_.form, config.evaluation, special_tokens(config.text)};
+    const ConversationOptions options{
+        options_.form, config.evaluation, {special_tokens(config.text), experiment_.chat_format}};
     found = conversations_.try_emplace(method, models(), method, options, knowledge(method)).first;
   }
   Answer answer = found->second.ask(question, observer);

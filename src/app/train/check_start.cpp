@@ -35,6 +35,7 @@ std::string check_data(const ExperimentConfig& config) {
   const auto stage = make_stage_builder(config);
   if (has_tokenizer(config.text.tokenizer)) {
     experiment.tokenizer = load_tokenizer(config.text.tokenizer);
+    experiment.chat_format = choose_chat_format(config.text.chat_format, config.text.tokenizer, *experiment.tokenizer);
     stage->add_tokens(*experiment.tokenizer);
   }
   const TrainingData data = stage->training_data(experiment);

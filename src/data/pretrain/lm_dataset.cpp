@@ -30,25 +30,32 @@ std::vector<DocumentForm> choose_forms(std::size_t documents, const LmOptions& o
   return forms;
 }
 
-/// Tokens of one document in its form, <|endoftext|> at the end.
+/// Tokens of one document in its form, the format's text_end at the end.
 class DocumentWriter {
  public:
-  DocumentWriter(const Tokenizer& tokenizer, SpecialTokens special_tokens)
-      : tokenizer_(tokenizer), special_tokens_(special_tokens), end_id_(require_token(tokenizer, kTextEnd)) {}
+  DocumentWriter(const Tokenizer& tokenizer, const LmOptions& options)
+      : tokenizer_(tokenizer),
+        special_tokens_(options.special_tokens),
+        format_(options.chat_format),
+        end_id_(require_token(tokenizer, format_.text_end)) {}
 
   std::vector<std::int32_t> write(const std::string& text, DocumentForm form) const {
     std::vector<std::int32_t> ids;
     if (form == DocumentForm::repeated_by_user) {
       append(ids, tokenize_chat(tokenizer_, std::array{ChatMessage{"user", text}, ChatMessage{"assistant", text}},
-                                special_tokens_)
+                                special_tokens_, format_)
                       .ids);
     } else {
       append(ids, tokenizer_.encode(text, special_tokens_).ids);
     }
     if (form == DocumentForm::repeated_from_context) {
       append(ids, {end_id_});
-      append(ids, tokenize_chat(tokenizer_, std::array{ChatMessage{"user", std::string(kReconstruct)}}).ids);
-      append(ids, tokenize_chat(tokenizer_, std::array{ChatMessage{"assistant", text}}, special_tokens_).ids);
+      append(ids, tokenize_chat(tokenizer_, std::array{ChatMessage{"user", std::string(kReconstruct)}},
+                                SpecialTokens::parse, format_)
+                      .ids);
+      append(ids, tokenize_chat(tokenizer_, std::array{ChatMessage{"assistant", text}}, special_tokens_, format_,
+                                ChatPart::later)
+                      .ids);
     }
     append(ids, {end_id_});
     return ids;
@@ -61,6 +68,7 @@ class DocumentWriter {
 
   const Tokenizer& tokenizer_;
   SpecialTokens special_tokens_;
+  const ChatFormat& format_;
   std::int64_t end_id_;
 };
 
@@ -81,7 +89,7 @@ LmDataset::LmDataset(const std::vector<std::string>& texts, std::shared_ptr<cons
   SHINE_CHECK(options.repeat_share >= 0 && options.repeat_share <= 1, ConfigError,
               "the share of repeated documents must be in [0, 1], found ", options.repeat_share);
 
-  const DocumentWriter writer(*tokenizer, options.special_tokens);
+  const DocumentWriter writer(*tokenizer, options);
   const auto forms = choose_forms(texts.size(), options, tokenizer->token_to_id(kReconstruct).has_value());
   std::vector<std::vector<std::int32_t>> documents(texts.size());
   parallel_for(

@@ -9,6 +9,7 @@
 
 #include "common/parallel.h"
 #include "data/dataset.h"
+#include "shine/text/chat_format.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {
@@ -20,19 +21,20 @@ struct LmOptions {
   /// Share of the documents turned into conversations that repeat them.
   double repeat_share = 0;
   SpecialTokens special_tokens = SpecialTokens::parse;
+  ChatFormat chat_format = chatml_format();
   std::uint64_t seed = 0;
   /// Threads that tokenise at construction; 0: as many as cores.
   int threads = 0;
 };
 
-/// Plain causal language modelling, for stage `backbone`. Each document's tokens end with <|endoftext|>; all documents,
-/// in an order drawn per epoch, make one stream that is cut into rows. The last row may be shorter; a single token left
-/// over, which has nothing to predict, is left out. context_ids is empty.
+/// Plain causal language modelling, for stage `backbone`. Each document's tokens end with the format's text_end
+/// (<|endoftext|>); all documents, in an order drawn per epoch, make one stream that is cut into rows. The last row may
+/// be shorter; a single token left over, which has nothing to predict, is left out. context_ids is empty.
 ///
 /// A share of the documents, the same ones in every epoch, is written in two alternating forms, so that a small
 /// backbone learns the chat format and copying:
 /// - user: the text; assistant: the text;
-/// - the text, <|endoftext|>, then user: <RECON>; assistant: the text (only where the tokenizer has <RECON>, else the
+/// - the text, text_end, then user: <RECON>; assistant: the text (only where the tokenizer has <RECON>, else the
 ///   first form again).
 ///
 /// labels = conversation_ids everywhere: a backbone models all text, the user's side of a conversation included, and a
@@ -40,7 +42,7 @@ struct LmOptions {
 class LmDataset : public Dataset {
  public:
   /// Tokenises all texts. Throws ConfigError when there is no text, row_length < 2, repeat_share is outside [0, 1] or
-  /// the tokenizer has no <|endoftext|>.
+  /// the tokenizer has no text_end.
   LmDataset(const std::vector<std::string>& texts, std::shared_ptr<const Tokenizer> tokenizer, const LmOptions& options,
             const Progress& progress = {});
 

@@ -21,8 +21,9 @@ namespace {
 /// No share of words is dropped: the task is reconstruction.
 constexpr double kReconstruction = -1.0;
 
-std::vector<std::int64_t> request(const Tokenizer& tokenizer, std::string_view task_token) {
-  return tokenize_chat(tokenizer, std::array{ChatMessage{"user", std::string(task_token)}}).ids;
+std::vector<std::int64_t> request(const Tokenizer& tokenizer, std::string_view task_token, const ChatFormat& format) {
+  const std::array message = {ChatMessage{"user", std::string(task_token)}};
+  return tokenize_chat(tokenizer, message, SpecialTokens::parse, format, ChatPart::later).ids;
 }
 
 }  // namespace
@@ -30,12 +31,13 @@ std::vector<std::int64_t> request(const Tokenizer& tokenizer, std::string_view t
 PretrainDataset::PretrainDataset(std::vector<std::string> texts, std::shared_ptr<const Tokenizer> tokenizer,
                                  const PretrainOptions& options, const Progress& progress)
     : texts_(std::move(texts)), tokenizer_(std::move(tokenizer)), options_(options) {
-  separator_id_ = require_token(*tokenizer_, kTextEnd);
+  separator_id_ = require_token(*tokenizer_, options_.chat_format.text_end);
   require_token(*tokenizer_, kReconstruct);
   require_token(*tokenizer_, kComplete);
-  turn_overhead_ = tokens_per_turn(*tokenizer_);
-  reconstruct_request_ = request(*tokenizer_, kReconstruct);
-  complete_request_ = request(*tokenizer_, kComplete);
+  turn_overhead_ = tokens_per_turn(*tokenizer_, options_.chat_format);
+  opening_ = tokenize_chat(*tokenizer_, {}, SpecialTokens::parse, options_.chat_format).ids;
+  reconstruct_request_ = request(*tokenizer_, kReconstruct, options_.chat_format);
+  complete_request_ = request(*tokenizer_, kComplete, options_.chat_format);
   if (options_.over_long == OverLong::automatic) options_.over_long = OverLong::cut;
   check_options();
   if (options_.over_long == OverLong::split) split_texts();
@@ -73,17 +75,18 @@ void PretrainDataset::split_texts() {
 }
 
 void PretrainDataset::pack(const std::vector<std::int64_t>& lengths) {
+  const auto opening = static_cast<std::int64_t>(opening_.size());
   std::vector<std::int64_t> costs = lengths;
-  for (std::int64_t& cost : costs) cost += turn_overhead_;
+  for (std::int64_t& cost : costs) cost += turn_overhead_ - opening;
   // A group's context has at most its conversation's tokens less one template: within `room` it is not cut.
-  const std::int64_t most = may_cut() ? options_.conversation_max_length : room() + turn_overhead_;
+  const std::int64_t most = (may_cut() ? options_.conversation_max_length : room() + turn_overhead_) - opening;
   TextGroups packed = pack_texts(costs, most, options_.open_groups);
   groups_ = std::move(packed.groups);
   static_cast<PackingReport&>(report_) = packed.report;
   group_tokens_.reserve(groups_.size());
   for (const auto& group : groups_) {
     auto length = static_cast<std::int64_t>(group.size()) - 1;  // separators
-    std::int64_t conversation = 0;
+    std::int64_t conversation = opening;
     for (const std::size_t text : group) {
       length += lengths[text];
       conversation += costs[text];
@@ -105,6 +108,7 @@ std::uint64_t PretrainDataset::hash_options() const {
   hash.add(options_.seed).add(separator_id_);
   if (!may_cut()) hash.add(static_cast<std::uint64_t>(options_.over_long));
   for (const auto* request : {&reconstruct_request_, &complete_request_}) hash.add(hash_text({}, *request));
+  if (!opening_.empty()) hash.add(hash_text({}, opening_));
   return hash.value();
 }
 
@@ -150,12 +154,14 @@ Sample PretrainDataset::sample(std::int64_t epoch, std::size_t index) const {
            tokenizer_->encode(context_part(texts_[group[i]], drops[i]), options_.special_tokens).ids);
   }
   random.shuffle(order);
+  append(sample.conversation_ids, opening_);
+  sample.labels.assign(opening_.size(), kIgnoredLabel);
   for (const std::size_t i : order) {
     const auto& asked = drops[i] == kReconstruction ? reconstruct_request_ : complete_request_;
     append(sample.conversation_ids, asked);
     sample.labels.insert(sample.labels.end(), asked.size(), kIgnoredLabel);
-    const auto answer =
-        tokenize_chat(*tokenizer_, std::array{ChatMessage{"assistant", texts_[group[i]]}}, options_.special_tokens);
+    const auto answer = tokenize_chat(*tokenizer_, std::array{ChatMessage{"assistant", texts_[group[i]]}},
+                                      options_.special_tokens, options_.chat_format, ChatPart::later);
     append(sample.conversation_ids, answer.ids);
     append(sample.labels, answer.labels);
   }

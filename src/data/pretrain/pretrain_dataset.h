@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "data/pretrain/text_groups.h"
 #include "shine/config/data_config.h"
+#include "shine/text/chat_format.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {
@@ -31,6 +32,7 @@ struct PretrainOptions {
   bool collapse_whitespace = false;
   /// Whether special-token strings inside a text are special tokens or plain text.
   SpecialTokens special_tokens = SpecialTokens::parse;
+  ChatFormat chat_format = chatml_format();
   std::uint64_t seed = 0;
   /// Threads that tokenise at construction; 0: as many as cores.
   int threads = 0;
@@ -51,10 +53,10 @@ struct PretrainReport : PackingReport {
 };
 
 /// Self-supervised pretraining (paper section 4). Texts are packed once into groups; a sample is one group. Context:
-/// its texts in random order, joined by <|endoftext|>, those to be completed without their last words. Conversation:
-/// for each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text, trained. Both are
-/// cut at their maximum lengths, unless over-long texts are split. Tasks, cuts and orders are drawn anew for
-/// each (seed, epoch, index).
+/// its texts in random order, joined by the format's text_end (<|endoftext|>), those to be completed without their last
+/// words. Conversation: for each text, in another random order, user "<RECON>" or "<COMP>" and assistant the full text,
+/// trained. Both are cut at their maximum lengths, unless over-long texts are split. Tasks, cuts and orders are drawn
+/// anew for each (seed, epoch, index).
 class PretrainDataset : public Dataset {
  public:
   /// Tokenises all texts for their lengths; the ids are made again for each sample.
@@ -75,7 +77,7 @@ class PretrainDataset : public Dataset {
 
   const PretrainReport& report() const { return report_; }
 
-  /// Tokens that the template adds to a text for its two messages: 11 with Qwen3's tokenizer.
+  /// Tokens that a conversation about one text has beside it: 11 with Qwen3's tokenizer.
   std::int64_t turn_overhead() const { return turn_overhead_; }
 
  private:
@@ -93,6 +95,7 @@ class PretrainDataset : public Dataset {
   PretrainOptions options_;
   std::int64_t separator_id_ = 0;
   std::int64_t turn_overhead_ = 0;
+  std::vector<std::int64_t> opening_;  ///< what a conversation begins with before its first message
   /// The user's messages that ask for reconstruction and for completion.
   std::vector<std::int64_t> reconstruct_request_;
   std::vector<std::int64_t> complete_request_;

@@ -4,16 +4,8 @@
 #include <cmath>
 #include <optional>
 
-#include "text/unicode/utf8.h"
-
 namespace shine {
 namespace {
-
-/// Python counts the four information separators as white space, Unicode does not.
-bool separates_words(const Utf8Unit& unit) {
-  if (unit.kind != Utf8Unit::Kind::character) return false;
-  return is_white_space(unit.code_point) || (unit.code_point >= 0x1C && unit.code_point <= 0x1F);
-}
 
 /// Hands out the words of a text in order.
 class WordReader {
@@ -35,7 +27,7 @@ class WordReader {
   void skip(bool whitespace) {
     while (position_ < text_.size()) {
       const Utf8Unit unit = next_utf8_unit(text_.substr(position_));
-      if (separates_words(unit) != whitespace) return;
+      if (is_python_space(unit) != whitespace) return;
       position_ += unit.length;
     }
   }
@@ -80,16 +72,6 @@ std::string first_words(std::string_view text, std::size_t keep, bool collapse_w
   }
   if (!words.next()) return std::string(text);
   return collapse_whitespace ? joined : std::string(text.substr(0, end));
-}
-
-std::string_view trim_whitespace(std::string_view text) {
-  WordReader words(text);
-  const auto first = words.next();
-  if (!first) return {};
-  const auto begin = static_cast<std::size_t>(first->data() - text.data());
-  std::size_t end = words.position();
-  while (words.next()) end = words.position();
-  return text.substr(begin, end - begin);
 }
 
 std::string join_words(std::string_view text) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "text/unicode/utf8.h"
+
 namespace shine {
 
 /// Number of words: runs of non-white-space characters, as Python's str.split() sees them (Unicode).
@@ -16,9 +18,6 @@ std::size_t words_kept(std::size_t words, double drop);
 /// The first `keep` words of the text, up to the end of the last of them, with the spacing of the text, or joined by
 /// single spaces when `collapse_whitespace`. Returns the text as it is when it has no more than `keep` words.
 std::string first_words(std::string_view text, std::size_t keep, bool collapse_whitespace);
-
-/// `text` without the white space at both ends.
-std::string_view trim_whitespace(std::string_view text);
 
 /// All words of the text joined by single spaces.
 std::string join_words(std::string_view text);

@@ -9,7 +9,6 @@
 #include "data/sampling/random_streams.h"
 #include "data/token_row.h"
 #include "shine/common/error.h"
-#include "shine/text/chat_template.h"
 #include "shine/text/special_tokens.h"
 
 namespace shine {
@@ -36,7 +35,8 @@ QaDataset::QaDataset(std::vector<QaItem> items, std::shared_ptr<const Tokenizer>
   check_options();
   if (options_.reconstruction_share > 0 && !in_prompt()) {
     require_token(*tokenizer_, kReconstruct);
-    reconstruct_request_ = tokenize_chat(*tokenizer_, std::array{ChatMessage{"user", std::string(kReconstruct)}}).ids;
+    const std::array request = {ChatMessage{"user", std::string(kReconstruct)}};
+    reconstruct_request_ = tokenize_chat(*tokenizer_, request, SpecialTokens::parse, options_.chat_format).ids;
   }
   report_.items = items.size();
   take(std::move(items));
@@ -118,8 +118,7 @@ std::vector<ChatMessage> QaDataset::messages(const Place& place) const {
 
 QaDataset::Measure QaDataset::measure(std::size_t number) const {
   const Thread& thread = threads_[number];
-  auto whole = tokenize_chat(*tokenizer_, messages({.thread = number, .first = 0, .end = thread.turns.size()}),
-                             options_.special_tokens);
+  auto whole = tokenize(messages({.thread = number, .first = 0, .end = thread.turns.size()}));
   Measure result;
   result.tokens = static_cast<std::int64_t>(whole.ids.size());
   result.hash = hash_text({}, whole.ids);
@@ -127,14 +126,20 @@ QaDataset::Measure QaDataset::measure(std::size_t number) const {
   result.is_labelled = is_labelled(whole.labels);
   if (result.tokens <= options_.conversation_max_length || options_.over_long != OverLong::split) return result;
   const std::string& context = contexts_[thread.context];
-  result.opening = static_cast<std::int64_t>(
-      tokenize_chat(*tokenizer_, prompts_.opening(context), options_.special_tokens).ids.size());
+  const auto count = [&](std::span<const ChatMessage> some, ChatPart part) {
+    return static_cast<std::int64_t>(tokenize(some, part).ids.size());
+  };
+  const std::array question = {prompts_.ask(context, "")};  // a format may write the opening into it
+  result.opening = count(prompts_.messages(context, {}, ""), ChatPart::whole) - count(question, ChatPart::later);
   for (const Turn& turn : thread.turns) {
     const std::array pair = {prompts_.ask(context, turn.question), ChatMessage{"assistant", turn.answer}};
-    result.turns.push_back(
-        static_cast<std::int64_t>(tokenize_chat(*tokenizer_, pair, options_.special_tokens).ids.size()));
+    result.turns.push_back(count(pair, ChatPart::later));
   }
   return result;
+}
+
+RenderedConversation QaDataset::tokenize(std::span<const ChatMessage> messages, ChatPart part) const {
+  return tokenize_chat(*tokenizer_, messages, options_.special_tokens, options_.chat_format, part);
 }
 
 void QaDataset::place(const std::vector<std::int64_t>& contexts, const std::vector<Measure>& threads) {
@@ -205,14 +210,11 @@ std::uint64_t QaDataset::hash_options() const {
 
 RenderedConversation QaDataset::reconstruction(std::string_view context) const {
   const ChatMessage answer{"assistant", std::string(context)};
-  if (in_prompt()) {
-    return tokenize_chat(*tokenizer_, std::array{ChatMessage{"user", std::string(context)}, answer},
-                         options_.special_tokens);
-  }
+  if (in_prompt()) return tokenize(std::array{ChatMessage{"user", std::string(context)}, answer});
   RenderedConversation result;
   result.ids = reconstruct_request_;
   result.labels.assign(reconstruct_request_.size(), kIgnoredLabel);
-  const auto rendered = tokenize_chat(*tokenizer_, std::array{answer}, options_.special_tokens);
+  const auto rendered = tokenize(std::array{answer}, ChatPart::later);
   append(result.ids, rendered.ids);
   append(result.labels, rendered.labels);
   return result;
@@ -231,8 +233,7 @@ Sample QaDataset::sample(std::int64_t epoch, std::size_t index) const {
   }
   Random random = stream_of(options_.seed, RandomPurpose::question_sample, epoch, index);
   const bool asks_for_context = random.uniform() < options_.reconstruction_share;
-  RenderedConversation conversation =
-      asks_for_context ? reconstruction(context) : tokenize_chat(*tokenizer_, messages(place), options_.special_tokens);
+  RenderedConversation conversation = asks_for_context ? reconstruction(context) : tokenize(messages(place));
   sample.conversation_ids = std::move(conversation.ids);
   sample.labels = std::move(conversation.labels);
   sample.conversation_tokens_cut = cut(sample.conversation_ids, options_.conversation_max_length);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "data/qa/qa_prompts.h"
 #include "shine/config/data_config.h"
 #include "shine/config/evaluation_config.h"
+#include "shine/text/chat_template.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {
@@ -32,6 +34,7 @@ struct QaOptions {
   double reconstruction_share = 0.0;
   PromptConfig prompts;  ///< with place prompt only
   SpecialTokens special_tokens = SpecialTokens::parse;
+  ChatFormat chat_format = chatml_format();
   std::uint64_t seed = 0;
   int threads = 0;  ///< that tokenise at construction; 0: as many as cores
 };
@@ -109,6 +112,7 @@ class QaDataset : public Dataset {
   bool in_prompt() const { return options_.place == ContextPlace::prompt; }
   std::vector<ChatMessage> messages(const Place& place) const;
   RenderedConversation reconstruction(std::string_view context) const;
+  RenderedConversation tokenize(std::span<const ChatMessage> messages, ChatPart part = ChatPart::whole) const;
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   QaOptions options_;

@@ -83,12 +83,8 @@ std::vector<ChatMessage> QaPrompts::messages(std::string_view context, std::span
 }
 
 std::vector<std::int64_t> QaPrompts::tokenize(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
-                                              SpecialTokens contents) const {
-  if (!think_block_) return tokenize_prompt(tokenizer, messages, contents);
-  RenderedText prompt = render_chat(messages, GenerationPrompt::append);
-  prompt.text += kEmptyThinkBlock;
-  if (contents == SpecialTokens::parse) return tokenizer.encode(prompt.text).ids;
-  return tokenizer.encode_with_escapes(prompt.text, prompt.contents).ids;
+                                              SpecialTokens contents, const ChatFormat& format) const {
+  return tokenize_prompt(tokenizer, messages, contents, format, think_block_ ? kEmptyThinkBlock : "");
 }
 
 }  // namespace shine

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shine/config/evaluation_config.h"
+#include "shine/text/chat_format.h"
 #include "shine/text/message.h"
 #include "shine/text/tokenizer.h"
 
@@ -37,10 +38,11 @@ class QaPrompts {
   std::vector<ChatMessage> messages(std::string_view context, std::span<const ChatMessage> history,
                                     std::string_view question) const;
 
-  /// The ids of messages() and of the generation prompt: "<|im_start|>assistant\n", then the empty think block if the
-  /// configuration asks for it (never with shine and shuffled).
+  /// The ids of messages() and of the generation prompt (ChatML: "<|im_start|>assistant\n"), then the empty think block
+  /// if the configuration asks for it (never with shine and shuffled).
   std::vector<std::int64_t> tokenize(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
-                                     SpecialTokens contents = SpecialTokens::parse) const;
+                                     SpecialTokens contents = SpecialTokens::parse,
+                                     const ChatFormat& format = chatml_format()) const;
 
   bool has_think_block() const { return think_block_; }
 

@@ -51,8 +51,8 @@ Conversation::Conversation(const QaModels& models, Method method, ConversationOp
     : models_(models),
       method_(method),
       options_(std::move(options)),
-      answers_(answer_options(options_.evaluation, options_.form, models_)),
-      prompts_(method, options_.form, options_.evaluation.prompts, models_.tokenizer, options_.special_tokens),
+      answers_(answer_options(options_.evaluation, options_.form, models_, options_.chat.format)),
+      prompts_(method, options_.form, options_.evaluation.prompts, models_.tokenizer, options_.chat),
       shown_(context.shown),
       session_(models_.decoder, context.lora, /*rows=*/1),
       seed_(batch_seed(options_.evaluation, /*batch=*/0)) {}

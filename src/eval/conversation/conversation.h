@@ -16,7 +16,7 @@ namespace shine {
 struct ConversationOptions {
   QaForm form = QaForm::multi_turn;
   EvaluationConfig evaluation;
-  SpecialTokens special_tokens = SpecialTokens::parse;
+  ChatRules chat{};
 };
 
 /// What a method knows a context by.

@@ -18,21 +18,22 @@ DecodingConfig resolved(DecodingConfig decoding, QaForm form) {
   return decoding;
 }
 
-std::vector<std::int64_t> stop_ids(const QaModels& models, const DecodingConfig& decoding) {
+std::vector<std::int64_t> stop_ids(const QaModels& models, const DecodingConfig& decoding, const ChatFormat& format) {
   std::vector<std::int64_t> ids;
   for (const std::string& token : decoding.stop) ids.push_back(require_token(models.tokenizer, token));
   if (!decoding.stop.empty()) return ids;
-  ids.push_back(require_token(models.tokenizer, kMessageEnd));
+  ids.push_back(require_token(models.tokenizer, format.answer_end));
   std::ranges::copy_if(models.end_tokens, std::back_inserter(ids), [&](std::int64_t id) { return id != ids.front(); });
   return ids;
 }
 
 }  // namespace
 
-AnswerOptions answer_options(const EvaluationConfig& evaluation, QaForm form, const QaModels& models) {
+AnswerOptions answer_options(const EvaluationConfig& evaluation, QaForm form, const QaModels& models,
+                             const ChatFormat& format) {
   AnswerOptions options;
   options.generation.decoding = resolved(evaluation.decoding, form);
-  options.generation.stop_ids = stop_ids(models, evaluation.decoding);
+  options.generation.stop_ids = stop_ids(models, evaluation.decoding, format);
   options.limits = {evaluation.conversation_max_length, models.decoder.config().max_positions,
                     options.generation.decoding.max_new_tokens};
   return options;

@@ -15,7 +15,7 @@ struct QaModels {
   const Decoder& decoder;
   const Hypernetwork* hypernetwork = nullptr;  ///< needed only by shine and shuffled
   const Tokenizer& tokenizer;
-  std::vector<std::int64_t> end_tokens{};  ///< that end an answer beside <|im_end|>, where decoding.stop is empty
+  std::vector<std::int64_t> end_tokens{};  ///< that end an answer beside the chat format's
 };
 
 /// How answers are decoded, and how long prompts may be.
@@ -24,8 +24,10 @@ struct AnswerOptions {
   PromptLimits limits;
 };
 
-/// Those of a configuration. Throws ConfigError for a stop token that the tokenizer lacks.
-AnswerOptions answer_options(const EvaluationConfig& evaluation, QaForm form, const QaModels& models);
+/// Those of a configuration; where decoding.stop is empty, `format` and the backbone tell what ends an answer. Throws
+/// ConfigError for a stop token that the tokenizer lacks.
+AnswerOptions answer_options(const EvaluationConfig& evaluation, QaForm form, const QaModels& models,
+                             const ChatFormat& format);
 
 /// Seed of a batch of contexts; of one of its rounds of questions, both from 0.
 std::uint64_t batch_seed(const EvaluationConfig& evaluation, std::size_t batch);

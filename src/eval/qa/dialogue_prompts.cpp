@@ -2,22 +2,21 @@
 
 #include <algorithm>
 
-#include "shine/text/chat_template.h"
-
 namespace shine {
 
 DialoguePrompts::DialoguePrompts(Method method, QaForm form, const PromptConfig& prompts, const Tokenizer& tokenizer,
-                                 SpecialTokens treatment)
+                                 const ChatRules& rules)
     : prompts_(method, form, prompts),
       shows_context_(method == Method::in_context),
       tokenizer_(tokenizer),
-      treatment_(treatment) {}
+      rules_(rules) {}
 
 FittedPrompt DialoguePrompts::prompt(const ShownContext& context, std::span<const ChatMessage> history,
                                      std::string_view question, const PromptLimits& limits) const {
   const std::int64_t longest = limits.conversation_max_length + (shows_context_ ? context.tokens : 0);
   FittedPrompt fitted;
-  fitted.ids = prompts_.tokenize(tokenizer_, prompts_.messages(context.text, history, question), treatment_);
+  fitted.ids =
+      prompts_.tokenize(tokenizer_, prompts_.messages(context.text, history, question), rules_.contents, rules_.format);
   const auto length = static_cast<std::int64_t>(fitted.ids.size());
   const bool in_window = length <= longest;
   const bool in_model = limits.max_positions == 0 || length + limits.max_new_tokens <= limits.max_positions;
@@ -50,7 +49,7 @@ std::vector<RenderedConversation> DialoguePrompts::right_dialogues(const QaConte
       messages.push_back(prompts_.ask(text, turn.question));
       messages.push_back({"assistant", turn.answers.front()});
     }
-    rendered.push_back(tokenize_chat(tokenizer_, messages, treatment_));
+    rendered.push_back(tokenize_chat(tokenizer_, messages, rules_.contents, rules_.format));
   }
   return rendered;
 }

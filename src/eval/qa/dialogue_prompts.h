@@ -8,6 +8,7 @@
 
 #include "data/qa/qa_prompts.h"
 #include "eval/qa/qa_contexts.h"
+#include "shine/text/chat_template.h"
 
 namespace shine {
 
@@ -43,7 +44,7 @@ class DialoguePrompts {
  public:
   /// Throws what QaPrompts throws. `tokenizer` must outlive this object.
   DialoguePrompts(Method method, QaForm form, const PromptConfig& prompts, const Tokenizer& tokenizer,
-                  SpecialTokens treatment);
+                  const ChatRules& rules);
 
   /// @param history  user and assistant in turn
   FittedPrompt prompt(const ShownContext& context, std::span<const ChatMessage> history, std::string_view question,
@@ -59,7 +60,7 @@ class DialoguePrompts {
   QaPrompts prompts_;
   bool shows_context_ = false;
   const Tokenizer& tokenizer_;
-  SpecialTokens treatment_;
+  ChatRules rules_;
 };
 
 }  // namespace shine

@@ -9,7 +9,6 @@
 #include "common/hash.h"
 #include "common/random.h"
 #include "shine/common/error.h"
-#include "shine/text/special_tokens.h"
 
 namespace shine {
 namespace {
@@ -65,7 +64,7 @@ QaContext join_contexts(std::vector<QaContext> parts) {
 
 std::string QaContext::joined() const {
   std::string text = texts.front();
-  for (std::size_t i = 1; i < texts.size(); ++i) text.append(kTextEnd).append(texts[i]);
+  for (std::size_t i = 1; i < texts.size(); ++i) text.append(separator).append(texts[i]);
   return text;
 }
 
@@ -117,14 +116,15 @@ std::vector<QaContext> one_question_contexts(const std::vector<QaItem>& items, c
 std::vector<std::int64_t> context_ids(const QaContext& context, const Tokenizer& tokenizer, SpecialTokens treatment) {
   std::vector<std::int64_t> ids;
   for (std::size_t i = 0; i < context.texts.size(); ++i) {
-    if (i > 0) ids.push_back(require_token(tokenizer, kTextEnd));
+    if (i > 0) ids.push_back(require_token(tokenizer, context.separator));
     append(ids, tokenizer.encode(context.texts[i], treatment).ids);
   }
   return ids;
 }
 
 std::vector<QaContext> group_contexts(std::vector<QaContext> contexts, std::int64_t tokens, std::uint64_t seed,
-                                      const Tokenizer& tokenizer, SpecialTokens treatment) {
+                                      const Tokenizer& tokenizer, SpecialTokens treatment, std::string_view separator) {
+  for (QaContext& context : contexts) context.separator = separator;
   if (contexts.empty()) return contexts;
   const auto wanted = static_cast<std::size_t>(tokens);
   std::size_t total = contexts.size() - 1;  // separators

@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/qa/qa_items.h"
+#include "shine/text/special_tokens.h"
 #include "shine/text/tokenizer.h"
 
 namespace shine {
@@ -14,9 +16,10 @@ namespace shine {
 struct QaContext {
   std::string id;                  ///< of its item; where it stands for several: the first one's, "+", how many more
   std::string source;              ///< of its (first) item
-  std::vector<std::string> texts;  ///< joined by <|endoftext|>
+  std::vector<std::string> texts;  ///< joined by `separator`
   std::vector<std::vector<QaQuestion>> dialogues;  ///< asked turn after turn; a dialogue knows its own turns only
   std::vector<std::vector<ChatMessage>> sft_conversations;
+  std::string separator{kTextEnd};  ///< a token
 
   /// The texts with the separator between them.
   std::string joined() const;
@@ -37,13 +40,15 @@ std::vector<QaContext> multi_turn_contexts(const std::vector<QaItem>& items, con
 /// without any are left out. Throws ConfigError where two items have one id.
 std::vector<QaContext> one_question_contexts(const std::vector<QaItem>& items, const QaSelection& selection);
 
-/// The ids of a context: its texts with the id of <|endoftext|> between them.
+/// The ids of a context: its texts with the id of the separator between them.
 std::vector<std::int64_t> context_ids(const QaContext& context, const Tokenizer& tokenizer, SpecialTokens treatment);
 
 /// Shuffles the contexts by seed and joins them in ceil(n / tokens) groups of equal count (the first groups have one
 /// more where it does not divide), n being the tokens of all of them joined.
+/// @param separator  a token, that of the chat format (text_end)
 std::vector<QaContext> group_contexts(std::vector<QaContext> contexts, std::int64_t tokens, std::uint64_t seed,
-                                      const Tokenizer& tokenizer, SpecialTokens treatment);
+                                      const Tokenizer& tokenizer, SpecialTokens treatment,
+                                      std::string_view separator = kTextEnd);
 
 /// For each context the index of another with a different text: the distinct texts form one random cycle by seed, so
 /// that each is used once. Throws ConfigError where there is only one text.

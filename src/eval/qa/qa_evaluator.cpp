@@ -50,12 +50,12 @@ std::int64_t longest_context(const EvaluationConfig& evaluation, const Hypernetw
 
 /// The first `count` conversations; 0: all.
 std::vector<RenderedConversation> render(const std::vector<std::vector<ChatMessage>>& conversations, std::int64_t count,
-                                         const QaModels& models, SpecialTokens treatment) {
+                                         const QaModels& models, const QaEvaluationOptions& options) {
   const std::size_t used =
       count == 0 ? conversations.size() : std::min(conversations.size(), static_cast<std::size_t>(count));
   std::vector<RenderedConversation> rendered;
   for (std::size_t i = 0; i < used; ++i) {
-    rendered.push_back(tokenize_chat(models.tokenizer, conversations[i], treatment));
+    rendered.push_back(tokenize_chat(models.tokenizer, conversations[i], options.chat.contents, options.chat.format));
   }
   return rendered;
 }
@@ -99,10 +99,10 @@ std::int64_t highest_id(const std::vector<RenderedConversation>& conversations) 
 QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts, QaEvaluationOptions options)
     : models_(models), contexts_(std::move(contexts)), options_(std::move(options)) {
   const EvaluationConfig& evaluation = options_.evaluation;
-  answer_options_ = answer_options(evaluation, options_.form, models_);
+  answer_options_ = answer_options(evaluation, options_.form, models_, options_.chat.format);
   decoding_hash_ = hash_of(answer_options_.generation, evaluation.seed);
   for (const QaContext& context : contexts_) {
-    const auto ids = context_ids(context, models_.tokenizer, options_.special_tokens);
+    const auto ids = context_ids(context, models_.tokenizer, options_.chat.contents);
     context_tokens_.push_back(static_cast<std::int64_t>(ids.size()));
   }
   for (const Method method : options_.methods) add_method(method);
@@ -110,8 +110,7 @@ QaEvaluator::QaEvaluator(const QaModels& models, std::vector<QaContext> contexts
 }
 
 void QaEvaluator::add_method(Method method) {
-  prompts_.try_emplace(method, method, options_.form, options_.evaluation.prompts, models_.tokenizer,
-                       options_.special_tokens);
+  prompts_.try_emplace(method, method, options_.form, options_.evaluation.prompts, models_.tokenizer, options_.chat);
   if (!is_generated(method)) return;
   SHINE_CHECK(models_.hypernetwork != nullptr, ConfigError, "methods shine and shuffled need a hypernetwork");
   longest_context(options_.evaluation, *models_.hypernetwork);
@@ -165,14 +164,13 @@ void QaEvaluator::plan() {
 
 std::vector<std::int64_t> QaEvaluator::generated_from(const QaUnit& unit, std::size_t context) const {
   const std::size_t source = unit.method == Method::shuffled ? others_[context] : context;
-  return context_ids(contexts_[source], models_.tokenizer, options_.special_tokens);
+  return context_ids(contexts_[source], models_.tokenizer, options_.chat.contents);
 }
 
 SftTask QaEvaluator::sft_task(std::size_t context) const {
   const EvaluationConfig& evaluation = options_.evaluation;
   SftTask task;
-  task.conversations =
-      render(contexts_[context].sft_conversations, evaluation.sft.conversations, models_, options_.special_tokens);
+  task.conversations = render(contexts_[context].sft_conversations, evaluation.sft.conversations, models_, options_);
   task.questions = prompts_.at(Method::sft).right_dialogues(contexts_[context]);
   if (answer_options_.limits.max_positions > 0) {
     task.conversations_cut = cut(task.conversations, answer_options_.limits.max_positions);

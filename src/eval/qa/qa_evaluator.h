@@ -23,7 +23,7 @@ struct QaEvaluationOptions {
   QaForm form = QaForm::multi_turn;
   std::vector<Method> methods;
   EvaluationConfig evaluation;
-  SpecialTokens special_tokens = SpecialTokens::parse;
+  ChatRules chat{};
   std::function<bool()> stop{};  ///< asked between turns and SFT steps; may be absent
 };
 

@@ -8,7 +8,6 @@
 #include "common/random.h"
 #include "shine/common/error.h"
 #include "shine/text/message.h"
-#include "shine/text/special_tokens.h"
 
 namespace shine {
 
@@ -54,8 +53,7 @@ Sample bucket_sample(const std::string& text, std::size_t number, PretrainTask t
   const PretrainDataset dataset({text}, tokenizer, options);
   // A number takes the place of an epoch, so that each text has draws of its own.
   Sample sample = dataset.sample(static_cast<std::int64_t>(number), 0);
-  const auto end_tokens =
-      static_cast<std::int64_t>(tokenizer->encode(std::string(kMessageEnd) + "\n", SpecialTokens::parse).ids.size());
+  const auto end_tokens = static_cast<std::int64_t>(tokenizer->encode(options.chat_format.assistant.after).ids.size());
   const auto labels = static_cast<std::int64_t>(sample.labels.size());
   const std::int64_t text_end = labels + sample.conversation_tokens_cut - end_tokens;
   for (std::int64_t i = text_end; i < labels; ++i) sample.labels[static_cast<std::size_t>(i)] = kIgnoredLabel;

@@ -49,9 +49,9 @@ constexpr std::array<std::string_view, 2> config_names(PretrainTask) {
   return {"reconstruction", "completion"};
 }
 
-/// The text as a sample of stage pretrain, alone in its group, with labels on the text's tokens only: without the final
-/// <|im_end|> and newline. What completion drops is drawn from the options' seed and `number`. Throws ConfigError where
-/// the conversation has no room for the template.
+/// The text as a sample of stage pretrain, alone in its group, with labels on the text's tokens only: without what
+/// ends an answer (<|im_end|> and a newline). What completion drops is drawn from the options' seed and `number`.
+/// Throws ConfigError where the conversation has no room for the template.
 Sample bucket_sample(const std::string& text, std::size_t number, PretrainTask task,
                      const std::shared_ptr<const Tokenizer>& tokenizer, PretrainOptions options);
 

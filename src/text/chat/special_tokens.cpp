@@ -17,7 +17,9 @@ TaskTokens add_task_tokens(Tokenizer& tokenizer) {
 
 std::int64_t require_token(const Tokenizer& tokenizer, std::string_view token) {
   const auto id = tokenizer.token_to_id(token);
-  if (!id) throw ConfigError(str("the tokenizer has no token ", token), {}, "use a tokenizer with ChatML's tokens");
+  if (!id)
+    throw ConfigError(str("the tokenizer has no token ", token), {},
+                      "use the model's own tokenizer, or set text.chat_format");
   return *id;
 }
 

@@ -147,4 +147,25 @@ bool is_white_space(char32_t c) {
          c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+bool is_python_space(const Utf8Unit& unit) {
+  if (unit.kind != Utf8Unit::Kind::character) return false;
+  return is_white_space(unit.code_point) || (unit.code_point >= 0x1C && unit.code_point <= 0x1F);
+}
+
+std::string_view trim_whitespace(std::string_view text) {
+  while (!text.empty()) {
+    const Utf8Unit first = next_utf8_unit(text);
+    if (!is_python_space(first)) break;
+    text.remove_prefix(first.length);
+  }
+  while (!text.empty()) {
+    std::size_t begin = text.size() - 1;
+    while (begin > 0 && is_continuation(byte_at(text, begin))) --begin;
+    const Utf8Unit last = next_utf8_unit(text.substr(begin));
+    if (!is_python_space(last) || begin + last.length != text.size()) break;
+    text.remove_suffix(last.length);
+  }
+  return text;
+}
+
 }  // namespace shine

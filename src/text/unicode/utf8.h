@@ -71,4 +71,10 @@ void append_utf8(std::string& text, char32_t code_point);
 /// The property White_Space.
 bool is_white_space(char32_t code_point);
 
+/// Whether Python's str.isspace() holds: the property, and the four information separators U+001C to U+001F.
+bool is_python_space(const Utf8Unit& unit);
+
+/// `text` without such white space at both ends, as str.strip() returns it.
+std::string_view trim_whitespace(std::string_view text);
+
 }  // namespace shine
