@@ -67,7 +67,8 @@ class ConversationTest : public testing::Test {
     Conversation talk = conversation(method, lora);
     const std::vector<PromptRecord> records = evaluated(method);
     std::size_t number = 0;
-    for (const auto& dialogue : contexts().front().dialogues) {
+    const std::vector<QaContext> all = contexts();
+    for (const auto& dialogue : all.front().dialogues) {
       for (const QaQuestion& turn : dialogue) {
         std::string streamed;
         const Answer answer = talk.ask(turn.question, [&](std::string_view piece) {
