@@ -121,7 +121,7 @@ TEST_F(ConversationTest, SampledOnesToo) {
 }
 
 TEST_F(ConversationTest, TurnsThatAreLeftOutAreCounted) {
-  options_.evaluation.conversation_max_length = 60;
+  options_.evaluation.conversation_max_length = 45;
   options_.evaluation.prompts.multi_turn_naive = "";
   Conversation talk = conversation(Method::naive);
   EXPECT_EQ(talk.ask("one?").turns_left_out, 0);
