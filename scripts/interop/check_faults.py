@@ -59,7 +59,7 @@ def transposed(f: Folder):
 
 
 # Each with a word that the refusal must hold.
-FAULTS = [(wrong_prefix, "transformer"), (missing_half, "lora_B"), (rank_of_config, "rank"), (not_a_number, "finite"),
+FAULTS = [(wrong_prefix, "transformer"), (missing_half, "without its B"), (rank_of_config, "rank"), (not_a_number, "finite"),
           (dora, "use_dora"), (saved_modules, "modules_to_save"), (biases, "bias"), (other_method, "IA3"),
           (layer_beyond, "9"), (unknown_key, "lora_magnitude"), (module_not_named, "target_modules"),
           (transposed, "shape")]
@@ -165,7 +165,7 @@ def main() -> int:
     write_gguf(good / "adapter.gguf", work / "architecture.gguf", "llama")
     write_gguf(good / "adapter.gguf", work / "half.gguf", "qwen3", leave_out="blk.0.attn_q.weight.lora_b")
     (work / "short.gguf").write_bytes((good / "adapter.gguf").read_bytes()[:-64])
-    for name, word in (("architecture", "llama"), ("half", "lora_b"), ("short", "byte")):
+    for name, word in (("architecture", "llama"), ("half", "without its B"), ("short", "byte")):
         file = work / f"{name}.gguf"
         table.add(f"GGUF, {name}", refusal(config, file, work / "out"), word, in_llama_cpp(model, file))
     print(f"faults: {table.count} planted, {table.failed} not refused as expected")

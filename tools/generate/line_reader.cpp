@@ -84,6 +84,8 @@ class LineReader::Editor {
   ChatLine read(const std::string& prompt) {
     prompt_ = prompt;
     interrupted_ = false;
+    // Before the prompt is shown: a Ctrl-D typed while the terminal still makes lines is lost.
+    ::el_set(edit_, EL_PREP_TERM, 1);
     ::el_resize(edit_);
     int count = 0;
     const char* const line = ::el_gets(edit_, &count);
