@@ -19,7 +19,8 @@ Sampler make_sampler(const Dataset& dataset, const TrainerOptions& trainer) {
   options.accumulation = static_cast<std::size_t>(trainer.optimizer.accumulation);
   options.seed = static_cast<std::uint64_t>(trainer.run.seed);
   options.order = trainer.order;
-  if (options.order == SampleOrder::by_length) options.tokens = token_counts(dataset);
+  options.computed_order = dataset.has_computed_order();
+  if (options.order == SampleOrder::by_length && !options.computed_order) options.tokens = token_counts(dataset);
   return Sampler(dataset.size(), std::move(options));
 }
 

@@ -1,7 +1,6 @@
 #include "app/train/describe_plan.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "common/format.h"
 #include "data/sampling/sampler.h"
@@ -36,12 +35,13 @@ std::string describe_rate(const ExperimentConfig& config, std::int64_t total, st
 }  // namespace
 
 std::string describe_plan(const ExperimentConfig& config, const Dataset& samples) {
-  const std::vector<std::int64_t> counts = token_counts(samples);
-  const std::int64_t tokens = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < samples.size(); ++i) tokens += samples.tokens(i);
   const auto size = static_cast<std::int64_t>(samples.size());
   SamplerOptions options;
   options.batch_size = static_cast<std::size_t>(config.optimizer.batch_size);
   options.accumulation = static_cast<std::size_t>(config.optimizer.accumulation);
+  options.computed_order = samples.has_computed_order();
   const auto epoch = static_cast<std::int64_t>(Sampler(samples.size(), options).steps_per_epoch());
   const std::int64_t total = epoch * config.schedule.epochs;
   const std::int64_t last = config.run.max_steps > 0 ? std::min(config.run.max_steps, total) : total;
