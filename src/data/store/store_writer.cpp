@@ -23,7 +23,7 @@ namespace shine {
 namespace {
 
 constexpr std::size_t kBatchBytesPerThread = std::size_t{1} << 20;
-constexpr std::size_t kFewestBatchBytes = std::size_t{4} << 20;
+constexpr std::size_t kFewestBatchBytes = std::size_t{1} << 20;
 
 /// A document between the input and the store.
 struct Work {

@@ -61,7 +61,7 @@ TEST(StoreIndex, RefusesWhatContradictsItself) {
   refuses("the statistics count 12", "/statistics/documents", 12);
   refuses("too many documents", "/statistics/lengths/2", 4);
   refuses("`lengths` has", "/statistics/lengths", nlohmann::json::array({1, 2}));
-  refuses("key `next`", "/complete", false);
+  refuses("key \"next\" is missing", "/complete", false);
 }
 
 TEST(StoreIndex, TellsStoresApart) {

@@ -97,18 +97,18 @@ TEST(StoreWriter, SplitsLongDocuments) {
 TEST(StoreWriter, WritesTheSameBytesAfterInterruptions) {
   for (const bool unique : {false, true}) {
     const StoreFiles files;
-    Texts texts = test::made_up_texts(3000, 900);
+    Texts texts = test::made_up_texts(1500, 900);
     for (std::size_t i = 0; i < texts.size(); i += 7) texts[i] = texts[i / 2];
-    files.write("a.jsonl", test::json_lines({texts.begin(), texts.begin() + 1300}));
-    files.write("b.jsonl", test::json_lines({texts.begin() + 1300, texts.end()}));
-    TextStoreJob job = files.job({"a.jsonl", "b.jsonl"}, {.unique = unique, .shard_bytes = 1 << 20});
+    files.write("a.jsonl", test::json_lines({texts.begin(), texts.begin() + 600}));
+    files.write("b.jsonl", test::json_lines({texts.begin() + 600, texts.end()}));
+    TextStoreJob job = files.job({"a.jsonl", "b.jsonl"}, {.unique = unique, .shard_bytes = 1 << 19});
     job.threads = 1;
     write_text_store(job, test::ByteTokenizer());
     const auto expected = test::snapshot(job.output);
     ASSERT_GT(expected.size(), 15U);  // shards
 
     job.output = files.at("again");
-    job.threads = 3;
+    job.threads = 2;
     int attempts = 0;
     for (bool done = false; !done && attempts < 100; ++attempts) {
       try {
