@@ -93,11 +93,12 @@ void Trainer::train_one_step() {
   const double rate =
       learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress.step, progress.total_steps);
   TrainStep step(*stage_.objective, state_->optimizer, options_.optimizer, stage_.penalty);
-  const StepResult result = step.run(micro_batches, rate, [&] {
+  StepResult result = step.run(micro_batches, rate, [&] {
     std::vector<double> tallies = tokens_cut(batches);
     tallies.push_back(local_reason_to_stop(timer.seconds()).empty() ? 0.0 : 1.0);
     return tallies;
   });
+  result.data_seconds = batches.waited_seconds;
   const double seconds = timer.seconds();
   longest_step_ = std::max(longest_step_, seconds);
   asked_to_stop_ = result.tallies[2] > 0;

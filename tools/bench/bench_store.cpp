@@ -100,6 +100,13 @@ void write_store(const Options& options, const Tokenizer& tokenizer, Results& re
   results.add("index: bytes", folder_mib(options.folder, kStoreIndexName), "MiB");
 }
 
+/// @param before  MiB of its own memory before it opened the store
+void measure_memory(double before, std::map<std::string, double>& found) {
+  found["memory of its own"] = process_mib("status", "RssAnon") - before;
+  found["mapped pages"] = process_mib("smaps_rollup", "Rss") - process_mib("smaps_rollup", "Anonymous");
+  found["its share of mapped pages"] = process_mib("smaps_rollup", "Pss") - process_mib("smaps_rollup", "Anonymous");
+}
+
 /// What a run does before its first step, and what its loader then needs for each.
 std::map<std::string, double> sample(const Options& options, const std::shared_ptr<const Tokenizer>& tokenizer,
                                      int rank, int ranks) {
@@ -116,6 +123,7 @@ std::map<std::string, double> sample(const Options& options, const std::shared_p
   const Timer timer;
   double samples = 0, tokens = 0;
   for (std::size_t step = 0; step < options.steps; ++step) {
+    if (step == options.steps / 2) measure_memory(before, found);  // while the other ranks are at work
     for (const auto& batch : loader.next().micro_batches) {
       samples += static_cast<double>(batch.size());
       for (const Sample& one : batch)
@@ -125,9 +133,6 @@ std::map<std::string, double> sample(const Options& options, const std::shared_p
   found["samples a second"] = samples / timer.seconds();
   found["tokens a second"] = tokens / timer.seconds();
   found["groups"] = static_cast<double>(dataset->size());
-  found["memory of its own"] = process_mib("status", "RssAnon") - before;
-  found["mapped pages"] = process_mib("smaps_rollup", "Rss") - process_mib("smaps_rollup", "Anonymous");
-  found["its share of mapped pages"] = process_mib("smaps_rollup", "Pss") - process_mib("smaps_rollup", "Anonymous");
   return found;
 }
 
