@@ -160,10 +160,10 @@ void sample_on_ranks(const Options& options, const std::shared_ptr<const Tokeniz
   for (int rank = 0; rank < options.ranks; ++rank) {
     std::string text;
     char buffer[4096];
-    for (ssize_t got = 0; (got = ::read(pipes[rank], buffer, sizeof buffer)) > 0;) {
+    for (ssize_t got = 0; (got = ::read(pipes[static_cast<std::size_t>(rank)], buffer, sizeof buffer)) > 0;) {
       text.append(buffer, static_cast<std::size_t>(got));
     }
-    ::close(pipes[rank]);
+    ::close(pipes[static_cast<std::size_t>(rank)]);
     const auto found = nlohmann::json::parse(text);
     if (found.is_string()) throw Error(found.get<std::string>());
     for (const auto& [name, value] : found.items()) {
