@@ -64,7 +64,8 @@ TEST_F(ExperimentRules, ATestNeedsAModelAndItsDataAlone) {
 TEST_F(ExperimentRules, DataFilesAreTextOrJsonLines) {
   EXPECT_EQ(fault("model: {path: m}\ndata:\n  train: [a.txt, b.json]\n  validation: [v.csv]\n"),
             "2 faults in x.yaml:\n"
-            "  x.yaml:3: `data.train` lists `b.json`, an unknown kind of texts (use .txt or .jsonl)\n"
+            "  x.yaml:3: `data.train` lists `b.json`, an unknown kind of texts (use .txt or .jsonl, or a "
+            "store that shine_prepare text wrote)\n"
             "  x.yaml:4: `data.validation` lists `v.csv`, an unknown kind of texts (use .txt or .jsonl)");
   EXPECT_EQ(fault(kPretrain, {"data.train=[a.txt, d.x/b.jsonl]", "data.validation=[v.txt]"}), "");
 }
