@@ -33,7 +33,8 @@ Sampler make_sampler(const Dataset& dataset, const TrainerOptions& trainer) {
   options.accumulation = static_cast<std::size_t>(trainer.optimizer.accumulation);
   options.seed = static_cast<std::uint64_t>(trainer.run.seed);
   options.order = trainer.order;
-  if (options.order == SampleOrder::by_length) options.tokens = token_counts(dataset);
+  options.computed_order = dataset.has_computed_order();
+  if (options.order == SampleOrder::by_length && !options.computed_order) options.tokens = token_counts(dataset);
   return Sampler(dataset.size(), std::move(options));
 }
 
@@ -92,11 +93,12 @@ void Trainer::train_one_step() {
   const double rate =
       learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress.step, progress.total_steps);
   TrainStep step(*stage_.objective, state_->optimizer, options_.optimizer, stage_.penalty);
-  const StepResult result = step.run(micro_batches, rate, [&] {
+  StepResult result = step.run(micro_batches, rate, [&] {
     std::vector<double> tallies = tokens_cut(batches);
     tallies.push_back(local_reason_to_stop(timer.seconds()).empty() ? 0.0 : 1.0);
     return tallies;
   });
+  result.data_seconds = batches.waited_seconds;
   const double seconds = timer.seconds();
   longest_step_ = std::max(longest_step_, seconds);
   asked_to_stop_ = result.tallies[2] > 0;

@@ -134,6 +134,7 @@ struct StageConfig {
 struct DataConfig {
   DataForm form = DataForm::texts;
   std::vector<std::string> train;
+  std::vector<double> weights;
   std::vector<std::string> validation;
   double validation_share = 0.0001;
   std::string separator;
@@ -151,7 +152,10 @@ struct DataConfig {
     const UnusedRule of_questions = only_with("data.form", {"questions"});
     v("form", form, "what the files of stage backbone hold; stage pretrain reads texts, ift_mqa and ift_1qa questions",
       only_in(StageName::backbone));
-    v("train", train, "training files, .txt or .jsonl", file_path());
+    v("train", train, "training files, .txt or .jsonl; stage pretrain: or token stores of shine_prepare text",
+      file_path());
+    v("weights", weights, "token stores: how often the samples of each come in an epoch; empty = once", above(0),
+      only_in(StageName::pretrain));
     v("validation", validation, "validation files; empty = split off the training texts", file_path());
     v("validation_share", validation_share, "share of the training texts split off for validation", from_to_below(0, 1),
       UnusedRule{{{"validation", {"[]"}, /*negated=*/true}}, "beside data.validation"});

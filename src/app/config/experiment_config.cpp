@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/config_io.h"
+#include "data/store/store_index.h"
 #include "io/files/byte_source.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
@@ -135,6 +136,7 @@ class RuleChecker {
   void check_data() {
     const DataConfig& data = config_.data;
     check_texts();
+    if (takes_stores()) check_stores();
     rule(!config_.run.dir.empty(), {"run.dir"}, "`run.dir` is empty: the run needs a folder");
     rule(!data.train.empty(), {"data.train"},
          str("`data.train` is missing: list at least one ", has_questions() ? ".jsonl" : ".txt or .jsonl", " file"));
@@ -145,6 +147,23 @@ class RuleChecker {
       rule(!trained, {"data.validation", "data.train"},
            str("`data.validation` and `data.train` both list `", file, "`: validation texts must not be trained on"));
     }
+  }
+
+  bool takes_stores() const { return config_.stage.name == StageName::pretrain; }
+
+  void check_stores() {
+    const DataConfig& data = config_.data;
+    const auto stores = std::count_if(data.train.begin(), data.train.end(), is_token_store);
+    rule(stores == 0 || stores == std::ssize(data.train), {"data.train"},
+         "`data.train` lists token stores beside files of texts (make a store of those too: shine_prepare text)");
+    rule(data.weights.empty() || stores > 0, {"data.weights"},
+         "`data.weights` mixes token stores, and `data.train` lists none (remove it, or use shine_prepare text)");
+    rule(
+        data.weights.empty() || data.weights.size() == data.train.size(), {"data.weights", "data.train"},
+        str("`data.weights` has ", data.weights.size(), " numbers for ", data.train.size(), " stores of `data.train`"));
+    rule(stores == 0 || data.order == SampleOrder::shuffled, {"data.order"},
+         "`data.order` is by_length, which sorts lists of samples: groups of a token store are shuffled (their lengths "
+         "are similar)");
   }
 
   void check_model() {
@@ -166,8 +185,10 @@ class RuleChecker {
                  "`, which is no file of questions (use .jsonl; shine_prepare qa makes it)"));
         continue;
       }
-      rule(is_text_file(file), {key},
-           str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl)"));
+      const bool may_be_store = takes_stores() && key == "data.train" && is_token_store(file);
+      rule(is_text_file(file) || may_be_store, {key},
+           str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl",
+               takes_stores() && key == "data.train" ? ", or a store that shine_prepare text wrote)" : ")"));
     }
   }
 

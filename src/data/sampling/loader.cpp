@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/timer.h"
 #include "data/sampling/rank_share.h"
 #include "shine/common/error.h"
 
@@ -28,12 +29,14 @@ Loader::~Loader() {
 }
 
 StepBatches Loader::next() {
+  const Timer timer;
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !ready_.empty() || failure_; });
   if (ready_.empty()) std::rethrow_exception(failure_);
   StepBatches step = std::move(ready_.front());
   ready_.pop_front();
   lock.unlock();
+  step.waited_seconds = timer.seconds();
   changed_.notify_all();
   return step;
 }

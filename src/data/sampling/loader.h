@@ -26,6 +26,7 @@ struct StepBatches {
   /// The position after the step: saved when the step is done, so that a resume continues with the next step, however
   /// many were prepared ahead.
   SamplerState resume;
+  double waited_seconds = 0;  ///< that next() waited for the step
 };
 
 struct LoaderOptions {
