@@ -160,7 +160,7 @@ TEST_F(AnswerSessionTest, AChatAnswersAndFollowsCommands) {
        {std::string("error: method shine has no adapter (give a context, or an adapter)\ncontext /text: 7 tokens\n"),
         "\n" + answer + "\n", std::string("shine: prompt "), out + ": the adapter in PEFT's form\n",
         std::string("error: there is no command /nonsense"), std::string("error: /nowhere.txt"),
-        std::string("  /context FILE"), std::string("\nnaive       "), "\nshine       ",
+        std::string("  /context FILE"), std::string("\nnaive       "), std::string("\nshine       "),
         ": read from " + out + " times 0.5\n"}) {
     EXPECT_NE(written.find(part), std::string::npos) << part << "\nis not in\n" << written;
   }

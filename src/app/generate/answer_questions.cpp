@@ -5,6 +5,8 @@
 
 #include "app/generate/answer_lines.h"
 #include "shine/common/logging.h"
+#include "shine/common/str.h"
+#include "shine/config/enum_names.h"
 
 namespace shine {
 namespace {
