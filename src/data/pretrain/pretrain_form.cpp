@@ -70,14 +70,6 @@ std::uint64_t PretrainForm::fingerprint() const {
   return hash.value();
 }
 
-std::uint64_t PretrainForm::template_fingerprint() const {
-  const std::array turn = {ChatMessage{"user", std::string(kComplete)}, ChatMessage{"assistant", ""}};
-  Fnv1a hash;
-  hash.add(hash_text({}, tokenize_chat(*tokenizer_, turn, SpecialTokens::parse, options_.chat_format).ids));
-  hash.add(hash_text({}, opening_)).add(separator_id_);
-  return hash.value();
-}
-
 void PretrainForm::check_options() const {
   SHINE_CHECK(options_.over_long != OverLong::drop, ConfigError, "texts above the maximum lengths are cut or split");
   SHINE_CHECK(options_.context_max_length > 0, ConfigError, "the context must be at least 1 token long, found ",

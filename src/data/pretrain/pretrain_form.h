@@ -93,9 +93,6 @@ class PretrainForm {
   /// Of all options but `threads`, and of the template.
   std::uint64_t fingerprint() const;
 
-  /// Of the template: the tokens that stand around and between texts.
-  std::uint64_t template_fingerprint() const;
-
  private:
   std::int64_t opening_tokens() const { return static_cast<std::int64_t>(opening_.size()); }
   void check_options() const;

@@ -9,6 +9,7 @@
 #include "common/format.h"
 #include "common/hash.h"
 #include "common/timer.h"
+#include "data/store/format_hash.h"
 #include "data/store/shard_format.h"
 #include "io/files/folder_lock.h"
 #include "io/files/posix_file.h"
@@ -124,7 +125,7 @@ std::uint64_t group_key(const TokenStore& store, const PretrainForm& form, const
   hash.add(store.index().fingerprint()).add(std::uint64_t{kGroupVersion});
   hash.add(form.max_cost()).add(form.cost(0)).add(std::uint64_t{form.options().open_groups});
   hash.add(form.options().context_max_length).add(form.options().conversation_max_length);
-  hash.add(form.template_fingerprint());
+  hash.add(hash_format(form.options().chat_format));
   std::vector<std::uint64_t> sorted = held_out;
   std::ranges::sort(sorted);
   for (const std::uint64_t text : sorted) hash.add(text);

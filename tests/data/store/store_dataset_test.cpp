@@ -91,6 +91,27 @@ TEST(StoreDataset, GivesThemWithByteLevelBpe) {
   expect_equal(StoreDataset(store, tokenizer, options), PretrainDataset(texts, tokenizer, options));
 }
 
+TEST(StoreDataset, GivesThemInAnotherChatFormat) {
+  const auto tokenizer = test::byte_tokenizer_with(test::llama3_markers());
+  const StoreFiles files;
+  const Texts texts = test::made_up_texts(100, 30);
+  files.write("texts.jsonl", test::json_lines(texts));
+  write_text_store(files.job({"texts.jsonl"}), *tokenizer);
+  const auto store = std::make_shared<const TokenStore>(files.at("store"));
+  PretrainOptions options = options_of(500, 700);
+  options.chat_format = llama3_format(/*dated=*/true);  // a conversation begins with some 60 tokens, once
+  const PretrainDataset memory(texts, tokenizer, options);
+  EXPECT_LT(memory.size(), texts.size());
+  expect_equal(StoreDataset(store, tokenizer, options), memory);
+  const PretrainForm dated(tokenizer, options);
+  options.chat_format = llama3_format(/*dated=*/false);
+  expect_equal(StoreDataset(store, tokenizer, options), PretrainDataset(texts, tokenizer, options));
+  const PretrainForm plain(tokenizer, options);
+  EXPECT_NE(group_key(*store, dated, {}), group_key(*store, plain, {}));
+  options.chat_format.trims_answers = !options.chat_format.trims_answers;
+  EXPECT_NE(group_key(*store, PretrainForm(tokenizer, options), {}), group_key(*store, plain, {}));
+}
+
 TEST(StoreDataset, GivesSplitTextsWhereTheStoreIsSplit) {
   const StoreFiles files;
   const Texts texts = test::made_up_texts(100, 60);
