@@ -110,14 +110,31 @@ TEST_F(ExperimentRules, TokenStoresStandAloneAndAreMixedByWeights) {
   EXPECT_EQ(fault(kPretrain, {both, "data.weights=[1,0.5]"}), "");
   EXPECT_NE(fault(kPretrain, {both, "data.weights=[1]"}).find("`data.weights` has 1 numbers for 2 stores"),
             std::string::npos);
-  EXPECT_NE(fault(kPretrain, {"data.train=[" + path("one") + ",a.txt]"}).find("token stores beside files of texts"),
+  EXPECT_NE(fault(kPretrain, {"data.train=[" + path("one") + ",a.txt]"}).find("token stores beside files"),
             std::string::npos);
   EXPECT_NE(fault(kPretrain, {"data.weights=[1]"}).find("`data.train` lists none"), std::string::npos);
-  EXPECT_NE(fault(kPretrain, {both, "data.order=by_length"}).find("groups of a token store are shuffled"),
+  EXPECT_NE(fault(kPretrain, {both, "data.order=by_length"}).find("groups of a token store, and what is mixed"),
             std::string::npos);
   EXPECT_NE(fault(kPretrain, {"data.train=[" + folder.path().string() + "]"}).find("unknown kind of texts"),
             std::string::npos);
   EXPECT_NE(fault(kBackbone, {both}).find("unknown kind of texts"), std::string::npos);
+}
+
+TEST_F(ExperimentRules, TokenStoresOfQuestionsMayBeListedByLength) {
+  const TemporaryFolder folder;
+  for (const char* name : {"one", "two"}) folder.write(std::string(name) + "/token_store.json", "{}");
+  const auto path = [&](const char* name) { return (folder.path() / name).string(); };
+  const std::string one = "data.train=[" + path("one") + "]",
+                    both = "data.train=[" + path("one") + "," + path("two") + "]";
+  EXPECT_EQ(fault(kMqa, {one, "data.order=by_length"}), "");
+  EXPECT_EQ(fault(kMqa, {both, "data.weights=[1,2]"}), "");
+  EXPECT_NE(fault(kMqa, {both, "data.order=by_length"}).find("what is mixed of several"), std::string::npos);
+  EXPECT_NE(fault(kMqa, {one, "data.weights=[2]", "data.order=by_length"}).find("what is mixed of several"),
+            std::string::npos);
+  EXPECT_NE(fault(kMqa, {"data.train=[" + path("one") + ",a.jsonl]"}).find("token stores beside files"),
+            std::string::npos);
+  EXPECT_NE(fault(kMqa, {"data.train=[" + folder.path().string() + "]"}).find("no file of questions"),
+            std::string::npos);
 }
 
 }  // namespace

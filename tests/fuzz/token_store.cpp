@@ -1,9 +1,11 @@
-// Token stores: the first byte chooses index, shard or groups, and whether a checksum is made right, so that what lies
-// behind it is reached.
+// Token stores: the first byte chooses index, shard, groups or samples, and whether a checksum is made right, so that
+// what lies behind it is reached.
 #include <cstring>
 
 #include "data/store/group_index.h"
 #include "data/store/group_writer.h"
+#include "data/store/item_ids.h"
+#include "data/store/sample_index.h"
 #include "data/store/store_index.h"
 #include "data/store/token_shard.h"
 #include "fuzz/fuzz_target.h"
@@ -46,6 +48,9 @@ void read_shard(std::string bytes, bool repair) {
       for (const std::int64_t id : ids) {
         require(0 <= id && static_cast<std::uint64_t>(id) < shard->header().vocabulary, "an id is of the vocabulary");
       }
+      const std::int64_t marks = static_cast<std::int64_t>(shard->header().vocabulary) - kItemMarks;
+      const ItemIds item = read_item_document(ids, marks, "x");
+      require(item_document(item, marks) == ids, "an item comes back as it was written");
     });
   }
   accepts([&] { shard->verify(); });
@@ -77,6 +82,29 @@ void read_groups(std::string_view members, std::string groups, bool repair) {
   }
 }
 
+void read_samples(std::string bytes, bool repair) {
+  SampleFooter footer;
+  if (bytes.size() < sizeof footer) return;
+  char* const place = bytes.data() + (bytes.size() - sizeof footer);
+  std::memcpy(&footer, place, sizeof footer);
+  if (repair) {
+    footer.magic = kSampleMagic;
+    footer.version = kSampleVersion;
+    footer.checksum = header_checksum(footer);
+    std::memcpy(place, &footer, sizeof footer);
+  }
+  std::unique_ptr<const SampleIndex> index;
+  if (!accepts([&] { index = std::make_unique<const SampleIndex>(file_of(bytes), footer.key); })) return;
+  index->report();
+  for (std::size_t sample = 0; sample < index->size(); ++sample) {
+    require(index->tokens(sample) > 0, "a sample has tokens");
+    accepts([&] {
+      const SampleIndex::Place turns = index->place(sample);
+      require(turns.document < footer.documents && turns.first < turns.end, "a sample has turns");
+    });
+  }
+}
+
 }  // namespace
 }  // namespace shine::fuzz
 
@@ -85,9 +113,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 2) return 0;
   const std::string_view input = fuzz::as_text(data + 1, size - 1);
   const bool repair = data[0] >= 128;
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0: fuzz::read_index(input); break;
     case 1: fuzz::read_shard(std::string(input), repair); break;
+    case 2: fuzz::read_samples(std::string(input), repair); break;
     default: {
       const std::size_t members = std::min<std::size_t>(static_cast<unsigned char>(input[0]) * 4U, input.size() - 1);
       fuzz::read_groups(input.substr(1, members), std::string(input.substr(1 + members)), repair);

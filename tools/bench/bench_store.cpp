@@ -1,4 +1,4 @@
-// Measures a token store of made-up documents: writing, opening, grouping, sampling; time, memory, bytes.
+// Measures a token store of made-up documents or questions: writing, opening, grouping, sampling; time, memory, bytes.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +14,8 @@
 #include "common/random.h"
 #include "common/timer.h"
 #include "data/sampling/loader.h"
+#include "data/store/item_ids.h"
+#include "data/store/question_dataset.h"
 #include "data/store/store_dataset.h"
 #include "data/store/store_output.h"
 #include "data/store/tokenizer_fingerprint.h"
@@ -33,6 +35,7 @@ struct Options {
   std::int64_t context = 114, conversation = 126;
   std::size_t steps = 500;
   int ranks = 2;
+  bool questions = false;
   bool keep = false;
 };
 
@@ -74,22 +77,47 @@ PretrainOptions pretrain_options(const Options& options) {
   return pretrain;
 }
 
-/// Lengths of 1 to twice the mean; ids of the vocabulary's first thousands, which are words and parts of words.
+QaOptions qa_options(const Options& options) {
+  QaOptions qa;
+  qa.context_max_length = options.context;
+  qa.conversation_max_length = options.conversation;
+  qa.seed = 1;
+  return qa;
+}
+
+/// Ids of the vocabulary's first thousands, which are words and parts of words.
+Ids made_up_ids(Random& random, std::size_t count, const Tokenizer& tokenizer) {
+  Ids ids(count);
+  const auto vocabulary = static_cast<std::uint64_t>(std::min<std::int64_t>(tokenizer.size(), 5000));
+  for (std::int64_t& id : ids) id = static_cast<std::int64_t>(random.below(vocabulary));
+  return ids;
+}
+
+/// A document of 1 to twice the mean; with questions, nine tenths of them are a context, the rest turns about it of 12
+/// tokens to ask and 8 to answer, at least one.
+Ids made_up_document(Random& random, const Options& options, const Tokenizer& tokenizer) {
+  const std::size_t length =
+      1 + static_cast<std::size_t>(random.below(static_cast<std::uint64_t>(2 * options.mean_tokens - 1)));
+  if (!options.questions) return made_up_ids(random, length, tokenizer);
+  ItemIds item{made_up_ids(random, 1 + length * 9 / 10, tokenizer), {{}}};
+  for (std::size_t left = length / 10; item.threads[0].empty() || left >= 20; left -= std::min<std::size_t>(left, 20)) {
+    item.threads[0].push_back({made_up_ids(random, 12, tokenizer), made_up_ids(random, 8, tokenizer)});
+  }
+  return item_document(item, tokenizer.size());
+}
+
 void write_store(const Options& options, const Tokenizer& tokenizer, Results& results) {
   const Timer timer;
   StoreIndex wanted;
   wanted.tokenizer = tokenizer_fingerprint(tokenizer);
-  wanted.vocabulary = tokenizer.size();
+  if (options.questions) wanted.options.contents = StoreContents::questions;
+  wanted.vocabulary = tokenizer.size() + (options.questions ? kItemMarks : 0);
   make_folder(options.folder);
   StoreOutput output(options.folder, wanted);
   Random random(1);
-  std::vector<std::int64_t> ids;
-  const auto vocabulary = static_cast<std::uint64_t>(std::min<std::int64_t>(tokenizer.size(), 5000));
   for (std::size_t i = 0; i < options.documents; ++i) {
-    ids.resize(1 + static_cast<std::size_t>(random.below(static_cast<std::uint64_t>(2 * options.mean_tokens - 1))));
-    for (std::int64_t& id : ids) id = static_cast<std::int64_t>(random.below(vocabulary));
     ++output.statistics().read;
-    output.add(ids, random.next());
+    output.add(made_up_document(random, options, tokenizer), random.next());
     output.reach({0, i + 1});
   }
   output.finish();
@@ -107,6 +135,13 @@ void measure_memory(double before, std::map<std::string, double>& found) {
   found["its share of mapped pages"] = process_mib("smaps_rollup", "Pss") - process_mib("smaps_rollup", "Anonymous");
 }
 
+std::shared_ptr<const Dataset> open_dataset(const Options& options, std::shared_ptr<const TokenStore> store,
+                                            const std::shared_ptr<const Tokenizer>& tokenizer) {
+  if (options.questions)
+    return std::make_shared<const QuestionDataset>(std::move(store), tokenizer, qa_options(options));
+  return std::make_shared<const StoreDataset>(std::move(store), tokenizer, pretrain_options(options));
+}
+
 /// What a run does before its first step, and what its loader then needs for each.
 std::map<std::string, double> sample(const Options& options, const std::shared_ptr<const Tokenizer>& tokenizer,
                                      int rank, int ranks) {
@@ -114,8 +149,10 @@ std::map<std::string, double> sample(const Options& options, const std::shared_p
   const double before = process_mib("status", "RssAnon");
   const Timer start;
   const auto store = std::make_shared<const TokenStore>(options.folder);
-  const auto dataset = std::make_shared<const StoreDataset>(store, tokenizer, pretrain_options(options));
-  Sampler sampler(dataset->size(), {.batch_size = 1, .accumulation = 32, .seed = 1, .computed_order = true});
+  const std::shared_ptr<const Dataset> dataset = open_dataset(options, store, tokenizer);
+  Sampler sampler(
+      dataset->size(),
+      {.batch_size = 1, .accumulation = 32, .seed = 1, .tokens = {}, .computed_order = dataset->has_computed_order()});
   sampler.restore({.epoch = 1, .next = dataset->size() / 2, .samples = dataset->size(), .seed = 1});
   Loader loader(dataset, std::move(sampler), {.rank = rank, .ranks = ranks});
   loader.next();
@@ -132,7 +169,7 @@ std::map<std::string, double> sample(const Options& options, const std::shared_p
   }
   found["samples a second"] = samples / timer.seconds();
   found["tokens a second"] = tokens / timer.seconds();
-  found["groups"] = static_cast<double>(dataset->size());
+  found["samples"] = static_cast<double>(dataset->size());
   return found;
 }
 
@@ -176,24 +213,26 @@ void sample_on_ranks(const Options& options, const std::shared_ptr<const Tokeniz
   }
 }
 
+/// Opens the store, then makes groups or samples of it, or opens those that are kept.
+void measure_opening(const Options& options, const std::shared_ptr<const Tokenizer>& tokenizer, Results& results) {
+  const Timer open;
+  const auto store = std::make_shared<const TokenStore>(options.folder);
+  results.add("open: seconds", open.seconds(), "s");
+  const double before = process_mib("status", "RssAnon");
+  const Timer place;
+  const auto dataset = open_dataset(options, store, tokenizer);
+  results.add("groups or samples, made or opened: seconds", place.seconds(), "s");
+  results.add("groups or samples: memory of its own", process_mib("status", "RssAnon") - before, "MiB");
+  results.add("groups or samples: bytes", folder_mib(options.folder, options.questions ? "questions-" : "groups-"),
+              "MiB");
+}
+
 void run(const Options& options) {
   Results results;
   const std::shared_ptr<Tokenizer> tokenizer = load_tokenizer(options.tokenizer);
   add_task_tokens(*tokenizer);
   if (!is_token_store(options.folder)) write_store(options, *tokenizer, results);
-  {
-    const Timer open;
-    const TokenStore store(options.folder);
-    results.add("open: seconds", open.seconds(), "s");
-    const double before = process_mib("status", "RssAnon");
-    const Timer group;
-    const PretrainForm form(tokenizer, pretrain_options(options));
-    const GroupIndex groups = open_groups(store, form, {});
-    results.add("group, the first time or opened: seconds", group.seconds(), "s");
-    results.add("group: memory of its own", process_mib("status", "RssAnon") - before, "MiB");
-    results.add("groups: fill", groups.report().fill, "");
-    results.add("groups: bytes", folder_mib(options.folder, "groups-"), "MiB");
-  }
+  measure_opening(options, tokenizer, results);
   sample_on_ranks(options, tokenizer, results);
   if (!options.keep) fs::remove_all(options.folder);
   if (!options.json_file.empty()) std::ofstream(options.json_file) << results.json().dump(2) << '\n';
@@ -202,7 +241,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures a token store of made-up documents.");
+  CLI::App app("Measures a token store of made-up documents or questions.");
   Options options;
   is_path(app.add_option("--tokenizer", options.tokenizer, "Folder of a tokenizer"))->required();
   is_path(app.add_option("--folder", options.folder, "Where the store is made; a store that is there is measured"))
@@ -219,6 +258,7 @@ int main(int argc, char** argv) {
   app.add_option("--ranks", options.ranks, "Processes that read at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+  app.add_flag("--questions", options.questions, "Items of questions instead of texts");
   app.add_flag("--keep", options.keep, "Leave the store there");
   return run_command_line("bench_store", app, argc, argv, [&] {
     run(options);

@@ -70,13 +70,16 @@ void print(const StoreIndex& index, const std::filesystem::path& folder) {
 }  // namespace
 
 PrepareText::PrepareText(CLI::App& app)
-    : command_(app.add_subcommand("text", "Tokenise texts into a store that training reads without loading it")) {
+    : command_(app.add_subcommand("text",
+                                  "Tokenise texts or questions into a store that training reads without loading it")) {
   StoreOptions& options = job_.options;
-  is_path(command_->add_option("--input", job_.files, "Texts: .txt or .jsonl, packed as .gz or .zst or not"))
-      ->required();
+  is_path(command_->add_option("--input", job_.files, ".txt or .jsonl, packed as .gz or .zst or not"))->required();
   is_path(command_->add_option("--tokenizer", tokenizer_, "Folder of the model that will be trained"))->required();
   is_path(command_->add_option("--output", job_.output, "The store's folder; one that is begun is gone on with"))
       ->required();
+  command_->add_flag_callback(
+      "--questions", [&options] { options.contents = StoreContents::questions; },
+      "The files hold items of questions, as shine_prepare qa writes them (.jsonl): for stages ift_mqa and ift_1qa");
   command_->add_option("--field", options.field, ".jsonl: the key of the text")->capture_default_str();
   command_->add_option("--separator", options.separator, ".txt: line between documents; a blank line where not given");
   add_enum_option<SpecialTokenUse>(

@@ -156,10 +156,10 @@ struct DataConfig {
     const UnusedRule of_questions = only_with("data.form", {"questions"});
     v("form", form, "what the files of stage backbone hold; stage pretrain reads texts, ift_mqa and ift_1qa questions",
       only_in(StageName::backbone));
-    v("train", train, "training files, .txt or .jsonl; stage pretrain: or token stores of shine_prepare text",
+    v("train", train, "training files, .txt or .jsonl; unless stage backbone: or token stores of shine_prepare text",
       file_path());
     v("weights", weights, "token stores: how often the samples of each come in an epoch; empty = once", above(0),
-      only_in(StageName::pretrain));
+      unused_in(StageName::backbone));
     v("validation", validation, "validation files; empty = split off the training texts", file_path());
     v("validation_share", validation_share, "share of the training texts split off for validation", from_to_below(0, 1),
       UnusedRule{{{"validation", {"[]"}, /*negated=*/true}}, "beside data.validation"});
@@ -173,7 +173,8 @@ struct DataConfig {
       "texts, contexts and conversations above their maximum length; split makes consecutive pieces of texts and "
       "conversations, drop is for questions alone; auto = cut for texts, drop for questions",
       of_questions);
-    v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error",
+    v("check_overlap", check_overlap,
+      "questions: a context in both training and validation data is an error, of token stores left out",
       unused_in(StageName::pretrain), of_questions);
   }
 };

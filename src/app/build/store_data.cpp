@@ -1,6 +1,8 @@
 #include "app/build/store_data.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "app/build/special_token_use.h"
 #include "app/build/stage_data.h"
@@ -12,10 +14,65 @@
 
 namespace shine {
 
-std::size_t StoreData::documents() const {
+namespace {
+
+using Stores = std::vector<std::shared_ptr<const TokenStore>>;
+
+std::size_t documents_of(const Stores& stores) {
   std::size_t count = 0;
   for (const auto& store : stores) count += store->documents();
   return count;
+}
+
+Stores open_stores(const ExperimentConfig& config, const Tokenizer& tokenizer, StoreContents contents) {
+  SHINE_CHECK(config.data.max_texts == 0, ConfigError,
+              "data.max_texts limits the texts that are read of files, and a token store is not read (remove it)");
+  Stores stores;
+  for (const std::string& folder : config.data.train) {
+    stores.push_back(std::make_shared<const TokenStore>(folder));
+    stores.back()->require_contents(contents);
+    stores.back()->require_tokenizer(tokenizer, special_tokens(config.text));
+  }
+  return stores;
+}
+
+/// One data set of those of the stores.
+std::shared_ptr<const Dataset> mixed(const ExperimentConfig& config, std::vector<std::shared_ptr<const Dataset>> sets,
+                                     std::uint64_t seed) {
+  const std::vector<double>& weights = config.data.weights;
+  if (sets.size() == 1 && (weights.empty() || weights[0] == 1)) return sets[0];
+  std::vector<MixedDataset::Part> parts;
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    parts.push_back({std::move(sets[i]), weights.empty() ? 1.0 : weights.at(i)});
+  }
+  return std::make_shared<MixedDataset>(std::move(parts), seed);
+}
+
+/// The share that is held out of stores: none where data.validation names files.
+double held_out_share(const ExperimentConfig& config) {
+  return config.data.validation.empty() ? config.data.validation_share : 0;
+}
+
+void add(const QaReport& some, QaReport& all) {
+  all.items += some.items;
+  all.samples += some.samples;
+  all.contexts_over_long += some.contexts_over_long;
+  all.conversations_over_long += some.conversations_over_long;
+  all.dropped += some.dropped;
+  all.split_off += some.split_off;
+  all.tokens_cut += some.tokens_cut;
+  all.tokens += some.tokens;
+  all.tokens_dropped += some.tokens_dropped;
+}
+
+}  // namespace
+
+std::size_t StoreData::documents() const {
+  return documents_of(stores);
+}
+
+std::size_t QuestionStores::contexts() const {
+  return documents_of(stores);
 }
 
 bool reads_stores(const ExperimentConfig& config) {
@@ -23,23 +80,17 @@ bool reads_stores(const ExperimentConfig& config) {
 }
 
 StoreData load_stores(const ExperimentConfig& config, const Tokenizer& tokenizer) {
-  SHINE_CHECK(config.data.max_texts == 0, ConfigError,
-              "data.max_texts limits the texts that are read of files, and a token store is not read (remove it)");
-  StoreData data;
+  StoreData data{open_stores(config, tokenizer, StoreContents::texts), {}, {}};
   if (!config.data.validation.empty()) {
     data.validation = read_documents({config.data.validation.begin(), config.data.validation.end()},
                                      {.separator = config.data.separator})
                           .texts;
     for (const std::string& text : data.validation) data.held_out.push_back(text_hash(text));
   }
-  const double share = config.data.validation.empty() ? config.data.validation_share : 0;
-  for (const std::string& folder : config.data.train) {
-    const auto store = std::make_shared<const TokenStore>(folder);
-    store->require_tokenizer(tokenizer, special_tokens(config.text));
-    HeldOut held = hold_out(*store, tokenizer, share, static_cast<std::uint64_t>(config.run.seed));
+  for (const auto& store : data.stores) {
+    HeldOut held = hold_out(*store, tokenizer, held_out_share(config), static_cast<std::uint64_t>(config.run.seed));
     std::ranges::move(held.texts, std::back_inserter(data.validation));
     std::ranges::move(held.hashes, std::back_inserter(data.held_out));
-    data.stores.push_back(store);
   }
   log_info(str(data.documents(), " documents in ", data.stores.size(), " token stores, ", data.validation.size(),
                " validation texts"));
@@ -48,19 +99,49 @@ StoreData load_stores(const ExperimentConfig& config, const Tokenizer& tokenizer
 
 std::shared_ptr<const Dataset> store_dataset(const Experiment& experiment, const StoreData& data,
                                              const PretrainOptions& options) {
-  const std::vector<double>& weights = experiment.config.data.weights;
-  std::vector<MixedDataset::Part> parts;
-  for (std::size_t i = 0; i < data.stores.size(); ++i) {
-    const auto part =
-        std::make_shared<const StoreDataset>(data.stores[i], experiment.tokenizer, options, data.held_out);
-    const std::string name = data.stores[i]->folder().string();
-    log_packing(name, part->report());
-    if (part->dropped() > 0)
-      log_info(str(name, ": ", part->dropped(), " documents are held out, or equal one that is"));
-    parts.push_back({part, weights.empty() ? 1.0 : weights.at(i)});
+  std::vector<std::shared_ptr<const Dataset>> sets;
+  for (const auto& store : data.stores) {
+    const auto set = std::make_shared<const StoreDataset>(store, experiment.tokenizer, options, data.held_out);
+    const std::string name = store->folder().string();
+    log_packing(name, set->report());
+    if (set->dropped() > 0) log_info(str(name, ": ", set->dropped(), " documents are held out, or equal one that is"));
+    sets.push_back(set);
   }
-  if (parts.size() == 1 && parts[0].weight == 1) return parts[0].dataset;
-  return std::make_shared<MixedDataset>(std::move(parts), options.seed);
+  return mixed(experiment.config, std::move(sets), options.seed);
+}
+
+QuestionStores load_question_stores(const ExperimentConfig& config, const Tokenizer& tokenizer) {
+  QuestionStores data{open_stores(config, tokenizer, StoreContents::questions), {}, {}};
+  for (const std::string& file : config.data.validation) {
+    std::ranges::move(read_qa_items(file), std::back_inserter(data.validation));
+  }
+  for (const auto& store : data.stores) {
+    std::ranges::move(
+        hold_out_items(*store, tokenizer, held_out_share(config), static_cast<std::uint64_t>(config.run.seed)),
+        std::back_inserter(data.validation));
+  }
+  if (config.data.validation.empty() || config.data.check_overlap) {
+    for (const QaItem& item : data.validation) data.held_out.push_back(context_hash(item.context));
+  }
+  log_info(str(data.contexts(), " contexts with questions in ", data.stores.size(), " token stores, ",
+               data.validation.size(), " validation contexts"));
+  return data;
+}
+
+std::shared_ptr<const Dataset> question_dataset(const Experiment& experiment, const QuestionStores& data,
+                                                const QaOptions& options, Stage& stage) {
+  std::vector<std::shared_ptr<const Dataset>> sets;
+  QaReport report;
+  for (const auto& store : data.stores) {
+    const auto set = std::make_shared<const QuestionDataset>(store, experiment.tokenizer, options, data.held_out);
+    add(set->report(), report);
+    if (set->left_out() > 0) {
+      log_info(str(store->folder().string(), ": ", set->left_out(), " items are held out, or have a context that is"));
+    }
+    sets.push_back(set);
+  }
+  report_questions(report, options, "train", stage);
+  return mixed(experiment.config, std::move(sets), options.seed);
 }
 
 void log_packing(const std::string& set, const PretrainReport& report) {

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "app/build/stage_data.h"
 #include "data/pretrain/pretrain_form.h"
+#include "data/store/question_dataset.h"
 #include "data/store/store_dataset.h"
 #include "shine/app/builders.h"
 
@@ -31,6 +33,25 @@ StoreData load_stores(const ExperimentConfig& config, const Tokenizer& tokenizer
 /// The documents to train on as one data set, mixed by data.weights; logs what packing did.
 std::shared_ptr<const Dataset> store_dataset(const Experiment& experiment, const StoreData& data,
                                              const PretrainOptions& options);
+
+/// The same for stores of questions.
+struct QuestionStores {
+  std::vector<std::shared_ptr<const TokenStore>> stores;
+  std::vector<QaItem> validation;
+  /// context_hash of each; no item with one of these contexts is trained on. Empty where data.check_overlap is off and
+  /// data.validation names files.
+  std::vector<std::uint64_t> held_out;
+
+  std::size_t contexts() const;
+};
+
+/// As load_stores.
+QuestionStores load_question_stores(const ExperimentConfig& config, const Tokenizer& tokenizer);
+
+/// The items to train on as one data set, mixed by data.weights; what became of them goes into the log and the stage's
+/// counts.
+std::shared_ptr<const Dataset> question_dataset(const Experiment& experiment, const QuestionStores& data,
+                                                const QaOptions& options, Stage& stage);
 
 /// Logs what packing did to a set, and warns where it loses much.
 /// @param set  "train"

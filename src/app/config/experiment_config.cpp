@@ -151,21 +151,26 @@ class RuleChecker {
     }
   }
 
-  bool takes_stores() const { return config_.stage.name == StageName::pretrain; }
+  bool takes_stores() const { return config_.stage.name != StageName::backbone; }
+
+  bool may_be_store(const std::string& key, const std::string& path) const {
+    return takes_stores() && key == "data.train" && is_token_store(path);
+  }
 
   void check_stores() {
     const DataConfig& data = config_.data;
     const auto stores = std::count_if(data.train.begin(), data.train.end(), is_token_store);
     rule(stores == 0 || stores == std::ssize(data.train), {"data.train"},
-         "`data.train` lists token stores beside files of texts (make a store of those too: shine_prepare text)");
+         "`data.train` lists token stores beside files (make a store of those too: shine_prepare text)");
     rule(data.weights.empty() || stores > 0, {"data.weights"},
          "`data.weights` mixes token stores, and `data.train` lists none (remove it, or use shine_prepare text)");
     rule(
         data.weights.empty() || data.weights.size() == data.train.size(), {"data.weights", "data.train"},
         str("`data.weights` has ", data.weights.size(), " numbers for ", data.train.size(), " stores of `data.train`"));
-    rule(stores == 0 || data.order == SampleOrder::shuffled, {"data.order"},
-         "`data.order` is by_length, which sorts lists of samples: groups of a token store are shuffled (their lengths "
-         "are similar)");
+    const bool is_listed = has_questions() && stores == 1 && data.weights.empty();
+    rule(stores == 0 || is_listed || data.order == SampleOrder::shuffled, {"data.order"},
+         "`data.order` is by_length, which sorts lists of samples: groups of a token store, and what is mixed of "
+         "several, are shuffled (set shuffled)");
   }
 
   void check_model() {
@@ -182,13 +187,12 @@ class RuleChecker {
   void check_extensions(const std::string& key, const std::vector<std::string>& files) {
     for (const std::string& file : files) {
       if (has_questions()) {
-        rule(inner_extension(file) == ".jsonl", {key},
+        rule(inner_extension(file) == ".jsonl" || may_be_store(key, file), {key},
              str("`", key, "` lists `", file,
                  "`, which is no file of questions (use .jsonl; shine_prepare qa makes it)"));
         continue;
       }
-      const bool may_be_store = takes_stores() && key == "data.train" && is_token_store(file);
-      rule(is_text_file(file) || may_be_store, {key},
+      rule(is_text_file(file) || may_be_store(key, file), {key},
            str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl",
                takes_stores() && key == "data.train" ? ", or a store that shine_prepare text wrote)" : ")"));
     }

@@ -10,37 +10,14 @@
 #include "common/hash.h"
 #include "common/timer.h"
 #include "data/store/format_hash.h"
+#include "data/store/number_file.h"
 #include "data/store/shard_format.h"
 #include "io/files/folder_lock.h"
-#include "io/files/posix_file.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 
 namespace shine {
 namespace {
-
-/// Numbers on their way into a file.
-class NumberFile {
- public:
-  explicit NumberFile(const std::filesystem::path& path) : file_(path) {}
-
-  void add(std::uint64_t number) {
-    buffer_.push_back(static_cast<std::uint32_t>(number));
-    if (buffer_.size() == kBuffered) flush();
-  }
-
-  void flush() {
-    file_.write(buffer_.data(), buffer_.size() * sizeof buffer_[0]);
-    buffer_.clear();
-  }
-
-  PendingFile& file() { return file_; }
-
- private:
-  static constexpr std::size_t kBuffered = std::size_t{1} << 18;
-  PendingFile file_;
-  std::vector<std::uint32_t> buffer_;
-};
 
 class GroupWriter {
  public:

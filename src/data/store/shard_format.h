@@ -52,6 +52,9 @@ std::uint64_t header_checksum(const Header& header) {
 /// Of a document's text: finds held-out texts among those to train on.
 std::uint64_t text_hash(std::string_view text);
 
+/// Of an item's context, white space aside: the same for held-out contexts.
+std::uint64_t context_hash(std::string_view context);
+
 /// "shard-00007.tokens"
 std::string shard_name(std::size_t number);
 

@@ -13,6 +13,7 @@ namespace shine {
 namespace {
 
 const TokenStore& checked(const TokenStore& store, const PretrainForm& form) {
+  store.require_contents(StoreContents::texts);
   store.require_tokenizer(form.tokenizer(), form.options().special_tokens);
   const auto longest = static_cast<std::int64_t>(store.index().statistics.longest);
   if (form.splits() && longest > form.room()) {
@@ -45,10 +46,9 @@ Sample StoreDataset::sample(std::int64_t epoch, std::size_t index) const {
   return form_.make(epoch, index, group);
 }
 
-HeldOut hold_out(const TokenStore& store, const Tokenizer& tokenizer, double share, std::uint64_t seed) {
+std::vector<std::size_t> held_out_documents(const TokenStore& store, double share, std::uint64_t seed) {
   SHINE_CHECK(share >= 0 && share < 1, ConfigError, "the validation share must be in [0, 1), found ", share);
-  HeldOut held;
-  if (share == 0) return held;
+  if (share == 0) return {};
   const std::size_t documents = store.documents();
   if (documents < 2) {
     throw ConfigError(str("a validation share needs at least two documents, found ", documents),
@@ -59,7 +59,12 @@ HeldOut hold_out(const TokenStore& store, const Tokenizer& tokenizer, double sha
   const Permutation order(stream_of(seed, RandomPurpose::validation_split).next(), documents);
   for (std::size_t i = 0; i < chosen.size(); ++i) chosen[i] = static_cast<std::size_t>(order.at(i));
   std::ranges::sort(chosen);
-  for (const std::size_t document : chosen) {
+  return chosen;
+}
+
+HeldOut hold_out(const TokenStore& store, const Tokenizer& tokenizer, double share, std::uint64_t seed) {
+  HeldOut held;
+  for (const std::size_t document : held_out_documents(store, share, seed)) {
     held.texts.push_back(tokenizer.decode(store.ids(document)));
     held.hashes.push_back(store.hash(document));
   }

@@ -43,14 +43,17 @@ class StoreDataset : public Dataset {
   std::uint64_t fingerprint_ = 0;
 };
 
+/// The documents that are kept for validation: about `share` of them, at least one if share > 0, the same ones for the
+/// same seed, ascending. Throws ConfigError if share is outside [0, 1) or there are fewer than two documents to split.
+std::vector<std::size_t> held_out_documents(const TokenStore& store, double share, std::uint64_t seed);
+
 /// Documents of a store that are kept for validation.
 struct HeldOut {
   std::vector<std::string> texts;     ///< in the order of the store
   std::vector<std::uint64_t> hashes;  ///< text_hash of each; training drops every document that has one of them
 };
 
-/// Holds out about `share` of a store's documents, at least one if share > 0, the same ones for the same seed; they are
-/// decoded into memory. Throws ConfigError if share is outside [0, 1) or there are fewer than two documents to split.
+/// The documents of held_out_documents, decoded into memory.
 HeldOut hold_out(const TokenStore& store, const Tokenizer& tokenizer, double share, std::uint64_t seed);
 
 }  // namespace shine

@@ -73,7 +73,8 @@ StoreStatistics read_statistics(const json& object, const std::string& where) {
 }
 
 ordered_json to_json(const StoreOptions& options) {
-  return {{"special_tokens", options.special_tokens == SpecialTokens::parse ? "parse" : "escape"},
+  return {{"contents", options.contents == StoreContents::texts ? "texts" : "questions"},
+          {"special_tokens", options.special_tokens == SpecialTokens::parse ? "parse" : "escape"},
           {"separator", options.separator},
           {"field", options.field},
           {"split", options.split},
@@ -83,6 +84,10 @@ ordered_json to_json(const StoreOptions& options) {
 
 StoreOptions read_options(const json& object, const std::string& where) {
   StoreOptions options;
+  const std::string& contents = get_string(object, "contents", where);
+  SHINE_CHECK(contents == "texts" || contents == "questions", FormatError, where, ": `contents` is ",
+              quote_text(contents), ", expected texts or questions");
+  options.contents = contents == "texts" ? StoreContents::texts : StoreContents::questions;
   const std::string& special = get_string(object, "special_tokens", where);
   SHINE_CHECK(special == "parse" || special == "escape", FormatError, where, ": `special_tokens` is ",
               quote_text(special), ", expected parse or escape");
@@ -135,7 +140,10 @@ void StoreStatistics::count_length(std::uint64_t count) {
 
 std::uint64_t StoreIndex::fingerprint() const {
   Fnv1a hash;
-  hash.add(tokenizer).add(static_cast<std::uint64_t>(options.special_tokens)).add(std::uint64_t{shards.size()});
+  hash.add(tokenizer)
+      .add(static_cast<std::uint64_t>(options.special_tokens))
+      .add(static_cast<std::uint64_t>(options.contents))
+      .add(std::uint64_t{shards.size()});
   for (const Shard& shard : shards) hash.add(shard.documents).add(shard.tokens).add(shard.content);
   return hash.value();
 }

@@ -15,8 +15,15 @@ namespace shine {
 
 inline constexpr const char* kStoreIndexName = "token_store.json";
 
-/// What decides what a store of given texts holds.
+/// texts: documents to pretrain on; questions: contexts with questions and answers, see store/item_ids.h.
+enum class StoreContents { texts, questions };
+
+/// Ids that a store of questions has above those of the tokenizer.
+inline constexpr std::int64_t kItemMarks = 3;
+
+/// What decides what a store of given files holds.
 struct StoreOptions {
+  StoreContents contents = StoreContents::texts;
   SpecialTokens special_tokens = SpecialTokens::parse;
   std::string separator = {};  ///< as in DocumentOptions
   std::string field = "text";
@@ -66,7 +73,7 @@ struct StoreIndex {
     bool operator==(const Shard&) const = default;
   };
   std::uint64_t tokenizer = 0;  ///< tokenizer_fingerprint
-  std::int64_t vocabulary = 0;
+  std::int64_t vocabulary = 0;  ///< above every id
   StoreOptions options;
   std::vector<Input> inputs;
   std::optional<InputPlace> next;  ///< where the writer goes on; none: the store is complete
@@ -74,6 +81,11 @@ struct StoreIndex {
   std::vector<Shard> shards;
 
   bool operator==(const StoreIndex&) const = default;
+
+  /// Above every id of the tokenizer.
+  std::int64_t text_vocabulary() const {
+    return vocabulary - (options.contents == StoreContents::questions ? kItemMarks : 0);
+  }
 
   /// Of everything that the samples of a store are made of: not of file names.
   std::uint64_t fingerprint() const;

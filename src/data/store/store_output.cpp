@@ -31,10 +31,10 @@ void StoreOutput::check_same(const StoreIndex& wanted) const {
   const auto refuse = [this](std::string_view what) {
     throw ConfigError(what, folder_.string(), "go on with the same, remove the store, or choose another --output");
   };
+  if (index_.options != wanted.options) refuse("this store was begun with other options");
   if (index_.tokenizer != wanted.tokenizer || index_.vocabulary != wanted.vocabulary) {
     refuse("this store was begun with another tokenizer");
   }
-  if (index_.options != wanted.options) refuse("this store was begun with other options");
   if (index_.inputs != wanted.inputs) refuse("this store was begun with other files (names and sizes are compared)");
 }
 

@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "common/parallel.h"
-#include "data/pretrain/text_pieces.h"
 #include "data/store/document_batches.h"
+#include "data/store/document_maker.h"
+#include "data/store/item_ids.h"
 #include "data/store/seen_texts.h"
 #include "data/store/store_output.h"
 #include "data/store/token_store.h"
@@ -25,27 +26,19 @@ namespace {
 constexpr std::size_t kBatchBytesPerThread = std::size_t{1} << 20;
 constexpr std::size_t kFewestBatchBytes = std::size_t{1} << 20;
 
-/// A document between the input and the store.
+/// What becomes of a document of the input.
 struct Work {
-  struct Piece {
-    std::vector<std::int64_t> ids;
-    std::uint64_t hash = 0;
-  };
-  DocumentText document;
-  TextKey key{};
+  StoreDocument document;
   bool is_done = false;  ///< it stands in the store already
   bool is_duplicate = false;
-  bool is_changed = false;
-  std::vector<Piece> pieces;
 
-  bool is_wanted() const { return !is_done && !is_duplicate && !document.text.empty(); }
+  bool is_wanted() const { return !is_done && !is_duplicate && !document.is_blank; }
 };
 
 class TextStoreWriter {
  public:
-  TextStoreWriter(const TextStoreJob& job, const Tokenizer& tokenizer, StoreOutput& output)
-      : job_(job), tokenizer_(tokenizer), output_(output), start_(*output.index().next), seen_(job.unique_bytes) {
-    for (const auto& file : job.files) formats_.emplace_back(file, job.options.field);
+  TextStoreWriter(const TextStoreJob& job, const DocumentMaker& maker, StoreOutput& output)
+      : job_(job), output_(output), maker_(maker), start_(*output.index().next), seen_(job.unique_bytes) {
     const auto cores = static_cast<std::size_t>(std::max(1U, std::thread::hardware_concurrency()));
     const std::size_t threads = job.threads > 0 ? static_cast<std::size_t>(job.threads) : cores;
     batch_bytes_ = std::max(kFewestBatchBytes, threads * kBatchBytesPerThread);
@@ -73,12 +66,15 @@ class TextStoreWriter {
  private:
   void take(std::span<const DocumentBatch::Item> items) {
     std::vector<Work> works(items.size());
-    parallel_for(items.size(), job_.threads, [&](std::size_t i) { read(items[i], works[i]); });
+    parallel_for(items.size(), job_.threads, [&](std::size_t i) {
+      works[i].document = maker_.read(items[i]);
+      works[i].is_done = items[i].place < start_;
+    });
     if (job_.options.unique) {
-      for (Work& work : works) work.is_duplicate = !work.document.text.empty() && !seen_.insert(work.key);
+      for (Work& work : works) work.is_duplicate = !work.document.is_blank && !seen_.insert(work.document.key);
     }
     parallel_for(items.size(), job_.threads, [&](std::size_t i) {
-      if (works[i].is_wanted()) tokenise(works[i]);
+      if (works[i].is_wanted()) maker_.tokenise(works[i].document);
     });
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (works[i].is_done) continue;
@@ -87,54 +83,33 @@ class TextStoreWriter {
     }
   }
 
-  void read(const DocumentBatch::Item& item, Work& work) const {
-    work.document = formats_[item.place.file].read(item.raw);
-    if (job_.options.unique) work.key = text_key(work.document.text);
-    work.is_done = item.place < start_;
-  }
-
-  void tokenise(Work& work) const {
-    const auto encode = [&](const std::string& text) {
-      auto ids = tokenizer_.encode(text, job_.options.special_tokens).ids;
-      if (ids.empty()) return;
-      work.is_changed = work.is_changed || tokenizer_.decode(ids) != text;
-      work.pieces.push_back({std::move(ids), text_hash(text)});
-    };
-    if (job_.options.split == 0) return encode(work.document.text);
-    for (const std::string& piece :
-         split_text(work.document.text, job_.options.split, tokenizer_, job_.options.special_tokens)) {
-      encode(piece);
-    }
-  }
-
   void add(const Work& work) {
     StoreStatistics& statistics = output_.statistics();
     ++statistics.read;
-    if (work.document.repaired) ++statistics.repaired;
+    if (work.document.is_repaired) ++statistics.repaired;
     if (work.is_duplicate) {
       ++statistics.duplicate;
-    } else if (work.pieces.empty()) {
+    } else if (work.document.pieces.empty()) {
       ++statistics.empty;
     } else {
-      statistics.split_off += work.pieces.size() - 1;
-      if (work.is_changed) ++statistics.changed;
-      for (const Work::Piece& piece : work.pieces) output_.add(piece.ids, piece.hash);
+      statistics.split_off += work.document.pieces.size() - 1;
+      if (work.document.is_changed) ++statistics.changed;
+      for (const StoreDocument::Piece& piece : work.document.pieces) output_.add(piece.ids, piece.hash);
     }
   }
 
   const TextStoreJob& job_;
-  const Tokenizer& tokenizer_;
   StoreOutput& output_;
+  const DocumentMaker& maker_;
   InputPlace start_;
   SeenTexts seen_;
-  std::vector<DocumentFormat> formats_;
   std::size_t batch_bytes_ = 0;
 };
 
 StoreIndex describe_job(const TextStoreJob& job, const Tokenizer& tokenizer) {
   StoreIndex wanted;
   wanted.tokenizer = tokenizer_fingerprint(tokenizer);
-  wanted.vocabulary = tokenizer.size();
+  wanted.vocabulary = tokenizer.size() + (job.options.contents == StoreContents::questions ? kItemMarks : 0);
   wanted.options = job.options;
   for (const auto& file : job.files) {
     std::error_code fault;
@@ -147,8 +122,6 @@ StoreIndex describe_job(const TextStoreJob& job, const Tokenizer& tokenizer) {
 
 void check_job(const TextStoreJob& job) {
   SHINE_CHECK(!job.files.empty(), ConfigError, "no text file is named");
-  SHINE_CHECK(job.options.split >= 0, ConfigError, "documents cannot be split into pieces of ", job.options.split,
-              " tokens");
   SHINE_CHECK(is_valid_utf8(job.options.separator) && is_valid_utf8(job.options.field), ConfigError,
               "the separator and the field must be UTF-8");
 }
@@ -158,12 +131,13 @@ void check_job(const TextStoreJob& job) {
 StoreIndex write_text_store(const TextStoreJob& job, const Tokenizer& tokenizer,
                             const std::function<void(const StoreProgress&)>& progress) {
   check_job(job);
+  const DocumentMaker maker(job.files, job.options, tokenizer);
   StoreIndex wanted = describe_job(job, tokenizer);
   make_folder(job.output);
   const FolderLock lock(job.output, FolderLock::Held::refuse, "another process writes this store");
   StoreOutput output(job.output, std::move(wanted));
   if (output.index().next) {
-    TextStoreWriter(job, tokenizer, output).write(progress);
+    TextStoreWriter(job, maker, output).write(progress);
   } else {
     TokenStore(job.output).verify();
   }

@@ -24,7 +24,8 @@ struct TextStoreJob {
   int threads = 0;                                      ///< 0: as many as cores
 };
 
-/// Writes a token store of the documents of text files (DocumentReader), in their order. Memory does not grow with the
+/// Writes a token store of the documents of text files (DocumentReader), or of the items of files of questions, in
+/// their order. Memory does not grow with the
 /// input: a shard, two batches of documents of about 1 MiB a thread, the largest document and, with options.unique, the
 /// table of texts seen. The bytes written depend on files, tokenizer and options, not on threads or interruptions: a
 /// writer that was killed, started again, goes on behind the last whole shard. A store that is complete has its

@@ -57,7 +57,7 @@ std::uint64_t TokenStore::hash(std::size_t document) const {
 }
 
 void TokenStore::require_tokenizer(const Tokenizer& tokenizer, SpecialTokens treatment) const {
-  if (tokenizer_fingerprint(tokenizer) != index_.tokenizer) {
+  if (tokenizer_fingerprint(tokenizer) != index_.tokenizer || tokenizer.size() != index_.text_vocabulary()) {
     throw ConfigError("the store was written with another tokenizer", folder_.string(),
                       "use that one, or write the store again: shine_prepare text");
   }
@@ -67,6 +67,16 @@ void TokenStore::require_tokenizer(const Tokenizer& tokenizer, SpecialTokens tre
                       folder_.string(),
                       str("set text.special_tokens=", parsed ? "parse" : "escape", ", or write the store again"));
   }
+}
+
+void TokenStore::require_contents(StoreContents contents) const {
+  if (contents == index_.options.contents) return;
+  if (contents == StoreContents::texts) {
+    throw ConfigError("the store holds questions, and texts are wanted", folder_.string(),
+                      "name one that shine_prepare text wrote without --questions");
+  }
+  throw ConfigError("the store holds texts, and questions are wanted", folder_.string(),
+                    "name one that shine_prepare text --questions wrote");
 }
 
 void TokenStore::verify() const {

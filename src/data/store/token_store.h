@@ -32,6 +32,9 @@ class TokenStore {
   std::vector<std::int64_t> ids(std::size_t document) const;
   std::uint64_t hash(std::size_t document) const;
 
+  /// Throws ConfigError where it holds something else.
+  void require_contents(StoreContents contents) const;
+
   /// Throws ConfigError unless the tokenizer is the one that the store was written with.
   /// @param treatment  of special tokens, which must be the store's too
   void require_tokenizer(const Tokenizer& tokenizer, SpecialTokens treatment) const;

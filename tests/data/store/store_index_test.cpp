@@ -44,6 +44,9 @@ void refuses(std::string_view part, const std::string& path, const nlohmann::jso
 TEST(StoreIndex, ComesBackAsItWasWritten) {
   StoreIndex index = example();
   EXPECT_EQ(parse_store_index(store_index_json(index), "x"), index);
+  EXPECT_EQ(index.text_vocabulary(), 300);
+  index.options.contents = StoreContents::questions;
+  EXPECT_EQ(index.text_vocabulary(), 300 - kItemMarks);
   index.next = InputPlace{1, 77};
   EXPECT_EQ(parse_store_index(store_index_json(index), "x"), index);
 }
@@ -54,6 +57,7 @@ TEST(StoreIndex, RefusesWhatContradictsItself) {
   refuses("16 hexadecimal digits", "/tokenizer/fingerprint", "0x23456789abcdef");
   refuses("16 hexadecimal digits", "/shards/0/checksum", "0123");
   refuses("`vocabulary` is -1", "/tokenizer/vocabulary", -1);
+  refuses("texts or questions", "/options/contents", "images");
   refuses("parse or escape", "/options/special_tokens", "eat");
   refuses("`documents` is 4294967296", "/shards/0/documents", std::int64_t{1} << 32);
   refuses("the statistics count 3 documents", "/shards/0/documents", 3);

@@ -4,6 +4,7 @@
 
 #include "data/pretrain/documents.h"
 #include "data/pretrain/text_pieces.h"
+#include "data/qa/qa_items.h"
 #include "data/store/store_files.h"
 #include "integration/run_program.h"
 #include "shine/common/error.h"
@@ -123,6 +124,54 @@ TEST(StoreWriter, WritesTheSameBytesAfterInterruptions) {
     EXPECT_EQ(attempts, 3);
     EXPECT_EQ(test::snapshot(job.output), expected);
   }
+}
+
+TEST(StoreWriter, WritesQuestionsTheSameWay) {
+  const StoreFiles files;
+  const Texts texts = test::made_up_texts(2000, 400);
+  std::string lines;
+  for (std::size_t i = 0; i + 4 < texts.size(); i += 4) {
+    const QaItem item{.id = str(i),
+                      .context = i % 3 == 0 ? texts[0] : texts[i],
+                      .questions = {{texts[i % 3 == 0 ? 1 : i + 1], {texts[2]}}}};
+    lines += qa_item_json(item) + "\n";
+  }
+  files.write("a.jsonl", lines);
+  TextStoreJob job = files.job({"a.jsonl"}, {.contents = StoreContents::questions, .shard_bytes = 1 << 18});
+  job.options.unique = true;
+  job.threads = 1;
+  const StoreIndex index = write_text_store(job, test::ByteTokenizer());
+  EXPECT_EQ(index.statistics.duplicate, 166U);  // every third but the first
+  EXPECT_EQ(index.statistics.documents, 499U - 166U);
+  const auto expected = test::snapshot(job.output);
+  ASSERT_GT(expected.size(), 6U);  // shards
+
+  job.output = files.at("again");
+  job.threads = 2;
+  EXPECT_THROW(write_text_store(job, test::ByteTokenizer(), [](const StoreProgress&) { throw Interrupted(); }),
+               Interrupted);
+  write_text_store(job, test::ByteTokenizer());
+  EXPECT_EQ(test::snapshot(job.output), expected);
+
+  job.options.contents = StoreContents::texts;
+  test::expect_fault<ConfigError>("other options", [&] { write_text_store(job, test::ByteTokenizer()); });
+}
+
+TEST(StoreWriter, RefusesWhatIsNoQuestion) {
+  const StoreFiles files;
+  const StoreOptions options{.contents = StoreContents::questions};
+  const auto store = [&](const std::string& name, const StoreOptions& wanted) {
+    TextStoreJob job = files.job({name}, wanted);
+    job.output = files.at("of " + name);
+    write_text_store(job, test::ByteTokenizer());
+  };
+  files.write("a.txt", "a text");
+  test::expect_fault<ConfigError>("no file of questions", [&] { store("a.txt", options); });
+  files.write("b.jsonl", "\n{\"context\": \"c\", \"questions\": []}\n");
+  test::expect_fault<FormatError>("b.jsonl:2: questions: there is no question", [&] { store("b.jsonl", options); });
+  StoreOptions split = options;
+  split.split = 10;
+  test::expect_fault<ConfigError>("questions are not split", [&] { store("b.jsonl", split); });
 }
 
 TEST(StoreWriter, ChecksACompleteStore) {
