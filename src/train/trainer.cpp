@@ -52,8 +52,9 @@ Trainer::Trainer(Stage stage, TrainerOptions options, std::shared_ptr<ProcessGro
   if (options_.run.max_steps > 0) last_step_ = std::min(options_.run.max_steps, last_step_);
   last_step_ = std::max(last_step_, saved_step_);  // run.max_steps may be below what was reached
   reporter_ = std::make_unique<Reporter>(stage_, options_, state_->optimizer, last_step_, lines);
-  loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler),
-                                     LoaderOptions{.rank = ranks_->rank(), .ranks = ranks_->size()});
+  loader_ = std::make_unique<Loader>(
+      stage_.train, std::move(sampler),
+      LoaderOptions{.rank = ranks_->rank(), .ranks = ranks_->size(), .threads = options_.loader_threads});
 }
 
 Trainer::~Trainer() = default;

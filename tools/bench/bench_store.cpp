@@ -34,7 +34,7 @@ struct Options {
   std::int64_t mean_tokens = 60;
   std::int64_t context = 114, conversation = 126;
   std::size_t steps = 500;
-  int ranks = 2;
+  int ranks = 2, threads = 1;
   bool questions = false;
   bool keep = false;
 };
@@ -154,7 +154,7 @@ std::map<std::string, double> sample(const Options& options, const std::shared_p
       dataset->size(),
       {.batch_size = 1, .accumulation = 32, .seed = 1, .tokens = {}, .computed_order = dataset->has_computed_order()});
   sampler.restore({.epoch = 1, .next = dataset->size() / 2, .samples = dataset->size(), .seed = 1});
-  Loader loader(dataset, std::move(sampler), {.rank = rank, .ranks = ranks});
+  Loader loader(dataset, std::move(sampler), {.rank = rank, .ranks = ranks, .threads = options.threads});
   loader.next();
   found["start, first step of 32 samples"] = start.seconds();
   const Timer timer;
@@ -257,6 +257,9 @@ int main(int argc, char** argv) {
   app.add_option("--steps", options.steps, "Steps of 32 samples")->check(positive)->capture_default_str();
   app.add_option("--ranks", options.ranks, "Processes that read at once")
       ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "Of the loader of each")
+      ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_flag("--questions", options.questions, "Items of questions instead of texts");
   app.add_flag("--keep", options.keep, "Leave the store there");

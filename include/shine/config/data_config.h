@@ -143,6 +143,7 @@ struct DataConfig {
   double validation_share = 0.0001;
   std::string separator;
   int64_t max_texts = 0;
+  int64_t loader_threads = 1;
   int64_t open_groups = 100;
   SampleOrder order = SampleOrder::shuffled;
   OverLong over_long = OverLong::automatic;
@@ -167,6 +168,8 @@ struct DataConfig {
       unused_in(StageName::ift_mqa, StageName::ift_1qa), of_texts);
     v("max_texts", max_texts, "most training texts, or contexts with questions, that are read; 0 = all", at_least(0));
     v("order", order, "order of the samples of an epoch; by_length puts samples of similar length into a step");
+    v("loader_threads", loader_threads, "threads of a rank that make the samples of the next steps", in_range(1, 256),
+      kMayChange);
     v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
       at_least(0), only_in(StageName::pretrain));
     v("over_long", over_long,
