@@ -11,6 +11,7 @@
 #include "io/json/json_file.h"
 #include "io/json/jsonl.h"
 #include "prepare/prepare_qa.h"
+#include "prepare/prepare_text.h"
 #include "prepare/sentencepiece_trainer.h"
 #include "shine/common/error.h"
 #include "text/bpe/bpe_trainer.h"
@@ -158,9 +159,11 @@ int main(int argc, char** argv) {
   const CLI::App& tokenizer_command = add_tokenizer_command(app, tokenizer);
   add_tiny_world_command(app, tiny_world);
   const shine::PrepareQa qa(app);
+  const shine::PrepareText text(app);
   app.footer("Example: shine_prepare tiny-world --output data/tiny-world");
   return shine::run_command_line("shine_prepare", app, argc, argv, [&] {
     if (qa.is_chosen()) return qa.run();
+    if (text.is_chosen()) return text.run();
     return tokenizer_command.parsed() ? make_tokenizer(tokenizer) : make_tiny_world(tiny_world);
   });
 }

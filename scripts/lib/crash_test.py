@@ -26,7 +26,7 @@ checkpoint: {every_steps: 3}
 validation: {every_steps: 20, max_samples: 4}
 logging: {every_steps: 1}
 """
-TIMES = ("time", "seconds", "communication_seconds", "tokens_per_second")
+TIMES = ("time", "seconds", "communication_seconds", "data_seconds", "tokens_per_second")
 LONGEST_END = 30  # seconds in which everything of a killed job must be gone
 MARK = "SHINE_CRASH_TEST"  # in the environment of every process of this test
 

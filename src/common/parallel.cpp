@@ -11,7 +11,9 @@ namespace shine {
 namespace {
 
 /// Items a thread takes at a time: few enough to share work evenly, many enough to make the counter cheap.
-constexpr std::size_t kChunkItems = 32;
+std::size_t chunk_items(std::size_t count, std::size_t threads) {
+  return std::clamp<std::size_t>(count / (8 * threads), 1, 32);
+}
 
 }  // namespace
 
@@ -22,13 +24,16 @@ void parallel_for(std::size_t count, int threads, const std::function<void(std::
   std::atomic<bool> failed = false;
   std::exception_ptr failure;
   std::mutex failure_mutex;
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t wanted = threads > 0 ? static_cast<std::size_t>(threads) : cores;
+  const std::size_t chunk = chunk_items(count, wanted);
 
   const auto work = [&](bool report) {
     try {
       while (!failed) {
-        const std::size_t begin = taken.fetch_add(kChunkItems);
+        const std::size_t begin = taken.fetch_add(chunk);
         if (begin >= count) return;
-        const std::size_t end = begin + std::min(kChunkItems, count - begin);
+        const std::size_t end = begin + std::min(chunk, count - begin);
         for (std::size_t i = begin; i < end; ++i) body(i);
         const std::size_t now = done += end - begin;
         if (report && progress && now < count) progress(now, count);
@@ -39,9 +44,7 @@ void parallel_for(std::size_t count, int threads, const std::function<void(std::
     }
   };
 
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t wanted = threads > 0 ? static_cast<std::size_t>(threads) : cores;
-  const std::size_t useful = count / kChunkItems + 1;
+  const std::size_t useful = count / chunk + 1;
   {
     std::vector<std::jthread> helpers;
     for (std::size_t i = 1; i < std::min(wanted, useful); ++i) helpers.emplace_back(work, false);

@@ -27,6 +27,10 @@ class Dataset {
   /// @param index  below size()
   virtual std::int64_t tokens(std::size_t /*index*/) const { return 1; }
 
+  /// True where there may be too many samples for a list of their numbers: their order is then computed (Permutation)
+  /// instead of stored, see SamplerOptions::computed_order.
+  virtual bool has_computed_order() const { return false; }
+
   /// A hash of everything the samples are made of; a resume compares it. 0: unknown.
   virtual std::uint64_t fingerprint() const { return 0; }
 };

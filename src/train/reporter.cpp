@@ -114,6 +114,7 @@ void Reporter::step(const TrainProgress& progress, std::int64_t epoch, const Ste
              {"tokens_per_second", speed},
              {"seconds", seconds},
              {"communication_seconds", result.communication_seconds},
+             {"data_seconds", result.data_seconds},
              {"context_tokens_cut", progress.context_tokens_cut},
              {"conversation_tokens_cut", progress.conversation_tokens_cut},
              {"dropped_micro_batches", result.dropped},

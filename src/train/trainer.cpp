@@ -33,7 +33,8 @@ Sampler make_sampler(const Dataset& dataset, const TrainerOptions& trainer) {
   options.accumulation = static_cast<std::size_t>(trainer.optimizer.accumulation);
   options.seed = static_cast<std::uint64_t>(trainer.run.seed);
   options.order = trainer.order;
-  if (options.order == SampleOrder::by_length) options.tokens = token_counts(dataset);
+  options.computed_order = dataset.has_computed_order();
+  if (options.order == SampleOrder::by_length && !options.computed_order) options.tokens = token_counts(dataset);
   return Sampler(dataset.size(), std::move(options));
 }
 
@@ -51,8 +52,9 @@ Trainer::Trainer(Stage stage, TrainerOptions options, std::shared_ptr<ProcessGro
   if (options_.run.max_steps > 0) last_step_ = std::min(options_.run.max_steps, last_step_);
   last_step_ = std::max(last_step_, saved_step_);  // run.max_steps may be below what was reached
   reporter_ = std::make_unique<Reporter>(stage_, options_, state_->optimizer, last_step_, lines);
-  loader_ = std::make_unique<Loader>(stage_.train, std::move(sampler),
-                                     LoaderOptions{.rank = ranks_->rank(), .ranks = ranks_->size()});
+  loader_ = std::make_unique<Loader>(
+      stage_.train, std::move(sampler),
+      LoaderOptions{.rank = ranks_->rank(), .ranks = ranks_->size(), .threads = options_.loader_threads});
 }
 
 Trainer::~Trainer() = default;
@@ -92,11 +94,12 @@ void Trainer::train_one_step() {
   const double rate =
       learning_rate_at(options_.schedule, options_.optimizer.learning_rate, progress.step, progress.total_steps);
   TrainStep step(*stage_.objective, state_->optimizer, options_.optimizer, stage_.penalty);
-  const StepResult result = step.run(micro_batches, rate, [&] {
+  StepResult result = step.run(micro_batches, rate, [&] {
     std::vector<double> tallies = tokens_cut(batches);
     tallies.push_back(local_reason_to_stop(timer.seconds()).empty() ? 0.0 : 1.0);
     return tallies;
   });
+  result.data_seconds = batches.waited_seconds;
   const double seconds = timer.seconds();
   longest_step_ = std::max(longest_step_, seconds);
   asked_to_stop_ = result.tallies[2] > 0;

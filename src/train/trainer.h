@@ -19,6 +19,7 @@ namespace shine {
 struct TrainerOptions {
   RunConfig run;
   SampleOrder order = SampleOrder::shuffled;
+  int loader_threads = 1;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;

@@ -76,7 +76,8 @@ TEST_F(ExperimentRules, QuestionsFromACommandLineNeedAModelAlone) {
 TEST_F(ExperimentRules, DataFilesAreTextOrJsonLines) {
   EXPECT_EQ(fault("model: {path: m}\ndata:\n  train: [a.txt, b.json]\n  validation: [v.csv]\n"),
             "2 faults in x.yaml:\n"
-            "  x.yaml:3: `data.train` lists `b.json`, an unknown kind of texts (use .txt or .jsonl)\n"
+            "  x.yaml:3: `data.train` lists `b.json`, an unknown kind of texts (use .txt or .jsonl, or a "
+            "store that shine_prepare text wrote)\n"
             "  x.yaml:4: `data.validation` lists `v.csv`, an unknown kind of texts (use .txt or .jsonl)");
   EXPECT_EQ(fault(kPretrain, {"data.train=[a.txt, d.x/b.jsonl]", "data.validation=[v.txt]"}), "");
 }
@@ -98,6 +99,42 @@ TEST_F(ExperimentRules, RulesBetweenKeys) {
             "override `data.validation=[b.txt, a.jsonl]`: `data.validation` and `data.train` both list `a.jsonl`: "
             "validation texts must not be trained on");
   EXPECT_EQ(fault(kPretrain, {"run.dir="}), "override `run.dir=`: `run.dir` is empty: the run needs a folder");
+}
+
+TEST_F(ExperimentRules, TokenStoresStandAloneAndAreMixedByWeights) {
+  const TemporaryFolder folder;
+  for (const char* name : {"one", "two"}) folder.write(std::string(name) + "/token_store.json", "{}");
+  const auto path = [&](const char* name) { return (folder.path() / name).string(); };
+  const std::string both = "data.train=[" + path("one") + "," + path("two") + "]";
+  EXPECT_EQ(fault(kPretrain, {both}), "");
+  EXPECT_EQ(fault(kPretrain, {both, "data.weights=[1,0.5]"}), "");
+  EXPECT_NE(fault(kPretrain, {both, "data.weights=[1]"}).find("`data.weights` has 1 numbers for 2 stores"),
+            std::string::npos);
+  EXPECT_NE(fault(kPretrain, {"data.train=[" + path("one") + ",a.txt]"}).find("token stores beside files"),
+            std::string::npos);
+  EXPECT_NE(fault(kPretrain, {"data.weights=[1]"}).find("`data.train` lists none"), std::string::npos);
+  EXPECT_NE(fault(kPretrain, {both, "data.order=by_length"}).find("groups of a token store, and what is mixed"),
+            std::string::npos);
+  EXPECT_NE(fault(kPretrain, {"data.train=[" + folder.path().string() + "]"}).find("unknown kind of texts"),
+            std::string::npos);
+  EXPECT_NE(fault(kBackbone, {both}).find("unknown kind of texts"), std::string::npos);
+}
+
+TEST_F(ExperimentRules, TokenStoresOfQuestionsMayBeListedByLength) {
+  const TemporaryFolder folder;
+  for (const char* name : {"one", "two"}) folder.write(std::string(name) + "/token_store.json", "{}");
+  const auto path = [&](const char* name) { return (folder.path() / name).string(); };
+  const std::string one = "data.train=[" + path("one") + "]",
+                    both = "data.train=[" + path("one") + "," + path("two") + "]";
+  EXPECT_EQ(fault(kMqa, {one, "data.order=by_length"}), "");
+  EXPECT_EQ(fault(kMqa, {both, "data.weights=[1,2]"}), "");
+  EXPECT_NE(fault(kMqa, {both, "data.order=by_length"}).find("what is mixed of several"), std::string::npos);
+  EXPECT_NE(fault(kMqa, {one, "data.weights=[2]", "data.order=by_length"}).find("what is mixed of several"),
+            std::string::npos);
+  EXPECT_NE(fault(kMqa, {"data.train=[" + path("one") + ",a.jsonl]"}).find("token stores beside files"),
+            std::string::npos);
+  EXPECT_NE(fault(kMqa, {"data.train=[" + folder.path().string() + "]"}).find("no file of questions"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -75,4 +75,16 @@ class ByteTokenizer final : public Tokenizer {
   std::string bytes_;
 };
 
+/// A ByteTokenizer with the markers of a format, which it lacks.
+inline std::shared_ptr<ByteTokenizer> byte_tokenizer_with(const std::vector<std::string>& markers) {
+  auto tokenizer = std::make_shared<ByteTokenizer>();
+  for (const std::string& marker : markers) tokenizer->add_tokens(std::vector<AddedToken>{{.content = marker}});
+  return tokenizer;
+}
+
+/// Those of Llama 3.
+inline std::vector<std::string> llama3_markers() {
+  return {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|end_of_text|>"};
+}
+
 }  // namespace shine::test

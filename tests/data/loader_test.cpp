@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <numeric>
+#include <set>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 
 #include "common/random.h"
 #include "data/sampling/rank_share.h"
@@ -105,9 +109,9 @@ SamplerOptions random_options(const Dataset& dataset, Random& random) {
 }
 
 TEST(Loader, GivesTheSamplersBatchesInOrder) {
-  for (const std::size_t ahead : {1U, 2U, 50U}) {
+  for (const auto& [ahead, threads] : {std::pair{1U, 1}, std::pair{2U, 3}, std::pair{50U, 1}, std::pair{50U, 9}}) {
     Sampler sampler(11, {.batch_size = 3, .accumulation = 3, .seed = 4});
-    Loader loader(std::make_shared<CountingDataset>(11), sampler, {.ahead = ahead});
+    Loader loader(std::make_shared<CountingDataset>(11), sampler, {.ahead = ahead, .threads = threads});
     for (int i = 0; i < 30; ++i) {
       const StepPlan expected = sampler.next_step();
       const StepBatches step = loader.next();
@@ -254,11 +258,42 @@ TEST(Loader, StopsInsideAStep) {
   EXPECT_LT(dataset->made, 1000U);
 }
 
+/// Remembers which threads made its samples.
+class ThreadsDataset : public SlowDataset {
+ public:
+  using SlowDataset::SlowDataset;
+  Sample sample(std::int64_t epoch, std::size_t index) const override {
+    {
+      const std::lock_guard lock(mutex_);
+      threads.insert(std::this_thread::get_id());
+    }
+    return SlowDataset::sample(epoch, index);
+  }
+
+  mutable std::set<std::thread::id> threads;
+
+ private:
+  mutable std::mutex mutex_;
+};
+
+TEST(Loader, MakesTheSamplesOfAStepOnItsThreads) {
+  for (const int threads : {1, 3}) {
+    const auto dataset = std::make_shared<ThreadsDataset>(60);
+    {
+      Loader loader(dataset, Sampler(60, {.batch_size = 4, .accumulation = 15}), {.ahead = 1, .threads = threads});
+      loader.next();
+    }
+    EXPECT_EQ(dataset->threads.size() > 1, threads > 1);
+    EXPECT_FALSE(dataset->threads.contains(std::this_thread::get_id()));
+  }
+}
+
 TEST(Loader, RefusesWhatDoesNotFit) {
   const auto dataset = std::make_shared<CountingDataset>(4);
   const Sampler sampler(4, {.batch_size = 2});
   EXPECT_THROW(Loader(dataset, Sampler(5, {.batch_size = 2}), {}), ConfigError);
   EXPECT_THROW(Loader(dataset, sampler, {.ahead = 0}), ConfigError);
+  EXPECT_THROW(Loader(dataset, sampler, {.threads = 0}), ConfigError);
   EXPECT_THROW(Loader(dataset, sampler, {.rank = 2, .ranks = 2}), ConfigError);
   EXPECT_THROW(Loader(dataset, sampler, {.rank = -1, .ranks = 2}), ConfigError);
 }

@@ -405,16 +405,8 @@ TEST(PretrainDataset, OneTurnCostsElevenTokensWithQwen3) {
   EXPECT_EQ(sample.labels, rendered.labels);
 }
 
-/// With the markers of a format, which ByteTokenizer lacks.
-std::shared_ptr<Tokenizer> tokenizer_of(const std::vector<std::string>& markers) {
-  auto tokenizer = std::make_shared<test::ByteTokenizer>();
-  for (const std::string& marker : markers) tokenizer->add_tokens(std::vector<AddedToken>{{.content = marker}});
-  return tokenizer;
-}
-
 TEST(PretrainDataset, AnotherChatFormatBeginsAConversationOnce) {
-  const auto tokenizer =
-      tokenizer_of({"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|end_of_text|>"});
+  const auto tokenizer = test::byte_tokenizer_with(test::llama3_markers());
   PretrainOptions options = roomy();
   options.completion_frequency = 0;
   options.chat_format = llama3_format(/*dated=*/true);

@@ -318,5 +318,27 @@ TEST(ByLength, BetweenEpochsOrderAndBatchSizeMayChange) {
   EXPECT_EQ(shuffled.state(), (SamplerState{.epoch = 1, .next = 0, .samples = 40, .seed = 5}));
 }
 
+TEST(Sampler, AComputedOrderHoldsEachSampleOnceAndGoesOnAnywhere) {
+  const SamplerOptions options{.batch_size = 3, .accumulation = 2, .seed = 7, .computed_order = true};
+  Sampler sampler(100, options);
+  std::vector<std::size_t> before;
+  for (std::int64_t epoch = 0; epoch < 2; ++epoch) {
+    std::vector<std::size_t> order = flat(take_epoch(sampler, 2, epoch));
+    EXPECT_NE(order, before);
+    before = order;
+    std::ranges::sort(order);
+    for (std::size_t i = 0; i < order.size(); ++i) EXPECT_EQ(order[i], i);
+  }
+  Sampler whole(100, options);
+  for (int step = 0; step < 20; ++step) {
+    Sampler part(100, options);
+    part.restore(whole.state());
+    EXPECT_EQ(part.next_step().batches, whole.next_step().batches);
+  }
+  test::expect_fault<ConfigError>("data.order=shuffled", [] {
+    Sampler(2, {.order = SampleOrder::by_length, .tokens = {1, 2}, .computed_order = true});
+  });
+}
+
 }  // namespace
 }  // namespace shine

@@ -26,6 +26,7 @@ inline nlohmann::json without_times(nlohmann::json event) {
   event.erase("seconds");
   event.erase("tokens_per_second");
   event.erase("communication_seconds");
+  event.erase("data_seconds");
   return event;
 }
 

@@ -33,6 +33,7 @@ void expect_equal_metrics(const std::filesystem::path& found, const std::filesys
         event.erase("seconds");
         event.erase("tokens_per_second");
         event.erase("communication_seconds");
+        event.erase("data_seconds");
       }
     }
     EXPECT_EQ(events[0], events[1]) << kind;

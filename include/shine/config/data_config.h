@@ -138,10 +138,12 @@ struct StageConfig {
 struct DataConfig {
   DataForm form = DataForm::texts;
   std::vector<std::string> train;
+  std::vector<double> weights;
   std::vector<std::string> validation;
   double validation_share = 0.0001;
   std::string separator;
   int64_t max_texts = 0;
+  int64_t loader_threads = 1;
   int64_t open_groups = 100;
   SampleOrder order = SampleOrder::shuffled;
   OverLong over_long = OverLong::automatic;
@@ -155,7 +157,10 @@ struct DataConfig {
     const UnusedRule of_questions = only_with("data.form", {"questions"});
     v("form", form, "what the files of stage backbone hold; stage pretrain reads texts, ift_mqa and ift_1qa questions",
       only_in(StageName::backbone));
-    v("train", train, "training files, .txt or .jsonl", file_path());
+    v("train", train, "training files, .txt or .jsonl; unless stage backbone: or token stores of shine_prepare text",
+      file_path());
+    v("weights", weights, "token stores: how often the samples of each come in an epoch; empty = once", above(0),
+      unused_in(StageName::backbone));
     v("validation", validation, "validation files; empty = split off the training texts", file_path());
     v("validation_share", validation_share, "share of the training texts split off for validation", from_to_below(0, 1),
       UnusedRule{{{"validation", {"[]"}, /*negated=*/true}}, "beside data.validation"});
@@ -163,13 +168,16 @@ struct DataConfig {
       unused_in(StageName::ift_mqa, StageName::ift_1qa), of_texts);
     v("max_texts", max_texts, "most training texts, or contexts with questions, that are read; 0 = all", at_least(0));
     v("order", order, "order of the samples of an epoch; by_length puts samples of similar length into a step");
+    v("loader_threads", loader_threads, "threads of a rank that make the samples of the next steps", in_range(1, 256),
+      kMayChange);
     v("open_groups", open_groups, "groups kept open while texts are packed; 0 = every text is a group by itself",
       at_least(0), only_in(StageName::pretrain));
     v("over_long", over_long,
       "texts, contexts and conversations above their maximum length; split makes consecutive pieces of texts and "
       "conversations, drop is for questions alone; auto = cut for texts, drop for questions",
       of_questions);
-    v("check_overlap", check_overlap, "questions: a context in both training and validation data is an error",
+    v("check_overlap", check_overlap,
+      "questions: a context in both training and validation data is an error, of token stores left out",
       unused_in(StageName::pretrain), of_questions);
   }
 };

@@ -24,6 +24,7 @@ struct StepResult {
                                        ///< with `nonfinite: step`, a loss
   std::vector<double> tallies;         ///< what the ranks passed to `run`, summed
   double communication_seconds = 0.0;  ///< that this rank waited for the others
+  double data_seconds = 0.0;           ///< that the trainer waited for the samples of the step
 };
 
 /// The penalty on generated vectors.

@@ -119,6 +119,7 @@ TrainerOptions trainer_options(const ExperimentConfig& config, at::Device device
   TrainerOptions options;
   options.run = config.run;
   options.order = config.data.order;
+  options.loader_threads = static_cast<int>(config.data.loader_threads);
   options.optimizer = config.optimizer;
   options.schedule = config.schedule;
   options.checkpoint = config.checkpoint;

@@ -65,10 +65,7 @@ QaOptions qa_options(const Experiment& experiment, QaForm form, ContextPlace pla
   return options;
 }
 
-std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,
-                                          const QaOptions& options, const std::string& name, Stage& stage) {
-  auto dataset = std::make_shared<QaDataset>(std::move(items), experiment.tokenizer, options);
-  const QaReport& report = dataset->report();
+void report_questions(const QaReport& report, const QaOptions& options, const std::string& name, Stage& stage) {
   const std::string log_name = name == "train" ? name : "validation " + name;
   log_info(str(log_name, ": ", report.items, " contexts, ", report.samples, " samples; ", report.contexts_over_long,
                " contexts and ", report.conversations_over_long, " conversations over their limits; ", report.dropped,
@@ -86,6 +83,12 @@ std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vec
                                 {"dropped", count(report.dropped)},
                                 {"split_off", count(report.split_off)},
                                 {"tokens_cut", report.tokens_cut}}});
+}
+
+std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,
+                                          const QaOptions& options, const std::string& name, Stage& stage) {
+  auto dataset = std::make_shared<QaDataset>(std::move(items), experiment.tokenizer, options);
+  report_questions(dataset->report(), options, name, stage);
   return dataset;
 }
 

@@ -31,7 +31,11 @@ PretrainOptions pretrain_options(const Experiment& experiment);
 
 QaOptions qa_options(const Experiment& experiment, QaForm form, ContextPlace place);
 
-/// The data set; what became of its items goes into the log and the stage's counts.
+/// Writes what became of the items of a set into the log and the stage's counts.
+/// @param name  of the set: "train", or of one for validation
+void report_questions(const QaReport& report, const QaOptions& options, const std::string& name, Stage& stage);
+
+/// The data set; what became of its items is reported.
 std::shared_ptr<const Dataset> qa_dataset(const Experiment& experiment, std::vector<QaItem> items,
                                           const QaOptions& options, const std::string& name, Stage& stage);
 

@@ -1,14 +1,11 @@
 #include "app/build/hypernetwork_stage.h"
 #include "app/build/stage_data.h"
-#include "shine/common/logging.h"
-#include "shine/common/str.h"
+#include "app/build/store_data.h"
 
 namespace shine {
 namespace {
 
-/// @param set  for the log: "train", "validation completion"
-std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, const std::string& set,
-                                                std::vector<std::string> texts, double completion_frequency) {
+PretrainOptions options_of(const Experiment& experiment, double completion_frequency) {
   const ExperimentConfig& config = experiment.config;
   PretrainOptions options = pretrain_options(experiment);
   options.context_max_length = config.text.context_max_length;
@@ -17,46 +14,61 @@ std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, co
   options.over_long = config.data.over_long;
   options.completion_frequency = completion_frequency;
   options.seed = static_cast<std::uint64_t>(config.run.seed);
-  auto dataset = std::make_shared<PretrainDataset>(std::move(texts), experiment.tokenizer, options);
-  const PretrainReport& report = dataset->report();
-  log_info(str(set, ": packed ", report.texts, " texts into ", report.groups, " groups; ", report.over_long,
-               " texts over the conversation limit, cut at the end (", report.tokens_cut, " tokens); ",
-               report.contexts_over_long, " contexts over the context limit, cut at the end (",
-               report.context_tokens_cut, " tokens); ", report.split_off, " pieces split off"));
-  warn_about_lost_tokens(set, report.tokens_lost(), report.tokens,
-                         "set data.over_long=split, which makes pieces of long texts, or raise "
-                         "text.context_max_length and text.conversation_max_length");
+  return options;
+}
+
+/// @param set  for the log: "train", "validation completion"
+std::shared_ptr<const Dataset> pretrain_dataset(const Experiment& experiment, const std::string& set,
+                                                std::vector<std::string> texts, double completion_frequency) {
+  auto dataset = std::make_shared<PretrainDataset>(std::move(texts), experiment.tokenizer,
+                                                   options_of(experiment, completion_frequency));
+  log_packing(set, dataset->report());
   return dataset;
 }
+
+/// What a run trains on and what it is validated with.
+struct PretrainData {
+  TrainingData training;
+  std::vector<std::string> validation;
+};
 
 /// Reconstruction and completion of texts; held-out ones, and the controls, at validation.
 class PretrainStage : public HypernetworkStage {
  public:
   using HypernetworkStage::HypernetworkStage;
 
-  TrainingData training_data(const Experiment& experiment) const override {
-    DocumentSplit texts = load_texts(config_);
-    TrainingData data{nullptr, texts.train.size(), texts.validation.size()};
-    if (experiment.tokenizer) {
-      data.samples = pretrain_dataset(experiment, "train", std::move(texts.train), config_.stage.completion_frequency);
-    }
-    return data;
-  }
+  TrainingData training_data(const Experiment& experiment) const override { return load(experiment).training; }
 
   Stage build(const Experiment& experiment) const override {
-    DocumentSplit texts = load_texts(config_);
+    const PretrainData data = load(experiment);
     Stage stage = stage_of(experiment);
-    stage.train = pretrain_dataset(experiment, "train", std::move(texts.train), config_.stage.completion_frequency);
-    if (texts.validation.empty()) return stage;
-    const auto reconstruction = pretrain_dataset(experiment, "validation reconstruction", texts.validation, 0.0);
+    stage.train = data.training.samples;
+    if (data.validation.empty()) return stage;
+    const auto reconstruction = pretrain_dataset(experiment, "validation reconstruction", data.validation, 0.0);
     stage.validation.push_back({"reconstruction", reconstruction, stage.objective});
     if (config_.stage.completion_frequency > 0) {
-      stage.validation.push_back({"completion",
-                                  pretrain_dataset(experiment, "validation completion", texts.validation, 1.0),
-                                  stage.objective});
+      stage.validation.push_back(
+          {"completion", pretrain_dataset(experiment, "validation completion", data.validation, 1.0), stage.objective});
     }
     add_controls(experiment, reconstruction, "LoRA of another text", stage);
     return stage;
+  }
+
+ private:
+  PretrainData load(const Experiment& experiment) const {
+    const double completion = config_.stage.completion_frequency;
+    if (reads_stores(config_)) {
+      if (!experiment.tokenizer) return {};
+      StoreData data = load_stores(config_, *experiment.tokenizer);
+      const auto samples = store_dataset(experiment, data, options_of(experiment, completion));
+      return {{samples, data.documents(), data.validation.size()}, std::move(data.validation)};
+    }
+    DocumentSplit texts = load_texts(config_);
+    PretrainData data{{nullptr, texts.train.size(), texts.validation.size()}, std::move(texts.validation)};
+    if (experiment.tokenizer) {
+      data.training.samples = pretrain_dataset(experiment, "train", std::move(texts.train), completion);
+    }
+    return data;
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include "checkpoint/checkpoint_store.h"
 #include "config/faults.h"
+#include "data/store/store_index.h"
 #include "shine/app/experiment_config.h"
 #include "shine/checkpoint/weights_source.h"
 #include "shine/common/error.h"
@@ -31,11 +32,11 @@ void require(const std::string& key, const fs::path& path, Faults& faults) {
   faults.add(key, str("no such file or folder: ", path.string(), kPathCure));
 }
 
-/// Training texts are files, not folders or devices.
+/// Training texts are files or token stores, not other folders or devices.
 void require_files(const std::string& key, const std::vector<std::string>& paths, Faults& faults) {
   for (const std::string& path : paths) {
     require(key, path, faults);
-    if (!is_there(path)) continue;
+    if (!is_there(path) || is_token_store(path)) continue;
     std::error_code unreadable;
     if (!fs::is_regular_file(path, unreadable)) {
       faults.add(key, str("not a file: ", path, " (name .txt or .jsonl files)"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/config_io.h"
+#include "data/store/store_index.h"
 #include "io/files/byte_source.h"
 #include "shine/common/error.h"
 #include "shine/common/str.h"
@@ -137,6 +138,7 @@ class RuleChecker {
   void check_data() {
     const DataConfig& data = config_.data;
     check_texts();
+    if (takes_stores()) check_stores();
     rule(!config_.run.dir.empty(), {"run.dir"}, "`run.dir` is empty: the run needs a folder");
     rule(!data.train.empty(), {"data.train"},
          str("`data.train` is missing: list at least one ", has_questions() ? ".jsonl" : ".txt or .jsonl", " file"));
@@ -147,6 +149,28 @@ class RuleChecker {
       rule(!trained, {"data.validation", "data.train"},
            str("`data.validation` and `data.train` both list `", file, "`: validation texts must not be trained on"));
     }
+  }
+
+  bool takes_stores() const { return config_.stage.name != StageName::backbone; }
+
+  bool may_be_store(const std::string& key, const std::string& path) const {
+    return takes_stores() && key == "data.train" && is_token_store(path);
+  }
+
+  void check_stores() {
+    const DataConfig& data = config_.data;
+    const auto stores = std::count_if(data.train.begin(), data.train.end(), is_token_store);
+    rule(stores == 0 || stores == std::ssize(data.train), {"data.train"},
+         "`data.train` lists token stores beside files (make a store of those too: shine_prepare text)");
+    rule(data.weights.empty() || stores > 0, {"data.weights"},
+         "`data.weights` mixes token stores, and `data.train` lists none (remove it, or use shine_prepare text)");
+    rule(
+        data.weights.empty() || data.weights.size() == data.train.size(), {"data.weights", "data.train"},
+        str("`data.weights` has ", data.weights.size(), " numbers for ", data.train.size(), " stores of `data.train`"));
+    const bool is_listed = has_questions() && stores == 1 && data.weights.empty();
+    rule(stores == 0 || is_listed || data.order == SampleOrder::shuffled, {"data.order"},
+         "`data.order` is by_length, which sorts lists of samples: groups of a token store, and what is mixed of "
+         "several, are shuffled (set shuffled)");
   }
 
   void check_model() {
@@ -163,13 +187,14 @@ class RuleChecker {
   void check_extensions(const std::string& key, const std::vector<std::string>& files) {
     for (const std::string& file : files) {
       if (has_questions()) {
-        rule(inner_extension(file) == ".jsonl", {key},
+        rule(inner_extension(file) == ".jsonl" || may_be_store(key, file), {key},
              str("`", key, "` lists `", file,
                  "`, which is no file of questions (use .jsonl; shine_prepare qa makes it)"));
         continue;
       }
-      rule(is_text_file(file), {key},
-           str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl)"));
+      rule(is_text_file(file) || may_be_store(key, file), {key},
+           str("`", key, "` lists `", file, "`, an unknown kind of texts (use .txt or .jsonl",
+               takes_stores() && key == "data.train" ? ", or a store that shine_prepare text wrote)" : ")"));
     }
   }
 

@@ -9,6 +9,7 @@
 #include "data/pretrain/documents.h"
 #include "data/pretrain/words.h"
 #include "data/qa/qa_split.h"
+#include "data/store/store_index.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/config/enum_names.h"
@@ -23,6 +24,9 @@ constexpr int kMostStages = 8;
 
 void check_sizes(const std::vector<std::string>& files) {
   std::uintmax_t total = 0;
+  for (const std::string& file : files) {
+    SHINE_CHECK(!is_token_store(file), UnsupportedError, file, ": a token store, which is not searched for texts");
+  }
   for (const std::string& file : files) total += fs::exists(file) ? fs::file_size(file) : 0;
   SHINE_CHECK(total <= kMostBytes, UnsupportedError, join(files, ", "), ": more than a GiB");
 }

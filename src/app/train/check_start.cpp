@@ -7,6 +7,7 @@
 #include "app/build/stage_builder.h"
 #include "app/train/describe_plan.h"
 #include "common/format.h"
+#include "data/store/store_index.h"
 #include "shine/app/builders.h"
 #include "shine/common/str.h"
 #include "shine/text/tokenizer.h"
@@ -21,7 +22,7 @@ constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 30;
 std::uintmax_t total_bytes(const DataConfig& data) {
   std::uintmax_t total = 0;
   for (const auto* files : {&data.train, &data.validation}) {
-    for (const std::string& file : *files) total += fs::file_size(file);
+    for (const std::string& file : *files) total += is_token_store(file) ? 0 : fs::file_size(file);
   }
   return total;
 }

@@ -1,7 +1,6 @@
 #include "app/train/describe_plan.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "common/format.h"
 #include "data/sampling/sampler.h"
@@ -39,14 +38,15 @@ PlannedSteps plan_steps(const ExperimentConfig& config, std::size_t samples) {
   SamplerOptions options;
   options.batch_size = static_cast<std::size_t>(config.optimizer.batch_size);
   options.accumulation = static_cast<std::size_t>(config.optimizer.accumulation);
+  options.computed_order = true;  // an epoch has as many steps in any order, and this one takes no memory
   const auto epoch = static_cast<std::int64_t>(Sampler(samples, options).steps_per_epoch());
   const std::int64_t total = epoch * config.schedule.epochs;
   return {epoch, total, config.run.max_steps > 0 ? std::min(config.run.max_steps, total) : total};
 }
 
 std::string describe_plan(const ExperimentConfig& config, const Dataset& samples) {
-  const std::vector<std::int64_t> counts = token_counts(samples);
-  const std::int64_t tokens = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < samples.size(); ++i) tokens += samples.tokens(i);
   const auto size = static_cast<std::int64_t>(samples.size());
   const auto [epoch, total, last] = plan_steps(config, samples.size());
 

@@ -100,7 +100,8 @@ StageTime time_stage(const Experiment& experiment, const std::shared_ptr<Process
   StageTimer timer(experiment, options, ranks);
   StageTime time{experiment.device.str(), ranks->size(), kWarmup, {}, {}};
   {
-    Loader loader(samples, make_sampler(*samples, options), {.rank = ranks->rank(), .ranks = ranks->size()});
+    Loader loader(samples, make_sampler(*samples, options),
+                  {.rank = ranks->rank(), .ranks = ranks->size(), .threads = options.loader_threads});
     time.steps = timer.steps(kSteps, [&] { return loader.next().micro_batches; });
   }
   const TextConfig& text = experiment.config.text;

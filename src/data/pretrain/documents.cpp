@@ -2,22 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
-#include "data/pretrain/words.h"
-#include "data/repairs.h"
+#include "data/pretrain/document_reader.h"
 #include "data/sampling/random_streams.h"
-#include "io/files/text_lines.h"
-#include "io/json/json_parser.h"
-#include "io/json/jsonl.h"
 #include "shine/common/error.h"
-#include "text/json_text.h"
-#include "text/unicode/utf8.h"
 
 namespace shine {
 namespace {
@@ -29,15 +22,14 @@ class Collector {
 
   bool full() const { return max_texts_ > 0 && documents_.texts.size() >= max_texts_; }
 
-  void add(std::string text) {
-    if (trim_whitespace(text).empty()) {
+  void add(DocumentText document) {
+    if (document.repaired) ++documents_.repaired;
+    if (document.text.empty()) {
       ++documents_.empty;
     } else {
-      documents_.texts.push_back(std::move(text));
+      documents_.texts.push_back(std::move(document.text));
     }
   }
-
-  void count_repaired() { ++documents_.repaired; }
 
   Documents take() { return std::move(documents_); }
 
@@ -46,63 +38,11 @@ class Collector {
   Documents documents_;
 };
 
-std::string unix_line_ends(std::string text) {
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
-    text[kept++] = text[i];
-  }
-  text.resize(kept);
-  return text;
-}
-
-void add_raw_document(std::string_view bytes, Collector& collector, Repairs& repairs) {
-  repairs.count(bytes);
-  const bool valid = is_valid_utf8(bytes);
-  if (!valid) collector.count_repaired();
-  const std::string text = unix_line_ends(valid ? std::string(bytes) : replace_invalid_utf8(bytes));
-  collector.add(std::string(trim_whitespace(text)));
-}
-
-void read_txt(const std::filesystem::path& path, std::string_view separator, Collector& collector) {
-  TextLines lines(path, TextForm::any, std::string::npos);
-  Repairs repairs(path);
-  const std::string_view wanted = trim_whitespace(separator);
-  std::string document;
-  bool has_text = false;
-  for (std::string_view line; !collector.full() && lines.next(line);) {
-    if (trim_whitespace(line) != wanted) {
-      document.append(line).append("\n");
-      has_text = true;
-      continue;
-    }
-    if (has_text || !wanted.empty()) add_raw_document(document, collector, repairs);
-    document.clear();
-    has_text = false;
-  }
-  if (has_text && !collector.full()) add_raw_document(document, collector, repairs);
-  repairs.report();
-}
-
-void read_text_field(const std::filesystem::path& path, Collector& collector) {
-  Repairs repairs(path);
-  const auto take = [&](std::size_t number, std::string_view line) {
-    const auto fail = [&](std::string_view what) {
-      throw FormatError(what, str(path.string(), ":", number), R"(each line must be like {"text": "..."})");
-    };
-    repairs.count(line);
-    const std::string repaired = repair_json(line);
-    nlohmann::json value = parse_json_from_line(repaired, path.string(), number);
-    if (!value.is_object()) fail(str("expected an object, found ", value.type_name()));
-    const auto found = value.find("text");
-    if (found == value.end()) fail("the object has no key `text`");
-    if (!found->is_string()) fail(str("expected a string in `text`, found ", found->type_name()));
-    if (repaired != line) collector.count_repaired();
-    collector.add(std::move(found->get_ref<std::string&>()));
-    return !collector.full();
-  };
-  read_lines(path, take, TextForm::utf8);
-  repairs.report();
+void read_file(const std::filesystem::path& file, std::string_view separator, Collector& collector) {
+  const DocumentFormat format(file);
+  DocumentReader reader(file, separator);
+  for (RawDocument raw; !collector.full() && reader.next(raw);) collector.add(format.read(raw));
+  reader.report();
 }
 
 std::size_t target_count(std::size_t texts, double share) {
@@ -134,15 +74,7 @@ Documents read_documents(const std::vector<std::filesystem::path>& files, const 
   Collector collector(options.max_texts);
   for (const auto& file : files) {
     if (collector.full()) break;
-    const std::string kind = inner_extension(file);
-    if (kind == ".txt") {
-      read_txt(file, options.separator, collector);
-    } else if (kind == ".jsonl") {
-      read_text_field(file, collector);
-    } else {
-      throw ConfigError(str("unknown kind of text file \"", kind, "\""), file.string(),
-                        "use .txt or .jsonl, packed as .gz or .zst or not");
-    }
+    read_file(file, options.separator, collector);
   }
   return collector.take();
 }

@@ -1,54 +1,60 @@
 #include "data/pretrain/text_groups.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "shine/common/error.h"
 
 namespace shine {
-namespace {
 
-struct OpenGroup {
-  std::vector<std::size_t> texts;
-  std::int64_t room = 0;
-};
+TextPacker::TextPacker(std::int64_t max_cost, std::size_t open_groups, Take take)
+    : max_cost_(max_cost), open_groups_(open_groups), take_(std::move(take)) {
+  SHINE_CHECK(max_cost > 0, ConfigError, "texts cannot be packed into conversations of ", max_cost, " tokens");
+}
 
-}  // namespace
+void TextPacker::close(std::span<const std::size_t> texts) {
+  ++report_.groups;
+  take_(texts);
+}
+
+void TextPacker::add(std::size_t text, std::int64_t cost) {
+  ++report_.texts;
+  used_ += std::min(cost, max_cost_);
+  if (cost > max_cost_) {
+    ++report_.over_long;
+    report_.tokens_cut += cost - max_cost_;
+  }
+  if (cost > max_cost_ || open_groups_ == 0) return close(std::array{text});
+  auto place = std::ranges::find_if(places_, [cost](const OpenGroup& group) { return group.room >= cost; });
+  if (place == places_.end() && places_.size() < open_groups_) {
+    place = places_.insert(place, OpenGroup{{}, max_cost_});
+  } else if (place == places_.end()) {
+    place = std::ranges::min_element(places_, {}, &OpenGroup::room);
+    close(place->texts);
+    place->texts.clear();
+    place->room = max_cost_;
+  }
+  place->texts.push_back(text);
+  place->room -= cost;
+}
+
+PackingReport TextPacker::finish() {
+  for (const OpenGroup& group : places_) close(group.texts);
+  places_.clear();
+  if (report_.groups > 0) {
+    report_.fill = static_cast<double>(used_) / (static_cast<double>(report_.groups) * static_cast<double>(max_cost_));
+  }
+  return report_;
+}
 
 TextGroups pack_texts(const std::vector<std::int64_t>& costs, std::int64_t max_cost, std::size_t open_groups) {
-  SHINE_CHECK(max_cost > 0, ConfigError, "texts cannot be packed into conversations of ", max_cost, " tokens");
-
   TextGroups packed;
-  std::vector<OpenGroup> places;
-  std::int64_t used = 0;
-  for (std::size_t text = 0; text < costs.size(); ++text) {
-    const std::int64_t cost = costs[text];
-    used += std::min(cost, max_cost);
-    if (cost > max_cost || open_groups == 0) packed.groups.push_back({text});
-    if (cost > max_cost) {
-      ++packed.report.over_long;
-      packed.report.tokens_cut += cost - max_cost;
-    }
-    if (cost > max_cost || open_groups == 0) continue;
-    auto place = std::ranges::find_if(places, [cost](const OpenGroup& group) { return group.room >= cost; });
-    if (place == places.end() && places.size() < open_groups) {
-      place = places.insert(place, OpenGroup{{}, max_cost});
-    } else if (place == places.end()) {
-      place = std::ranges::min_element(places, {}, &OpenGroup::room);
-      packed.groups.push_back(std::exchange(place->texts, {}));
-      place->room = max_cost;
-    }
-    place->texts.push_back(text);
-    place->room -= cost;
-  }
-  for (auto& group : places) packed.groups.push_back(std::move(group.texts));
-
-  packed.report.texts = costs.size();
-  packed.report.groups = packed.groups.size();
-  if (!packed.groups.empty()) {
-    packed.report.fill =
-        static_cast<double>(used) / (static_cast<double>(packed.groups.size()) * static_cast<double>(max_cost));
-  }
+  TextPacker packer(max_cost, open_groups, [&](std::span<const std::size_t> texts) {
+    packed.groups.emplace_back(texts.begin(), texts.end());
+  });
+  for (std::size_t text = 0; text < costs.size(); ++text) packer.add(text, costs[text]);
+  packed.report = packer.finish();
   return packed;
 }
 

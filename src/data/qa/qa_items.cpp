@@ -142,19 +142,22 @@ bool is_found(const std::vector<std::string>& answers, const std::string& plain_
 
 }  // namespace
 
+QaItem parse_qa_item(std::string_view line, const std::filesystem::path& file, std::size_t number) {
+  const nlohmann::json value = parse_json_from_line(repair_json(line), file.string(), number);
+  const std::string where = str(file.string(), ":", number);
+  return read_item(JsonCursor(value, where), str(file.filename().string(), ":", number));
+}
+
 std::vector<QaItem> read_qa_items(const std::filesystem::path& file) {
   std::vector<QaItem> items;
   std::unordered_map<std::string, std::size_t> line_of;
-  const std::string name = file.filename().string();
   Repairs repairs(file);
   const auto take = [&](std::size_t number, std::string_view line) {
     repairs.count(line);
-    const nlohmann::json value = parse_json_from_line(repair_json(line), file.string(), number);
-    const std::string where = str(file.string(), ":", number);
-    const JsonCursor cursor(value, where);
-    items.push_back(read_item(cursor, str(name, ":", number)));
+    items.push_back(parse_qa_item(line, file, number));
     const auto [seen, is_new] = line_of.try_emplace(items.back().id, number);
-    if (!is_new) cursor.fail(str("the id ", quote_text(seen->first), " is that of line ", seen->second, " already"));
+    SHINE_CHECK(is_new, FormatError, file.string(), ":", number, ": the id ", quote_text(seen->first),
+                " is that of line ", seen->second, " already");
     return true;
   };
   read_lines(file, take, TextForm::utf8);

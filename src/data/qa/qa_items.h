@@ -38,6 +38,11 @@ struct QaItem {
 /// for a file without lines.
 std::vector<QaItem> read_qa_items(const std::filesystem::path& file);
 
+/// One line of such a file.
+/// @param file, number  for the id of a line without one, and for errors
+/// Throws FormatError.
+QaItem parse_qa_item(std::string_view line, const std::filesystem::path& file, std::size_t number);
+
 /// The item as one line of JSON, without the newline.
 std::string qa_item_json(const QaItem& item);
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/parallel.h"
+#include "common/timer.h"
 #include "data/sampling/rank_share.h"
 #include "shine/common/error.h"
 
@@ -10,6 +12,7 @@ namespace shine {
 Loader::Loader(std::shared_ptr<const Dataset> dataset, Sampler sampler, LoaderOptions options)
     : dataset_(std::move(dataset)), sampler_(std::move(sampler)), options_(options) {
   SHINE_CHECK(options_.ahead > 0, ConfigError, "a loader must prepare at least one step ahead");
+  SHINE_CHECK(options_.threads > 0, ConfigError, "a loader must have at least one thread");
   SHINE_CHECK(0 <= options_.rank && options_.rank < options_.ranks, ConfigError, "there is no rank ", options_.rank,
               " of ", options_.ranks);
   const std::size_t sampled = sampler_.state().samples;
@@ -28,12 +31,14 @@ Loader::~Loader() {
 }
 
 StepBatches Loader::next() {
+  const Timer timer;
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !ready_.empty() || failure_; });
   if (ready_.empty()) std::rethrow_exception(failure_);
   StepBatches step = std::move(ready_.front());
   ready_.pop_front();
   lock.unlock();
+  step.waited_seconds = timer.seconds();
   changed_.notify_all();
   return step;
 }
@@ -50,13 +55,16 @@ StepBatches Loader::make(const StepPlan& plan) const {
                    .positions = std::move(shares[static_cast<std::size_t>(options_.rank)]),
                    .planned = plan.batches.size(),
                    .resume = plan.after};
+  std::vector<std::pair<Sample*, std::size_t>> wanted;
   for (const std::size_t position : step.positions) {
-    std::vector<Sample>& samples = step.micro_batches.emplace_back();
-    for (const std::size_t index : plan.batches[position]) {
-      if (stopping_) return step;  // nobody will use it
-      samples.push_back(dataset_->sample(plan.epoch, index));
-    }
+    const std::vector<std::size_t>& batch = plan.batches[position];
+    std::vector<Sample>& samples = step.micro_batches.emplace_back(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) wanted.emplace_back(&samples[i], batch[i]);
   }
+  parallel_for(wanted.size(), options_.threads, [&](std::size_t i) {
+    if (stopping_) return;  // nobody will use the step
+    *wanted[i].first = dataset_->sample(plan.epoch, wanted[i].second);
+  });
   return step;
 }
 

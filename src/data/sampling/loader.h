@@ -26,23 +26,26 @@ struct StepBatches {
   /// The position after the step: saved when the step is done, so that a resume continues with the next step, however
   /// many were prepared ahead.
   SamplerState resume;
+  double waited_seconds = 0;  ///< that next() waited for the step
 };
 
 struct LoaderOptions {
   std::size_t ahead = 2;  ///< steps prepared before they are asked for, at most
   int rank = 0;           ///< whose micro-batches are made
   int ranks = 1;
+  int threads = 1;  ///< that make the samples of a step; what these are does not depend on it
 };
 
-/// Prepares steps on a thread of its own, in the sampler's order. share_batches distributes the micro-batches of a step
-/// over the ranks by Dataset::tokens; every rank computes the same shares and makes only its own micro-batches.
+/// Prepares steps on threads of its own, one step after the other in the sampler's order. share_batches distributes the
+/// micro-batches of a step over the ranks by Dataset::tokens; every rank computes the same shares and makes only its
+/// own micro-batches.
 class Loader {
  public:
-  /// Starts at the sampler's place. Throws ConfigError when `ahead` is 0, the rank is not below `ranks`, or dataset and
-  /// sampler differ in size.
+  /// Starts at the sampler's place. Throws ConfigError when `ahead` or `threads` is 0, the rank is not below `ranks`,
+  /// or dataset and sampler differ in size.
   Loader(std::shared_ptr<const Dataset> dataset, Sampler sampler, LoaderOptions options);
 
-  /// Stops the thread; a sample in preparation is finished first.
+  /// Stops the threads; samples in preparation are finished first.
   ~Loader();
 
   Loader(const Loader&) = delete;

@@ -16,6 +16,7 @@ enum class RandomPurpose : std::uint64_t {
   repeated_documents = 5,
   question_sample = 6,
   question_split = 7,
+  mixed_order = 8,
 };
 
 /// The stream of `purpose`, at (epoch, index) if it has one.

@@ -32,6 +32,9 @@ Sampler::Sampler(std::size_t samples, SamplerOptions options)
   SHINE_CHECK(options_.batch_size > 0, ConfigError, "the batch size must be at least 1");
   SHINE_CHECK(options_.accumulation > 0, ConfigError, "a step must have at least 1 micro-batch");
   if (options_.order == SampleOrder::by_length) {
+    SHINE_CHECK(
+        !options_.computed_order, ConfigError,
+        "the order by_length sorts lists of samples, and these are too many for a list (set data.order=shuffled)");
     SHINE_CHECK(options_.tokens.size() == samples, ConfigError, "the order by_length needs the tokens of ", samples,
                 " samples, found those of ", options_.tokens.size());
     state_.by_length_batch_size = options_.batch_size;
@@ -41,6 +44,10 @@ Sampler::Sampler(std::size_t samples, SamplerOptions options)
 }
 
 void Sampler::arrange() {
+  if (options_.computed_order) {
+    computed_.emplace(stream_of(state_.seed, RandomPurpose::sample_order, state_.epoch).next(), state_.samples);
+    return;
+  }
   order_.resize(state_.samples);
   std::iota(order_.begin(), order_.end(), std::size_t{0});
   Random random = stream_of(state_.seed, RandomPurpose::sample_order, state_.epoch);
@@ -83,19 +90,24 @@ void Sampler::arrange_window(std::size_t begin, std::size_t end, Random& random)
 
 StepPlan Sampler::next_step() {
   StepPlan plan{.epoch = state_.epoch, .batches = {}, .after = {}};
-  while (plan.batches.size() < options_.accumulation && state_.next < order_.size()) {
-    const std::size_t count = std::min(options_.batch_size, order_.size() - state_.next);
-    const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(state_.next);
-    plan.batches.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(count));
-    state_.next += count;
+  while (plan.batches.size() < options_.accumulation && state_.next < state_.samples) {
+    const std::size_t count = std::min(options_.batch_size, state_.samples - state_.next);
+    std::vector<std::size_t>& batch = plan.batches.emplace_back();
+    for (const std::size_t end = state_.next + count; state_.next < end; ++state_.next) {
+      batch.push_back(sample_at(state_.next));
+    }
   }
-  if (state_.next == order_.size()) {
+  if (state_.next == state_.samples) {
     ++state_.epoch;
     state_.next = 0;
     arrange();
   }
   plan.after = state_;
   return plan;
+}
+
+std::size_t Sampler::sample_at(std::size_t place) const {
+  return computed_ ? static_cast<std::size_t>(computed_->at(place)) : order_[place];
 }
 
 std::size_t Sampler::steps_of(std::size_t samples) const {

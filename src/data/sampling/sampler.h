@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/random.h"
+#include "data/sampling/permutation.h"
 #include "shine/config/data_config.h"
 
 namespace shine {
@@ -30,6 +32,8 @@ struct SamplerOptions {
   SampleOrder order = SampleOrder::shuffled;
   /// Dataset::tokens of each sample; only by_length needs them.
   std::vector<std::int64_t> tokens{};
+  /// The order of an epoch is a Permutation, which takes no memory, instead of a list; not with by_length.
+  bool computed_order = false;
 };
 
 /// The samples of one optimizer step, the same for any number of ranks.
@@ -42,25 +46,25 @@ struct StepPlan {
 
 /// Every sample once per epoch, epoch after epoch without end; a step never spans two epochs.
 ///
-/// shuffled: the order depends on (seed, epoch) only. by_length: samples of similar length share a step, so that its
-/// micro-batches cost all ranks the same. The shuffled samples are taken in windows of 64 steps; the samples of a
-/// window are sorted by their tokens, cut into steps, and the steps shuffled: the order depends on (seed, epoch,
-/// batch_size, accumulation, tokens). Only the last step of an epoch has fewer micro-batches than the others, and only
-/// its last micro-batch is smaller, in both orders.
+/// shuffled: the order depends on (seed, epoch) and on computed_order only. by_length: samples of similar length share
+/// a step, so that its micro-batches cost all ranks the same. The shuffled samples are taken in windows of 64 steps;
+/// the samples of a window are sorted by their tokens, cut into steps, and the steps shuffled: the order depends on
+/// (seed, epoch, batch_size, accumulation, tokens). Only the last step of an epoch has fewer micro-batches than the
+/// others, and only its last micro-batch is smaller, in both orders.
 class Sampler {
  public:
   /// Throws ConfigError for an empty dataset, a batch size or accumulation of 0, or, with by_length, unless `tokens`
-  /// has an entry for each sample.
+  /// has an entry for each sample and the order is not a computed one.
   Sampler(std::size_t samples, SamplerOptions options);
 
   StepPlan next_step();
 
   /// Optimizer steps of an epoch from its start: ceil(ceil(samples / batch_size) / accumulation).
-  std::size_t steps_per_epoch() const { return steps_of(order_.size()); }
+  std::size_t steps_per_epoch() const { return steps_of(state_.samples); }
 
   /// Optimizer steps from the position to the end of the current epoch, at least 1. If a position inside an epoch was
   /// reached with another batch size or accumulation, steps_per_epoch counts differently.
-  std::size_t steps_left() const { return steps_of(order_.size() - state_.next); }
+  std::size_t steps_left() const { return steps_of(state_.samples - state_.next); }
 
   /// The position after the last step returned by `next_step`; never the end of an epoch but the start of the next one.
   SamplerState state() const { return state_; }
@@ -72,12 +76,14 @@ class Sampler {
 
  private:
   std::size_t steps_of(std::size_t samples) const;
+  std::size_t sample_at(std::size_t place) const;
   void arrange();
   void arrange_window(std::size_t begin, std::size_t end, Random& random);
 
   SamplerOptions options_;
   SamplerState state_;
-  std::vector<std::size_t> order_;
+  std::vector<std::size_t> order_;  ///< of the epoch; or, computed:
+  std::optional<Permutation> computed_;
 };
 
 }  // namespace shine

@@ -9,11 +9,17 @@ class PlainFile : public ByteSource {
  public:
   explicit PlainFile(const std::filesystem::path& path) : path_(path), file_(open_for_reading(path)) {}
 
-  std::size_t read(char* into, std::size_t bytes) override { return read_some(file_, into, bytes, path_); }
+  std::size_t read(char* into, std::size_t bytes) override {
+    const std::size_t got = read_some(file_, into, bytes, path_);
+    position_ += got;
+    return got;
+  }
+  std::size_t position() const override { return position_; }
 
  private:
   std::filesystem::path path_;
   FileDescriptor file_;
+  std::size_t position_ = 0;
 };
 
 std::string small_extension(const std::filesystem::path& path) {

@@ -14,6 +14,9 @@ class ByteSource {
 
   /// Reads up to `bytes`, fewer only at the end. Throws IoError, FormatError (damaged, cut short, see open_packed).
   virtual std::size_t read(char* into, std::size_t bytes) = 0;
+
+  /// Bytes of the file itself, packed where it is, that were read so far.
+  virtual std::size_t position() const = 0;
 };
 
 /// The file as it is. Throws IoError (missing, unreadable, not a regular file).

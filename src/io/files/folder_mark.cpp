@@ -1,13 +1,12 @@
 #include "io/files/folder_mark.h"
 
-#include <xxhash.h>
-
-#include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "common/format.h"
 #include "io/files/atomic_folder.h"
+#include "io/files/checksum.h"
 #include "io/files/posix_file.h"
 #include "io/json/json_file.h"
 #include "io/json/quote_text.h"
@@ -27,20 +26,15 @@ struct FileSum {
 };
 
 FileSum sum_of(const fs::path& path) {
-  struct Free {
-    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-  };
-  const std::unique_ptr<XXH3_state_t, Free> state(XXH3_createState());
-  if (!state) throw std::bad_alloc();
-  XXH3_64bits_reset(state.get());
   const FileDescriptor file = open_for_reading(path);
   std::vector<char> buffer(kReadBytes);
   FileSum sum;
+  Checksum checksum;
   while (const std::size_t got = read_some(file, buffer.data(), buffer.size(), path)) {
-    XXH3_64bits_update(state.get(), buffer.data(), got);
+    checksum.add(std::as_bytes(std::span(buffer).first(got)));
     sum.bytes += got;
   }
-  sum.checksum = hex_digits(XXH3_64bits_digest(state.get()));
+  sum.checksum = hex_digits(checksum.value());
   return sum;
 }
 

@@ -36,6 +36,7 @@ class GzipFile : public ByteSource {
     }
     return got;
   }
+  std::size_t position() const override { return input_.position(); }
 
  private:
   /// False at the end of the file.

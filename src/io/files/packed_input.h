@@ -18,6 +18,9 @@ class PackedInput {
   std::string_view peek();
   void consume(std::size_t bytes) { begin_ += bytes; }
 
+  /// Bytes read of the file, those not consumed yet among them.
+  std::size_t position() const { return read_; }
+
   /// Throws FormatError once the file stands for too many bytes.
   void count_unpacked(std::size_t bytes);
 

@@ -32,6 +32,9 @@ class TextInput {
   /// Reads up to `bytes`, fewer only at the end. Throws as ByteSource::read.
   std::size_t read(char* into, std::size_t bytes);
 
+  /// As ByteSource::position.
+  std::size_t position() const { return source_->position(); }
+
  private:
   std::size_t read_bytes(char* into, std::size_t bytes);
   void decode_more();

@@ -22,6 +22,9 @@ class TextLines {
   /// Of the line that next() gave, from 1.
   std::size_t number() const { return number_; }
 
+  /// As ByteSource::position: how much of the file was read, for a line that tells how far a program is.
+  std::size_t position() const { return source_.position(); }
+
  private:
   void refill();
 

@@ -40,6 +40,7 @@ class ZstdFile : public ByteSource {
     }
     return unpacked.pos;
   }
+  std::size_t position() const override { return input_.position(); }
 
  private:
   [[noreturn]] void fail(std::size_t status) const {
