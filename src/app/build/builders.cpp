@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "app/build/memory_estimate.h"
+#include "app/build/precision.h"
 #include "app/build/stage_builder.h"
 #include "app/train/trainer_options.h"
 #include "common/format.h"
@@ -27,13 +28,7 @@ DecoderOptions decoder_options(const ExperimentConfig& config, std::int64_t pass
   options.device = device;
   options.recompute = config.model.recompute;
   options.activation_bytes = config.model.activation_memory * (std::int64_t{1} << 20) / passes;
-  switch (config.model.dtype) {
-    case WeightDtype::float32: options.dtype = at::kFloat; break;
-    case WeightDtype::bfloat16: options.dtype = at::kBFloat16; break;
-    case WeightDtype::automatic:  // float16 is too narrow for generated LoRAs: it is widened
-      options.dtype = stored_dtype(config.model.path) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
-      break;
-  }
+  options.dtype = backbone_type(config.model);
   options.attention = best_layout(device);
   if (config.model.attention == AttentionForm::padded) options.attention = AttentionLayout::padded;
   if (config.model.attention == AttentionForm::per_row) options.attention = AttentionLayout::per_row;
@@ -139,8 +134,9 @@ ExperimentDescription describe_experiment(const ExperimentConfig& config) {
                          backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n", parts);
   text += str("trained in all: ", trained, " parameters\n");
   check_positions(config, model, memory_tokens);
-  const MemoryEstimate memory =
-      estimate_memory(config, model, trains_backbone ? 0 : backbone, trained, parse_device(config.run.device).type());
+  const c10::DeviceType device = parse_device(config.run.device).type();
+  text += describe_precision(config, device);
+  const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained, device);
   text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.copies),
               " prepared copies of their layers + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),

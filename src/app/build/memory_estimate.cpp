@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/build/precision.h"
 #include "decoder/activation_plan.h"
 #include "decoder/fused_layers.h"
 #include "kernels/fused.h"
@@ -43,7 +44,7 @@ Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::De
   Plan plan{.config = config, .model = model};
   const FusedOpsGuard fused(config.ops.fused);
   plan.hypernetwork = traits_of(config.stage.name).has_hypernetwork;
-  plan.type = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
+  plan.type = backbone_type(config.model);
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
   if (plan.hypernetwork) plan.backend = fused_layers_backend(model, plan.type, device);
   std::int64_t sample = config.text.conversation_max_length;
