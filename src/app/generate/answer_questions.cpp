@@ -5,6 +5,7 @@
 
 #include "app/generate/answer_lines.h"
 #include "shine/common/logging.h"
+#include "shine/common/str.h"
 
 namespace shine {
 namespace {
