@@ -1,6 +1,7 @@
 // Whole programs on the stand-in for CUDA: which rules they break, and how often they launch, wait and allocate.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "fake_cuda/fake_cuda_log.h"
@@ -49,52 +50,76 @@ TEST_F(FakeCudaRun, TrainingGoesOnWhereItStopped) {
 }
 
 TEST_F(FakeCudaRun, EveryKernelAndGraphIsLaunchedByTheRules) {
-  const FakeCudaOutcome outcome = run("shine_train", "pretrain.yaml",
-                                      {"run.max_steps=3", "run.dir=" + tiny_->file("graphs"), "ops.fused=on",
-                                       "hypernetwork.cuda_graph=on", "optimizer.pass_tokens=1000"});
+  FakeCudaOutcome outcome = run("shine_train", "pretrain.yaml",
+                                {"run.max_steps=3", "run.dir=" + tiny_->file("graphs"), "ops.fused=on",
+                                 "hypernetwork.cuda_graph=on", "optimizer.pass_tokens=1000"});
   expect_good(outcome);
-  EXPECT_GT(outcome.log.totals.at("replay"), 0);
+  EXPECT_GT(outcome.log.totals["replay"], 0);
 }
 
-TEST_F(FakeCudaRun, TextsAreReadBackWithGraphsOfDecodingSteps) {
-  ASSERT_EQ(run("shine_train", "pretrain.yaml", {"run.max_steps=1", "run.dir=" + tiny_->file("read")}).status, 0);
-  const FakeCudaOutcome outcome = run("shine_test_pretrain", "pretrain.yaml",
-                                      {"run.dir=" + tiny_->file("read"), "evaluation.buckets.first=4",
-                                       "evaluation.buckets.last=4", "evaluation.decoding.cuda_graph=on", "--data",
-                                       tiny_->file("texts.txt"), "--limit", "2", "--output", tiny_->file("texts")});
+TEST_F(FakeCudaRun, AnswersAreWrittenWithGraphsOfDecodingSteps) {
+  ASSERT_EQ(run("shine_train", "pretrain.yaml", {"run.max_steps=1", "run.dir=" + tiny_->file("answers")}).status, 0);
+  FakeCudaOutcome outcome = run("shine_test_mqa", "pretrain.yaml",
+                                {"run.dir=" + tiny_->file("answers"), "evaluation.decoding.cuda_graph=on",
+                                 "evaluation.decoding.max_new_tokens=4", "--baselines", "naive,shine", "--data",
+                                 tiny_->file("held_out.jsonl"), "--limit", "2", "--output", tiny_->file("answered")});
   expect_good(outcome);
-  EXPECT_GT(outcome.log.totals.at("replay"), 0);
+  EXPECT_GT(outcome.log.totals["replay"], 0);
 }
 
-/// A step of bench_step's size `tiny` (two layers, two micro-batches, seeded), as the last of three. Exact: who changes
-/// what a step launches writes the new figure down, and why in the commit.
+TEST_F(FakeCudaRun, ADriverWithoutAGpuIsSaid) {
+  const auto said = [](const std::vector<std::string>& environment) {
+    return run_on_fake_cuda("shine_train", {tiny_->file("pretrain.yaml"), "run.device=auto", "--check"}, environment)
+        .err;
+  };
+  const std::string warning = "device auto is the CPU: a CUDA driver is installed, but LibTorch sees no GPU";
+  EXPECT_NE(said({"FAKE_CUDA_DEVICES=0"}).find(warning), std::string::npos) << said({"FAKE_CUDA_DEVICES=0"});
+  EXPECT_EQ(said({"FAKE_CUDA_DEVICES=0", "CUDA_VISIBLE_DEVICES="}).find(warning), std::string::npos) << "on purpose";
+  EXPECT_EQ(said({}).find(warning), std::string::npos);
+}
+
+/// Sums that come back are zeros, so the first check of the contract fails; c10d's threads live on.
+TEST(FakeCudaRank, EndsWithItsReasonWhenACollectiveIsWrong) {
+  const FakeCudaOutcome outcome = run_on_fake_cuda("shine_test_rank", {"gpu", "60", "-"});
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+  EXPECT_EQ(outcome.err, "shine_test_rank: internal error: all-reduce 0 of 1 float\n");
+}
+
+/// What the third step asks for: the first two fill the allocator's pools.
+CudaCounts last_step(const FakeCudaLog& log) {
+  std::vector<CudaCounts> steps;
+  for (const CudaCounts& part : log.parts) {
+    if (part.contains("product")) steps.push_back(part);
+  }
+  CudaCounts found;
+  for (const char* kind : {"kernel", "product", "copy", "wait", "allocation"}) {
+    found[kind] = steps.size() > 2 && steps[2].contains(kind) ? steps[2].at(kind) : 0;
+  }
+  return found;
+}
+
+/// A step of bench_step with one micro-batch at the paper's lengths, as the last of three. Exact: who changes what a
+/// step asks of the device writes the new figures down, and why in the commit.
 class FakeCudaStep : public testing::TestWithParam<const char*> {};
 
 TEST_P(FakeCudaStep, AsksOfTheDeviceWhatTheGoldenFileSays) {
   const json golden = json::parse(read_bytes(golden_dir() / "cuda_step.json"));
   const json& wanted = golden.at(GetParam());
-  std::vector<std::string> arguments{"--size", "tiny", "--device", "cuda", "--dtype", "bfloat16",
-                                     "--ops",  "0",    "--warmup", "2",    "--steps", "1"};
+  std::vector<std::string> arguments{"--device", "cuda",     "--dtype", "bfloat16", "--ops",
+                                     "0",        "--warmup", "2",       "--steps",  "1"};
   for (const json& word : wanted.at("options")) arguments.push_back(word.get<std::string>());
   const FakeCudaOutcome outcome = run_on_fake_cuda("bench_step", arguments);
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_TRUE(outcome.log.broken.empty()) << outcome.log.broken.front();
-
-  std::vector<CudaCounts> steps;
-  for (const CudaCounts& part : outcome.log.parts) {
-    if (part.contains("product")) steps.push_back(part);
-  }
-  ASSERT_GE(steps.size(), 3U);
-  json found = json::object();
-  for (const char* kind : {"kernel", "product", "copy", "wait", "allocation"}) {
-    const auto count = steps[2].find(kind);
-    found[kind] = count == steps[2].end() ? 0 : count->second;
-  }
-  EXPECT_EQ(found, wanted.at("step"));
+  EXPECT_EQ(json(last_step(outcome.log)), wanted.at("step")) << json(last_step(outcome.log));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, FakeCudaStep, testing::Values("default", "kernels", "sixteen_samples"),
-                         [](const auto& tested) { return std::string(tested.param); });
+INSTANTIATE_TEST_SUITE_P(Cases, FakeCudaStep, testing::Values("0.6b", "0.6b_references", "0.6b_batch_16", "8b"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::ranges::replace(name, '.', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace shine::test
