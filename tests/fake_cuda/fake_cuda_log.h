@@ -45,7 +45,8 @@ inline FakeCudaOutcome run_on_fake_cuda(const std::string& program, const std::v
   const TemporaryFolder folder;
   const std::filesystem::path log = folder.path() / "log",
                               library = bin_dir().parent_path() / "lib/fake_cuda/libcuda.so.1";
-  std::vector<std::string> words{"env", "LD_PRELOAD=" + library.string(), "FAKE_CUDA_LOG=" + log.string()};
+  std::vector<std::string> words{"env", "LD_PRELOAD=" + library.string(), "FAKE_CUDA_LOG=" + log.string(),
+                                 "XDG_CACHE_HOME=" + folder.path().string()};
   words.insert(words.end(), environment.begin(), environment.end());
   words.push_back((bin_dir() / program).string());
   words.insert(words.end(), arguments.begin(), arguments.end());

@@ -12,6 +12,7 @@
 #include "io/files/text_file.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
+#include "ops/kernel_checks.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/io/safetensors.h"
@@ -77,7 +78,7 @@ Experiment build_language_model(const ExperimentConfig& config) {
   set_fused_ops(config.ops.fused);
   set_tf32(config.ops.tf32);
   avoid_cudnn_attention();
-  experiment.device = parse_device(config.run.device);
+  experiment.device = open_device(config.run.device);
   log_info(
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
   if (config.run.deterministic) set_deterministic();
