@@ -119,7 +119,8 @@ TEST_F(AdapterFiles, FillRanksUpWithZeros) {
 
 TEST_F(AdapterFiles, KeepCInOurOwnFormAlone) {
   DecoderConfig config = test::small_decoder();
-  config.attention_bias = true;
+  config.qkv_bias = true;
+  config.o_bias = true;
   Adapter adapter = random_adapter(config, 2, 3);
   expect_equal(written_and_read(adapter, config, {AdapterFormat::shine, at::kFloat}).tree, adapter.tree);
   expect_fault<UnsupportedError>("has a term C, which this format cannot hold", [&] {
@@ -175,7 +176,8 @@ TEST_F(AdapterFiles, MustFitTheDecoder) {
 
 TEST(CombineAdapters, TheDeltaIsTheWeightedSum) {
   DecoderConfig config = test::small_decoder();
-  config.attention_bias = true;
+  config.qkv_bias = true;
+  config.o_bias = true;
   const Adapter first = random_adapter(config, 2, 1), second = random_adapter(config, 3, 2);
   const Adapter sum = combine_adapters({{first, 0.5}, {second, -2.0}});
   EXPECT_EQ(sum.tree.rank(), 5);

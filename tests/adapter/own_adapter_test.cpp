@@ -13,7 +13,10 @@ using test::expect_fault;
 
 class OwnAdapter : public testing::Test {
  protected:
-  OwnAdapter() { config_.attention_bias = true; }
+  OwnAdapter() {
+    config_.qkv_bias = true;
+    config_.o_bias = true;
+  }
 
   RawAdapter read() const {
     write_safetensors(folder_.path() / "adapter.safetensors", {tensors_.begin(), tensors_.end()}, metadata_);

@@ -39,6 +39,11 @@ TEST_F(ExperimentRules, InstructionTuningNeedsAModelWeightsToStartFromAndQuestio
   EXPECT_EQ(fault(kMqa, {"stage.init_from=null", "stage.from_scratch=true"}), "");
   EXPECT_EQ(fault(kMqa, {"stage.from_scratch=true"}),
             "override `stage.from_scratch=true`: `stage.from_scratch` is set beside `stage.init_from` (remove one)");
+  EXPECT_EQ(
+      fault(kMqa, {"stage.meta_lora_from=a"}),
+      "override `stage.meta_lora_from=a`: `stage.meta_lora_from` is for new weights, and `stage.init_from` brings "
+      "a Meta-LoRA (remove one)");
+  EXPECT_EQ(fault(kMqa, {"stage.init_from=null", "stage.from_scratch=true", "stage.meta_lora_from=a"}), "");
   EXPECT_EQ(fault(kMqa, {"data.train=[a.txt]"}),
             "override `data.train=[a.txt]`: `data.train` lists `a.txt`, which is no file of questions (use .jsonl; "
             "shine_prepare qa makes it)");

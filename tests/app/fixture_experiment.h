@@ -11,11 +11,12 @@ namespace shine::test {
 
 /// Backbone and checkpoint of a fixture of the published implementation, with a tokenizer of bytes.
 struct FixtureExperiment {
-  FixtureExperiment() {
+  explicit FixtureExperiment(double generated_scale = HypernetworkConfig().generated_scale) {
     ExperimentConfig& config = experiment.config;
     config.model.path = (folder() / "backbone").string();
     config.hypernetwork.lora_rank = 2;
     config.hypernetwork.meta_lora_rank = 4;
+    config.hypernetwork.generated_scale = generated_scale;
     config.hypernetwork.m2p.heads = 2;
     config.hypernetwork.m2p.feedforward = 128;
     experiment.tokenizer = std::make_shared<ByteTokenizer>();

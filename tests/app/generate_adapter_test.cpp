@@ -78,7 +78,7 @@ TEST(AdapterChoice, TakesAWeightBehindTheLastColon) {
   EXPECT_EQ(adapter_choice(path + ":0.25").weight, 0.25);
   EXPECT_EQ(adapter_choice(path + ":-2").weight, -2.0);
   EXPECT_EQ(adapter_choice(path + ":x").path.string(), path + ":x");
-  fs::create_directories(path + ":3");
+  std::filesystem::create_directories(path + ":3");
   EXPECT_EQ(adapter_choice(path + ":3").path.string(), path + ":3") << "it exists";
   expect_fault<ConfigError>("a weight that is not finite", [&] { adapter_choice(path + ":inf"); });
 }

@@ -91,7 +91,7 @@ TEST(ShippedConfigs, QwenInstructionTuningHasThePapersNumbers) {
     const ExperimentConfig turns = load("ift_mqa"), one = load("ift_1qa");
     ExperimentConfig paper = load("pretrain");  // backbone and hypernetwork are the same in all stages
     paper.run.dir = "runs/qwen3-" + size + "/ift_mqa";
-    paper.stage = {.name = StageName::ift_mqa, .init_from = "runs/qwen3-" + size + "/pretrain"};
+    paper.stage = {.name = StageName::ift_mqa, .init_from = "runs/qwen3-" + size + "/pretrain", .meta_lora_from = ""};
     paper.data.train = {"data/mqa.jsonl"};
     paper.text.context_max_length = paper.text.conversation_max_length = 1150;
     paper.optimizer.learning_rate = 3e-5;
@@ -102,7 +102,7 @@ TEST(ShippedConfigs, QwenInstructionTuningHasThePapersNumbers) {
     paper.evaluation.data = {"data/mqa_test.jsonl"};
     EXPECT_EQ(compare_configs(paper, turns), std::vector<std::string>{}) << size;
     paper.run.dir = "runs/qwen3-" + size + "/ift_1qa";
-    paper.stage = {.name = StageName::ift_1qa, .init_from = "runs/qwen3-" + size + "/ift_mqa"};
+    paper.stage = {.name = StageName::ift_1qa, .init_from = "runs/qwen3-" + size + "/ift_mqa", .meta_lora_from = ""};
     paper.data.train = {"data/1qa.jsonl"};
     paper.text.context_max_length = 2380;
     paper.text.conversation_max_length = 100;

@@ -67,7 +67,8 @@ class ConversationTest : public testing::Test {
     Conversation talk = conversation(method, lora);
     const std::vector<PromptRecord> records = evaluated(method);
     std::size_t number = 0;
-    for (const auto& dialogue : contexts().front().dialogues) {
+    const std::vector<QaContext> all = contexts();
+    for (const auto& dialogue : all.front().dialogues) {
       for (const QaQuestion& turn : dialogue) {
         std::string streamed;
         const Answer answer = talk.ask(turn.question, [&](std::string_view piece) {
@@ -120,7 +121,7 @@ TEST_F(ConversationTest, SampledOnesToo) {
 }
 
 TEST_F(ConversationTest, TurnsThatAreLeftOutAreCounted) {
-  options_.evaluation.conversation_max_length = 60;
+  options_.evaluation.conversation_max_length = 45;
   options_.evaluation.prompts.multi_turn_naive = "";
   Conversation talk = conversation(Method::naive);
   EXPECT_EQ(talk.ask("one?").turns_left_out, 0);

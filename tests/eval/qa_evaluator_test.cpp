@@ -66,12 +66,12 @@ class QaEvaluatorTest : public testing::Test {
   /// Greedy, one row, everything computed anew for each token.
   std::string reference_answer(const std::vector<ChatMessage>& messages, const LoraTree* lora) const {
     const at::NoGradGuard no_grad;
-    std::vector<std::int64_t> ids = tokenize_prompt(tokenizer_, messages, SpecialTokens::parse, options_.chat_format),
+    std::vector<std::int64_t> ids = tokenize_prompt(tokenizer_, messages, SpecialTokens::parse, options_.chat.format),
                               written;
     while (written.size() < 6) {
       const at::Tensor hidden = decoder_->forward(TokenRows::pack({ids}, at::kCPU), lora);
       const auto next = decoder_->logits(hidden)[-1].argmax().item<std::int64_t>();
-      if (next == *tokenizer_.token_to_id(options_.chat_format.answer_end)) break;
+      if (next == *tokenizer_.token_to_id(options_.chat.format.answer_end)) break;
       ids.push_back(next);
       written.push_back(next);
     }
@@ -130,7 +130,7 @@ TEST_F(QaEvaluatorTest, AnswersAreThoseOfTheReferenceLoop) {
 TEST_F(QaEvaluatorTest, AnotherChatFormatHasItsOwnPromptsAndEnd) {
   const auto contexts = three_contexts();
   const auto chatml = raw_of(run_all(evaluator({Method::in_context})), Method::in_context, "x");
-  options_.chat_format = plain_format(std::string(kTextEnd));
+  options_.chat.format = plain_format(std::string(kTextEnd));
   const auto plain = run_all(evaluator({Method::in_context}));
   for (const QaContext& one : contexts) {
     EXPECT_EQ(raw_of(plain, Method::in_context, one.id), reference_answers(Method::in_context, one, nullptr));
@@ -143,7 +143,7 @@ TEST_F(QaEvaluatorTest, AnotherChatFormatHasItsOwnPromptsAndEnd) {
   };
   const std::vector<std::int64_t> whole = first_ids();
   ASSERT_FALSE(whole.empty());
-  options_.chat_format.answer_end = tokenizer_.id_to_token(whole.back());
+  options_.chat.format.answer_end = tokenizer_.id_to_token(whole.back());
   EXPECT_EQ(first_ids(), (std::vector<std::int64_t>{whole.begin(), std::ranges::find(whole, whole.back())}));
 }
 

@@ -18,7 +18,8 @@ DecoderConfig small_decoder() {
   config.heads = 2;
   config.kv_heads = 1;
   config.head_dim = 2;
-  config.attention_bias = true;
+  config.qkv_bias = true;
+  config.o_bias = true;
   return config;
 }
 

@@ -162,7 +162,7 @@ TEST(Check, TimesTheStageAndLeavesNothingBehind) {
   const auto before = snapshot(tiny.folder());
   const Outcome outcome =
       tiny.train("pretrain.yaml", {"--check", "--time", "logging.level=warning", "text.context_max_length=40",
-                                   "text.conversation_max_length=44", "schedule.epochs=3"});
+                                   "text.conversation_max_length=44", "schedule.epochs=3", "run.max_steps=0"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   std::smatch planned, timed;

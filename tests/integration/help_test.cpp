@@ -15,6 +15,7 @@ std::vector<std::string> programs() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(bin_dir())) {
     const std::string name = entry.path().filename().string();
+    if (name == "shine_test_rank") continue;  // for tests alone
     const bool ours = name.starts_with("shine_") || name.starts_with("bench_");
     if (entry.is_regular_file() && ours && !name.ends_with("_tests")) names.push_back(name);
   }
@@ -27,7 +28,7 @@ std::vector<std::string> commands_of(const std::string& help) {
   bool listed = false;
   for (const std::string& line : lines_of(help)) {
     if (listed && !line.starts_with("  ")) break;
-    if (listed) names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    if (listed && !line.starts_with("   ")) names.push_back(line.substr(2, line.find(' ', 2) - 2));
     listed = listed || line == "Subcommands:";
   }
   return names;

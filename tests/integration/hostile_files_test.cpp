@@ -80,7 +80,8 @@ TEST_F(HostileFiles, DecoderConfig) {
   const std::string cut = changed(tiny_decoder_json(), "\"vocab_size\"", std::string(12, '\0'));
   expect_one_line(train_with_model({{"config.json", cut}}), "shine_train", {"model/config.json:4:"});
   const std::string family = changed(tiny_decoder_json(), "\"qwen3\"", "\"\\n\\u001b[2J\"");
-  expect_one_line(train_with_model({{"config.json", family}}), "shine_train", {"use a qwen3 or llama model"});
+  expect_one_line(train_with_model({{"config.json", family}}), "shine_train",
+                  {"use a qwen3, qwen2, llama, mistral, smollm3 or olmo2 model"});
 }
 
 TEST_F(HostileFiles, PublishedCheckpoint) {

@@ -20,7 +20,9 @@ Outcome plot(const std::string& python, std::vector<std::string> arguments) {
 
 TEST(PlotMetrics, DrawsSeveralRunsIntoOnePicture) {
   const std::string python = (source_dir() / ".venv-tools/bin/python").string();
-  if (!std::filesystem::exists(python)) GTEST_SKIP() << "no .venv-tools (scripts/tools_env.sh)";
+  if (!std::filesystem::exists(python) || run_command({python, "-c", "import matplotlib"}).status != 0) {
+    GTEST_SKIP() << "no matplotlib in .venv-tools (scripts/tools_env.sh plot)";
+  }
   const TemporaryFolder folder;
   folder.write("a/metrics.jsonl", kEvents);
   folder.write("b/metrics.jsonl", std::string(kEvents) + R"({"kind": "tra)");

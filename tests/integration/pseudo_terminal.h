@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "integration/run_program.h"
@@ -34,7 +35,7 @@ class TerminalProgram {
       ::kill(pid_, SIGKILL);
       ::waitpid(pid_, nullptr, 0);
     }
-    ::close(terminal_);
+    if (terminal_ >= 0) ::close(terminal_);
   }
   TerminalProgram(const TerminalProgram&) = delete;
   TerminalProgram& operator=(const TerminalProgram&) = delete;
@@ -57,12 +58,17 @@ class TerminalProgram {
     }
   }
 
-  /// The exit status as the shell gives it, once the program has ended.
+  /// The exit status as the shell gives it, once the program has ended; it is killed when it writes nothing for a minute.
   int wait() {
     while (read_more()) {
     }
+    ::close(std::exchange(terminal_, -1));
     int status = 0;
-    ::waitpid(pid_, &status, 0);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (::waitpid(pid_, &status, WNOHANG) == 0) {
+      if (std::chrono::steady_clock::now() > end) ::kill(pid_, SIGKILL);
+      ::poll(nullptr, 0, /*timeout=*/20);
+    }
     ended_ = true;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }

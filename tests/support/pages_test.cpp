@@ -87,7 +87,7 @@ class PathChecker {
   bool is_path(const std::string& name) const {
     static const std::set<std::string> tops{"include", "src", "tests", "scripts", "tools", "configs", "cmake", ".ci"};
     const std::size_t slash = name.find('/');
-    if (slash == std::string::npos || name == "../shared") return false;
+    if (slash == std::string::npos || slash == 0 || name == "../shared") return false;
     const std::string first = name.substr(0, slash);
     if (tops.contains(first) || first == "..") return true;
     const bool in_page = folder_ != source_dir() && fs::is_directory(folder_ / first);

@@ -81,6 +81,7 @@ struct StageConfig {
   std::string init_from;
   bool allow_unfinished = false;
   bool from_scratch = false;
+  std::string meta_lora_from;
   double completion_frequency = 0.5;
   double completion_drop_min = 0.1;
   double completion_drop_max = 0.3;
@@ -107,6 +108,9 @@ struct StageConfig {
       hypernetwork_only, kMayChange);
     v("from_scratch", from_scratch, "stages ift_mqa and ift_1qa: start from new weights, without init_from",
       tuning_only);
+    v("meta_lora_from", meta_lora_from,
+      "adapter that a new Meta-LoRA starts as: a folder of PEFT, MLX or shine_export, or a GGUF file", file_path(),
+      hypernetwork_only);
     v("completion_frequency", completion_frequency, "probability of completion instead of reconstruction",
       in_range(0, 1), pretrain_only);
     v("completion_drop_min", completion_drop_min, "smallest share of words dropped from the context", in_range(0, 1),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "app/build/meta_lora_start.h"
 #include "app/build/meta_lora_weights.h"
 #include "app/config/trained_sizes.h"
 #include "data/qa/shifted_contexts.h"
@@ -58,12 +59,18 @@ RawTensorDict first_weights(const ExperimentConfig& config, const Hypernetwork& 
   return tensors;
 }
 
-/// With the weights of stage.init_from, a second Meta-LoRA merged into the first, or with new ones.
+/// With the weights of stage.init_from, a second Meta-LoRA merged into the first, or with new ones, the Meta-LoRA that
+/// of stage.meta_lora_from.
 std::unique_ptr<Hypernetwork> start_hypernetwork(const ExperimentConfig& config, Decoder& decoder,
                                                  HypernetworkOptions options) {
   auto hypernetwork = std::make_unique<Hypernetwork>(decoder, std::move(options));
   hypernetwork->initialise(static_cast<std::uint64_t>(config.run.seed));
-  if (config.stage.init_from.empty() || has_checkpoint(config)) return hypernetwork;
+  if (has_checkpoint(config)) return hypernetwork;
+  if (!config.stage.meta_lora_from.empty()) {
+    start_meta_lora(*hypernetwork, read_meta_lora_start(config));
+    log_info("the Meta-LoRA starts as " + config.stage.meta_lora_from);
+  }
+  if (config.stage.init_from.empty()) return hypernetwork;
   const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
   log_info("initial weights: " + source.note);
   RawTensorDict tensors = first_weights(config, *hypernetwork, source);

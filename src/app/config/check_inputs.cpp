@@ -96,7 +96,10 @@ void check_inputs(const ExperimentConfig& config) {
   require("model.config", config.model.config, faults);
   if (config.text.tokenizer != config.model.path) require("text.tokenizer", config.text.tokenizer, faults);
   const bool starts = !has_checkpoint(config);
-  if (starts) require("stage.init_from", config.stage.init_from, faults);
+  if (starts) {
+    require("stage.init_from", config.stage.init_from, faults);
+    require("stage.meta_lora_from", config.stage.meta_lora_from, faults);
+  }
   require_files("data.train", config.data.train, faults);
   require_files("data.validation", config.data.validation, faults);
   faults.throw_if_any("the paths");

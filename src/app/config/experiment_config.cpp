@@ -122,6 +122,8 @@ class RuleChecker {
   /// A later stage starts from new weights only if told to.
   void check_start() {
     const StageConfig& stage = config_.stage;
+    rule(stage.init_from.empty() || stage.meta_lora_from.empty(), {"stage.meta_lora_from", "stage.init_from"},
+         "`stage.meta_lora_from` is for new weights, and `stage.init_from` brings a Meta-LoRA (remove one)");
     if (!traits_of(stage.name).follows_another) return;
     rule(!stage.init_from.empty() || stage.from_scratch, {"stage.init_from", "stage.name"},
          str("`stage.init_from` is missing: stage ", enum_name(stage.name),

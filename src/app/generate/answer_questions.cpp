@@ -6,6 +6,7 @@
 #include "app/generate/answer_lines.h"
 #include "shine/common/logging.h"
 #include "shine/common/str.h"
+#include "shine/config/enum_names.h"
 
 namespace shine {
 namespace {

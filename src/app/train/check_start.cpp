@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "app/build/meta_lora_start.h"
 #include "app/build/stage_builder.h"
 #include "app/train/describe_plan.h"
 #include "common/format.h"
@@ -45,7 +46,12 @@ std::string check_data(const ExperimentConfig& config) {
 }
 
 std::string check_weights(const ExperimentConfig& config) {
-  if (config.stage.init_from.empty() || has_checkpoint(config)) return "";
+  if (has_checkpoint(config)) return "";
+  if (!config.stage.meta_lora_from.empty()) {
+    const Adapter start = read_meta_lora_start(config);
+    return str("stage.meta_lora_from: ", start.where, ", rank ", start.tree.rank(), "\n");
+  }
+  if (config.stage.init_from.empty()) return "";
   const auto stage = make_stage_builder(config);
   Decoder decoder(read_decoder_config(stage->decoder_config()), {});  // without values
   const WeightsSource source = find_weights(config.stage.init_from, config.stage.allow_unfinished);
