@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -24,6 +25,8 @@
 
 namespace shine {
 namespace {
+
+std::atomic<bool> static_objects_are_kept = false;
 
 constexpr std::chrono::seconds kTimeOfFirstProcess{2};
 constexpr std::chrono::seconds kTimeOfLogFiles{2};
@@ -73,11 +76,20 @@ void end_process(std::string_view fault) noexcept {
   ::_exit(1);
 }
 
+void keep_static_objects() noexcept {
+  static_objects_are_kept = true;
+}
+
 int run_main(std::string_view program, const std::function<int()>& body, std::string_view memory_cure) {
   const auto fail = [&](std::string_view kind, std::string_view what, int status) {
     log_to_files(LogLevel::error, str(kind, ": ", what));
     if (!is_first_process()) std::this_thread::sleep_for(kTimeOfFirstProcess);
     std::cerr << fault_line(program, kind, what) << std::flush;
+    if (static_objects_are_kept) {
+      std::fflush(stdout);
+      std::cout.flush();
+      ::_exit(status);
+    }
     return status;
   };
   const std::string cure = memory_cure.empty() ? "" : str(" (", memory_cure, ")");

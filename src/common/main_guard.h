@@ -19,6 +19,10 @@ namespace shine {
 /// @param memory_cure  what the user can do when memory runs out
 SHINE_API int run_main(std::string_view program, const std::function<int()>& body, std::string_view memory_cure = "");
 
+/// From now on run_main ends a process with a fault at once, without destroying static objects: threads that cannot be
+/// joined still use them.
+void keep_static_objects() noexcept;
+
 /// Ends the process with status 1 at once, from any thread, even while the main thread hangs: nothing is destroyed, and
 /// only the log files are waited for, two seconds at most. The first line of `fault` (LibTorch's messages carry a stack
 /// trace below it) is written as run_main writes an Error's message; without a program's name outside run_main.

@@ -79,9 +79,9 @@ at::Tensor Decoder::embed(const TokenRows& rows) const {
               " has no embedding row: the model has ", total);
   if (highest < known) return embed_tokens_->forward(ids);
   const at::Tensor is_new = ids.ge(known);
-  const at::Tensor where = is_new.nonzero().squeeze(1);
-  const at::Tensor added = at::embedding(new_token_rows_, ids.index_select(0, where) - known);
-  return embed_tokens_->forward(ids.masked_fill(is_new, 0)).index_copy(0, where, added.to(embedding.scalar_type()));
+  // Both for every token, and one chosen: which ids are new is not read back from the device.
+  const at::Tensor added = at::embedding(new_token_rows_, (ids - known).clamp_min(0)).to(embedding.scalar_type());
+  return at::where(is_new.unsqueeze(1), added, embed_tokens_->forward(ids.masked_fill(is_new, 0)));
 }
 
 void Decoder::check_input(const at::Tensor& hidden, const RowLayout& rows, const LoraTree* lora) const {

@@ -23,9 +23,9 @@ class DecodingStep::Window : public CachedAttention {
     slots_ =
         (at::arange(rows * kv_heads, places.options()).view({rows, -1}) * capacity + places.unsqueeze(1)).flatten();
     const at::Tensor unused = at::arange(window, places.options()).unsqueeze(0) > places.unsqueeze(1);  // (R, window)
-    mask_ = at::zeros({rows, window}, options)
-                .masked_fill_(unused, -std::numeric_limits<double>::infinity())
-                .view({rows, 1, 1, window});
+    mask_ = aligned_mask(at::zeros({rows, window}, options)
+                             .masked_fill_(unused, -std::numeric_limits<double>::infinity())
+                             .view({rows, 1, 1, window}));
   }
 
   at::Tensor attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

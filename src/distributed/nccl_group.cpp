@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/main_guard.h"
 #include "distributed/backends.h"
 #include "distributed/checks.h"
 #include "distributed/failure_watch.h"
@@ -102,8 +103,10 @@ class NcclGroup : public ProcessGroup {
   ~NcclGroup() override {
     if (finished_) return;
     if (watch_) watch_->fail("ended before the others");
-    // Its destructor would wait for collectives that may never end, so it is leaked.
+    // Its destructor would wait for collectives that may never end, so it is leaked, and with it threads that use
+    // static objects.
     (void)nccl_.release();
+    keep_static_objects();
   }
 
   /// Waits for ranks that start late; the first collective sets up NCCL's connections.

@@ -1,15 +1,22 @@
 #include "kernels/fused.h"
 
-#include <algorithm>
+#include <array>
 #include <atomic>
-
-#include "kernels/cuda/checked_kernels.h"
 
 namespace shine {
 namespace {
 
 std::atomic<FusedOps> mode_of_process{FusedOps::automatic};
 thread_local bool references_only = false;
+std::array<std::atomic<bool>, kCudaKernels> passed_kernels{}, kernels_under_check{};
+
+std::size_t place_of(CudaKernel kernel) {
+  return static_cast<std::size_t>(kernel);
+}
+
+bool runs_in_auto(CudaKernel kernel) {
+  return passed_kernels.at(place_of(kernel)) || kernels_under_check.at(place_of(kernel));
+}
 
 }  // namespace
 
@@ -21,18 +28,45 @@ FusedOps fused_ops() {
   return references_only ? FusedOps::off : mode_of_process.load();
 }
 
-bool is_checked_kernel(CudaKernel kernel) {
-  return std::ranges::any_of(kCheckedKernels, [=](const CheckedKernel& checked) { return checked.kernel == kernel; });
+std::string_view name_of(CudaKernel kernel) {
+  switch (kernel) {
+    case CudaKernel::rms_norm: return "RMSNorm";
+    case CudaKernel::rope: return "rotary embedding";
+    case CudaKernel::swiglu: return "SwiGLU";
+    case CudaKernel::cross_entropy: return "cross-entropy";
+    case CudaKernel::adamw: return "AdamW";
+    case CudaKernel::gradient_norm: return "gradient norm";
+    case CudaKernel::packed_attention: return "packed attention";
+    case CudaKernel::decoding_graph: return "graph of a decoding step";
+    case CudaKernel::m2p_graph: return "graphs of the M2P";
+  }
+  return "";
+}
+
+void set_passed(CudaKernel kernel, bool passed) {
+  passed_kernels.at(place_of(kernel)) = passed;
+}
+
+bool has_passed(CudaKernel kernel) {
+  return passed_kernels.at(place_of(kernel));
+}
+
+KernelUnderCheck::KernelUnderCheck(CudaKernel kernel) : kernel_(kernel) {
+  kernels_under_check.at(place_of(kernel)) = true;
+}
+
+KernelUnderCheck::~KernelUnderCheck() {
+  kernels_under_check.at(place_of(kernel_)) = false;
 }
 
 bool use_cuda_kernel(CudaKernel kernel) {
   const FusedOps mode = fused_ops();
-  return mode == FusedOps::on || (mode == FusedOps::automatic && is_checked_kernel(kernel));
+  return mode == FusedOps::on || (mode == FusedOps::automatic && runs_in_auto(kernel));
 }
 
 bool use_cuda_graph(CudaGraph key, CudaKernel kernel) {
   if (fused_ops() == FusedOps::off) return false;
-  return key == CudaGraph::on || (key == CudaGraph::automatic && is_checked_kernel(kernel));
+  return key == CudaGraph::on || (key == CudaGraph::automatic && runs_in_auto(kernel));
 }
 
 ReferenceForms::ReferenceForms() : before_(references_only) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstddef>
+#include <string_view>
+
 #include "shine/common/api.h"
 #include "shine/config/ops_config.h"
 
@@ -23,15 +26,35 @@ SHINE_API void set_fused_ops(FusedOps mode);
 
 FusedOps fused_ops();
 
-/// True for a kernel listed in cuda/checked_kernels.h.
-bool is_checked_kernel(CudaKernel kernel);
+inline constexpr std::size_t kCudaKernels = 9;
 
-/// True where tensors on a GPU go through the kernel: `ops.fused` is on, or auto and the kernel is checked. A build
-/// without CUDA kernels (LibTorch without CUDA, SHINE_WITH_CUDA=OFF) never uses one.
+/// For messages: "RMSNorm", ..
+std::string_view name_of(CudaKernel kernel);
+
+/// What the check of a kernel on this process's GPU has found (ops/kernel_checks.h).
+void set_passed(CudaKernel kernel, bool passed);
+
+/// False until the kernel has been checked.
+bool has_passed(CudaKernel kernel);
+
+/// While it lives, `ops.fused: auto` uses the kernel, in every thread: a backward runs in another one.
+class KernelUnderCheck {
+ public:
+  explicit KernelUnderCheck(CudaKernel kernel);
+  ~KernelUnderCheck();
+  KernelUnderCheck(const KernelUnderCheck&) = delete;
+  KernelUnderCheck& operator=(const KernelUnderCheck&) = delete;
+
+ private:
+  CudaKernel kernel_;
+};
+
+/// True where tensors on a GPU go through the kernel: `ops.fused` is on, or auto and the kernel has passed its check on
+/// this GPU. A build without CUDA kernels (LibTorch without CUDA, SHINE_WITH_CUDA=OFF) never uses one.
 bool use_cuda_kernel(CudaKernel kernel);
 
-/// True where work that can be captured as the CUDA graph `kernel` should be: the key is on, or auto and the graph is
-/// checked; never with `ops.fused: off`. A CPU runs the same code without capture.
+/// True where work that can be captured as the CUDA graph `kernel` should be: the key is on, or auto and graphs have
+/// passed their check; never with `ops.fused: off`. A CPU runs the same code without capture.
 bool use_cuda_graph(CudaGraph key, CudaKernel kernel);
 
 /// True where operations may take a faster form than their reference: `ops.fused` is not off.

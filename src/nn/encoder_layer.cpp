@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "ops/attention.h"
+#include "ops/narrow_linear.h"
 
 namespace shine {
 
@@ -19,9 +20,8 @@ void SelfAttentionImpl::reset() {
 at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const at::Tensor& attn_mask) const {
   const std::int64_t batch = x.size(0), length = x.size(1), d = x.size(2), head = d / options.heads;
   const bool narrow = options.compute == at::kBFloat16 && x.scalar_type() == at::kFloat;
-  at::Tensor qkv = narrow
-                       ? at::linear(x.to(at::kBFloat16), in_proj_weight.to(at::kBFloat16)).to(at::kFloat) + in_proj_bias
-                       : at::linear(x, in_proj_weight, in_proj_bias);
+  at::Tensor qkv =
+      narrow ? narrow_linear(x, in_proj_weight, in_proj_bias) : at::linear(x, in_proj_weight, in_proj_bias);
   qkv = qkv.view({batch, length, 3, options.heads, head}).permute({2, 0, 3, 1, 4});  // (3, B, heads, T, d / heads)
   if (narrow) qkv = qkv.to(at::kBFloat16);
   at::Tensor mask;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ops/lora_linear.h"
+#include "ops/narrow_linear.h"
 
 namespace shine {
 
@@ -14,10 +15,10 @@ void LinearImpl::reset() {
 }
 
 at::Tensor LinearImpl::forward(const at::Tensor& x) const {
-  const std::optional<at::Tensor> term = bias.defined() ? std::optional(bias) : std::nullopt;
-  if (options.compute != at::kBFloat16 || x.scalar_type() != at::kFloat) return at::linear(x, weight, term);
-  const at::Tensor product = at::linear(x.to(at::kBFloat16), weight.to(at::kBFloat16)).to(at::kFloat);
-  return term ? product + *term : product;
+  if (options.compute != at::kBFloat16 || x.scalar_type() != at::kFloat) {
+    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  }
+  return narrow_linear(x, weight, bias);
 }
 
 at::Tensor LinearImpl::forward(const at::Tensor& x, const LoraWeights* lora,

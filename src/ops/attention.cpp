@@ -87,6 +87,15 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                                                                       : attention_reference(q, k, v, mask, options);
 }
 
+at::Tensor aligned_mask(const at::Tensor& mask) {
+  constexpr std::int64_t values = 16;
+  const std::int64_t width = mask.size(-1);
+  if (width % values == 0) return mask.contiguous();
+  std::vector<std::int64_t> sizes = mask.sizes().vec();
+  sizes.back() = (width + values - 1) / values * values;
+  return at::empty(sizes, mask.options()).narrow(-1, 0, width).copy_(mask);
+}
+
 at::Tensor causal_attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                       const RowLayout& rows, const AttentionOptions& options) {
   const std::int64_t group = q.size(1) / k.size(1);

@@ -24,6 +24,11 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
                                const AttentionOptions& options);
 
+/// The same mask in memory whose rows begin at multiples of 16 values: as LibTorch's attention reads it on a GPU, where
+/// it otherwise pads a copy of it in every layer. Call it once a pass.
+/// @param mask  (.., S)
+at::Tensor aligned_mask(const at::Tensor& mask);
+
 /// Causal grouped-query attention inside each row.
 /// @param q     (N, heads, d)
 /// @param k, v  (N, kv_heads, d); kv_heads divides heads, head h reads kv head h / (heads / kv_heads)

@@ -19,13 +19,13 @@ at::Tensor length_mask(const std::vector<std::int64_t>& lengths, std::int64_t lo
   if (std::ranges::all_of(lengths, [&](std::int64_t length) { return length == longest; })) return {};
   const at::Tensor masked = at::arange(longest, at::kLong).unsqueeze(0) >= index_tensor(lengths, at::kCPU).unsqueeze(1);
   const at::Tensor mask = at::zeros(masked.sizes(), at::kFloat).masked_fill_(masked, kHidden);
-  return mask.view({-1, 1, 1, longest}).to(options);
+  return aligned_mask(mask.view({-1, 1, 1, longest}).to(options));
 }
 
 /// New tokens behind `past` others: (1, 1, group * each, past + each), the same for each of the group.
 at::Tensor offset_mask(std::int64_t past, std::int64_t each, std::int64_t group, const at::TensorOptions& options) {
   const at::Tensor mask = at::full({each, past + each}, kHidden, options.dtype(at::kFloat)).triu_(past + 1);
-  return mask.repeat({group, 1}).view({1, 1, group * each, past + each}).to(options);
+  return aligned_mask(mask.repeat({group, 1}).view({1, 1, group * each, past + each}).to(options));
 }
 
 }  // namespace

@@ -20,6 +20,10 @@ at::ScalarType loss_type(at::ScalarType type) {
   return type == at::kDouble ? at::kDouble : at::kFloat;
 }
 
+void multiply_into(at::Tensor to, const at::Tensor& left, const at::Tensor& right) {
+  at::mm_out(to, left, right);
+}
+
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
@@ -31,7 +35,8 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       return result.losses;
     }
     const std::int64_t n = hidden.size(0);
-    const std::int64_t rows = std::max<std::int64_t>(1, kCrossEntropyChunkValues / weight.size(0));
+    const std::int64_t rows =
+        std::max<std::int64_t>(1, cross_entropy_chunk_values(weight.device().type()) / weight.size(0));
     at::Tensor losses = at::empty({n}, hidden.options().dtype(loss_type(hidden.scalar_type())));
     at::Tensor to_hidden = need_gradient ? at::empty_like(hidden) : at::Tensor();
     const bool by_kernel = takes_cuda_kernel(CudaKernel::cross_entropy, hidden);
@@ -41,7 +46,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
         const at::Tensor chunk = hidden.narrow(0, start, length).mm(weight.t());  // (c, V), then their gradient
         losses.narrow(0, start, length)
             .copy_(cuda_cross_entropy_(chunk, targets.narrow(0, start, length), need_gradient));
-        if (need_gradient) to_hidden.narrow(0, start, length).copy_(chunk.mm(weight));
+        if (need_gradient) multiply_into(to_hidden.narrow(0, start, length), chunk, weight);
         continue;
       }
       const at::Tensor target = targets.narrow(0, start, length).unsqueeze(1);                            // (c, 1)
@@ -51,7 +56,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       if (!need_gradient) continue;
       at::Tensor to_logits = log_probability.exp_();  // softmax - one hot
       to_logits.scatter_add_(1, target, at::full({length, 1}, -1.0, to_logits.options()));
-      to_hidden.narrow(0, start, length).copy_(to_logits.to(hidden.scalar_type()).mm(weight));
+      multiply_into(to_hidden.narrow(0, start, length), to_logits.to(hidden.scalar_type()), weight);
     }
     if (need_gradient) context->save_for_backward({to_hidden});
     return losses;

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -11,9 +12,11 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include "common/start_threads.h"
 #include "shine/common/error.h"
+#include "shine/common/logging.h"
 
 namespace shine {
 namespace {
@@ -45,11 +48,27 @@ std::size_t control_group_bytes() {
   return limit > used ? limit - used : 0;
 }
 
+/// A GPU's driver is there, its GPUs are not hidden, and LibTorch sees none of them.
+bool misses_a_gpu() {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::string_view shown = visible != nullptr ? visible : "all";
+  if (shown.empty() || shown == "-1") return false;
+  return ::dlopen("libcuda.so.1", RTLD_LAZY) != nullptr;
+}
+
 }  // namespace
 
 at::Device parse_device(const std::string& name) {
   const bool has_cuda = at::hasCUDA();
-  if (name == "auto") return has_cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "auto" && has_cuda) return {at::kCUDA, 0};
+  if (name == "auto") {
+    if (misses_a_gpu()) {
+      log_once(LogLevel::warning,
+               "device auto is the CPU: a CUDA driver is installed, but LibTorch sees no GPU (look at nvidia-smi, "
+               "CUDA_VISIBLE_DEVICES and whether LibTorch is built for CUDA; run.device=cpu says nothing)");
+    }
+    return at::kCPU;
+  }
   if (name == "cpu") return at::kCPU;
   const bool plain = name == "cuda";
   const bool numbered = name.size() > 5 && name.size() < 8 && name.starts_with("cuda:") &&

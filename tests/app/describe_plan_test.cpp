@@ -17,7 +17,7 @@ class CountedSamples : public Dataset {
   std::size_t size_;
 };
 
-TEST(DescribePlan, SaysSamplesStepsTokensRateAndPrecision) {
+TEST(DescribePlan, SaysSamplesStepsTokensAndRate) {
   ExperimentConfig config;
   config.optimizer.batch_size = 2;
   config.optimizer.accumulation = 3;
@@ -25,15 +25,13 @@ TEST(DescribePlan, SaysSamplesStepsTokensRateAndPrecision) {
   config.schedule.epochs = 4;
   config.schedule.warmup_steps = 2;
   config.schedule.final_ratio = 0.1;
-  config.model.dtype = WeightDtype::automatic;
   // 7 samples of 10 to 16 tokens: 91; ceil(ceil(7 / 2) / 3) = 2 steps.
   const CountedSamples samples(7);
   EXPECT_EQ(describe_plan(config, samples),
             "an epoch: 7 samples of about 13 tokens, context and conversation together, 91 in all\n"
             "a step: 6 samples (3 micro-batches of 2)\n"
             "the run: 2 steps an epoch, 4 epochs, 8 steps, about 364 tokens\n"
-            "learning rate: rises to 0.001 in 2 warm-up steps, 25 % of the schedule, then falls (linear) to 0.0001\n"
-            "precision: backbone as its files have it; what is trained, its gradients and moments float32\n");
+            "learning rate: rises to 0.001 in 2 warm-up steps, 25 % of the schedule, then falls (linear) to 0.0001\n");
 }
 
 TEST(DescribePlan, SaysWhatEndsTheRunEarlier) {
@@ -42,15 +40,13 @@ TEST(DescribePlan, SaysWhatEndsTheRunEarlier) {
   config.optimizer.learning_rate = 1e-3;
   config.schedule.epochs = 1;
   config.schedule.warmup_steps = 5;
-  config.model.dtype = WeightDtype::bfloat16;
   config.run.max_steps = 4;
   const std::string text = describe_plan(config, CountedSamples(10));
   for (const char* line : {"a step: 1 sample (1 micro-batch of 1)\n",
                            "the run: 10 steps an epoch, 1 epoch, 10 steps, about 145 tokens; it ends after step 4 "
                            "(run.max_steps)\n",
                            "learning rate: rises to 0.001 in 5 warm-up steps, 50 % of the schedule, which the run ends "
-                           "before (lower schedule.warmup_steps, or train longer)\n",
-                           "precision: backbone bfloat16; "}) {
+                           "before (lower schedule.warmup_steps, or train longer)\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << " is not in\n" << text;
   }
   config.schedule.warmup_steps = 0;

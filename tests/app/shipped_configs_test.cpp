@@ -55,6 +55,7 @@ TEST(ShippedConfigs, PublishedStagesTrainAlike) {
     ours.stage = published.stage;
     ours.evaluation = published.evaluation;
     ours.ops.tf32 = true;
+    ours.model.dtype = WeightDtype::float32;
     ours.hypernetwork.train_memory = false;
     ours.text.vocabulary = VocabularyUse::tokenizer;
     ours.optimizer.clip = ClipKind::per_group;
@@ -71,6 +72,7 @@ TEST(ShippedConfigs, QwenPretrainingHasThePapersNumbers) {
     ExperimentConfig paper;  // the other defaults are the paper's
     paper.run.dir = "runs/qwen3-" + size + "/pretrain";
     paper.model.path = size == "0.6b" ? "models/Qwen3-0.6B" : size == "1.7b" ? "models/Qwen3-1.7B" : "models/Qwen3-8B";
+    paper.model.dtype = WeightDtype::automatic;
     paper.text.tokenizer = paper.model.path;
     paper.data.train = {"data/pretrain.jsonl"};
     paper.optimizer.accumulation = 32;  // 4 on each of 8 GPUs

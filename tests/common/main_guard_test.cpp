@@ -171,5 +171,21 @@ TEST(EndProcess, ALogFileThatTakesNothingDoesNotHoldItUp) {
   ::close(reader);
 }
 
+struct Announced {
+  ~Announced() { ::write(STDERR_FILENO, "destroyed\n", 10); }
+};
+
+TEST(MainGuard, StaticObjectsLiveOnWhereTheyAreKept) {
+  const auto end = [](bool kept) {
+    static const Announced announced;
+    std::exit(run_main("prog", [&]() -> int {
+      if (kept) keep_static_objects();
+      throw Error("lost");
+    }));
+  };
+  EXPECT_EXIT(end(false), testing::ExitedWithCode(1), "^prog: error: lost\ndestroyed\n$");
+  EXPECT_EXIT(end(true), testing::ExitedWithCode(1), "^prog: error: lost\n$");
+}
+
 }  // namespace
 }  // namespace shine::test

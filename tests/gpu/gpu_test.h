@@ -24,7 +24,7 @@ class GpuTest : public testing::Test {
     avoid_cudnn_attention();
   }
 
-  /// Prints the worst difference that the test has seen, for src/kernels/cuda/checked_kernels.h.
+  /// Prints the worst difference that the test has seen.
   void TearDown() override {
     if (!worst_) return;
     const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();

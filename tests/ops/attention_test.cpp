@@ -81,6 +81,15 @@ TEST(CausalAttention, GradientMatchesDifferences) {
   }
 }
 
+TEST(Attention, AlignedMasksHaveTheSameValuesInRowsOfMultiplesOf16) {
+  for (const std::int64_t width : {1, 15, 16, 17, 300}) {
+    const at::Tensor mask = at::randn({3, 1, 2, width}), aligned = aligned_mask(mask);
+    EXPECT_TRUE(aligned.equal(mask)) << width;
+    EXPECT_EQ(aligned.stride(3), 1) << width;
+    for (std::int64_t dimension = 0; dimension < 3; ++dimension) EXPECT_EQ(aligned.stride(dimension) % 16, 0) << width;
+  }
+}
+
 TEST(CausalAttention, SeesItsOwnRowAndPastOnly) {
   const RowLayout rows = layout_of({4, 3});
   for (const auto layout : {AttentionLayout::per_row, AttentionLayout::padded}) {

@@ -22,6 +22,7 @@
 #include "enum_option.h"
 #include "io/files/text_file.h"
 #include "io/json/json_file.h"
+#include "ops/kernel_checks.h"
 #include "shine/eval/generation.h"
 #include "shine/tensor/device.h"
 #include "tensor/peak_memory.h"
@@ -44,7 +45,7 @@ struct Options {
 };
 
 DecoderOptions decoder_options(const Options& options) {
-  const at::Device device = parse_device(options.device);
+  const at::Device device = open_device(options.device);
   return {.dtype = options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
           .device = device,
           .attention = best_layout(device)};

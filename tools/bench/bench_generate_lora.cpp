@@ -15,6 +15,7 @@
 #include "bench/step_trace.h"
 #include "command_line.h"
 #include "io/files/text_file.h"
+#include "ops/kernel_checks.h"
 #include "shine/common/str.h"
 #include "shine/tensor/device.h"
 
@@ -153,7 +154,7 @@ int main(int argc, char** argv) {
   return run_command_line("bench_generate_lora", app, argc, argv, [&] {
     set_threads(options.threads);
     const StepSubject subject(choose_size(options.size),
-                              {options.dtype, parse_device(options.device), /*recompute=*/false, options.seed});
+                              {options.dtype, open_device(options.device), /*recompute=*/false, options.seed});
     const Report report = measure(options, subject);
     print(options, subject, report);
     if (!options.json.empty()) write_file_atomically(options.json, to_json(options, subject, report).dump(2) + "\n");

@@ -10,6 +10,7 @@
 #include "command_line.h"
 #include "enum_option.h"
 #include "io/files/text_file.h"
+#include "ops/kernel_checks.h"
 #include "shine/common/str.h"
 #include "shine/tensor/device.h"
 #include "shine/train/train_step.h"
@@ -97,7 +98,7 @@ StepReport run_benchmark(const StepOptions& options) {
   report.threads = set_threads(options.threads);
   BenchSize size = choose_size(options.size);
   size.hypernetwork.cuda_graph = options.m2p_graph;
-  StepSubject subject(size, {options.dtype, parse_device(options.device), options.recompute, options.seed,
+  StepSubject subject(size, {options.dtype, open_device(options.device), options.recompute, options.seed,
                              options.activation_mebibytes * (std::int64_t{1} << 20) / 2});
   subject.config.pass_tokens = options.pass_tokens;
   report.size = subject.size;

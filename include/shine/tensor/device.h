@@ -8,11 +8,12 @@
 
 namespace shine {
 
-/// "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N". Throws ConfigError for any other text,
-/// UnsupportedError for a device that this machine lacks.
+/// "auto" (the first GPU, else the CPU, with a warning where a driver is there), "cpu", "cuda" or "cuda:N". Throws
+/// ConfigError for any other text, UnsupportedError for a device that this machine lacks.
 SHINE_API at::Device parse_device(const std::string& name);
 
-/// Sets and starts the threads of tensor operations (0: LibTorch's choice); returns how many, or throws UnsupportedError.
+/// Sets and starts the threads of tensor operations (0: LibTorch's choice); returns how many, or throws
+/// UnsupportedError.
 SHINE_API int set_threads(int threads);
 
 /// Restricts LibTorch to deterministic kernels; an operation without one throws.

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "app/build/memory_estimate.h"
+#include "app/build/precision.h"
 #include "app/build/stage_builder.h"
 #include "app/train/trainer_options.h"
 #include "common/format.h"
@@ -11,6 +12,7 @@
 #include "io/files/text_file.h"
 #include "kernels/fused.h"
 #include "ops/decoder_sublayers.h"
+#include "ops/kernel_checks.h"
 #include "shine/common/error.h"
 #include "shine/common/logging.h"
 #include "shine/io/safetensors.h"
@@ -27,13 +29,7 @@ DecoderOptions decoder_options(const ExperimentConfig& config, std::int64_t pass
   options.device = device;
   options.recompute = config.model.recompute;
   options.activation_bytes = config.model.activation_memory * (std::int64_t{1} << 20) / passes;
-  switch (config.model.dtype) {
-    case WeightDtype::float32: options.dtype = at::kFloat; break;
-    case WeightDtype::bfloat16: options.dtype = at::kBFloat16; break;
-    case WeightDtype::automatic:  // float16 is too narrow for generated LoRAs: it is widened
-      options.dtype = stored_dtype(config.model.path) == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
-      break;
-  }
+  options.dtype = backbone_type(config.model);
   options.attention = best_layout(device);
   if (config.model.attention == AttentionForm::padded) options.attention = AttentionLayout::padded;
   if (config.model.attention == AttentionForm::per_row) options.attention = AttentionLayout::per_row;
@@ -82,7 +78,7 @@ Experiment build_language_model(const ExperimentConfig& config) {
   set_fused_ops(config.ops.fused);
   set_tf32(config.ops.tf32);
   avoid_cudnn_attention();
-  experiment.device = parse_device(config.run.device);
+  experiment.device = open_device(config.run.device);
   log_info(
       str("device ", experiment.device.str(), ", ", set_threads(static_cast<int>(config.run.threads)), " CPU threads"));
   if (config.run.deterministic) set_deterministic();
@@ -140,8 +136,9 @@ ExperimentDescription describe_experiment(const ExperimentConfig& config) {
                          backbone, " parameters", trains_backbone ? " (trained)" : " (frozen)", "\n", parts);
   text += str("trained in all: ", trained, " parameters\n");
   check_positions(config, model, memory_tokens);
-  const MemoryEstimate memory =
-      estimate_memory(config, model, trains_backbone ? 0 : backbone, trained, parse_device(config.run.device).type());
+  const c10::DeviceType device = parse_device(config.run.device).type();
+  text += describe_precision(config, device);
+  const MemoryEstimate memory = estimate_memory(config, model, trains_backbone ? 0 : backbone, trained, device);
   text += str("memory estimate: ", mebibytes(memory.frozen), " frozen weights + ", mebibytes(memory.copies),
               " prepared copies of their layers + ", mebibytes(memory.trained),
               " trained weights, gradients and moments + ", mebibytes(memory.activations),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/build/precision.h"
 #include "decoder/activation_plan.h"
 #include "decoder/fused_layers.h"
 #include "kernels/fused.h"
@@ -28,23 +29,26 @@ double work_of(double whole, bool recomputed) {
 struct Plan {
   const ExperimentConfig& config;
   const DecoderConfig& model;
+  c10::DeviceType device = at::kCPU;
   M2pShape shape = {};
   M2pConfig m2p = {};
   at::ScalarType type = at::kFloat, m2p_type = at::kFloat;  ///< of products' operands
   std::optional<SublayerBackend> backend = {};              ///< of the decoder; none: DecoderLayer::forward
   bool m2p_on_cpu_backend = false;
-  bool packed = false;       ///< attention over packed rows
-  bool hypernetwork = true;  ///< else the backbone is trained
-  std::int64_t samples = 1;  ///< of one pass
-  std::int64_t memory = 0;   ///< tokens of a context
+  bool packed = false;         ///< attention over packed rows
+  bool loss_in_place = false;  ///< the logits become their gradient
+  bool hypernetwork = true;    ///< else the backbone is trained
+  std::int64_t samples = 1;    ///< of one pass
+  std::int64_t memory = 0;     ///< tokens of a context
 };
 
 Plan plan_of(const ExperimentConfig& config, const DecoderConfig& model, c10::DeviceType device) {
-  Plan plan{.config = config, .model = model};
+  Plan plan{.config = config, .model = model, .device = device};
   const FusedOpsGuard fused(config.ops.fused);
   plan.hypernetwork = traits_of(config.stage.name).has_hypernetwork;
-  plan.type = config.model.dtype == WeightDtype::bfloat16 ? at::kBFloat16 : at::kFloat;
+  plan.type = backbone_type(config.model);
   plan.packed = device == at::kCUDA && plan.type == at::kBFloat16 && use_cuda_kernel(CudaKernel::packed_attention);
+  plan.loss_in_place = device == at::kCUDA && use_cuda_kernel(CudaKernel::cross_entropy);
   if (plan.hypernetwork) plan.backend = fused_layers_backend(model, plan.type, device);
   std::int64_t sample = config.text.conversation_max_length;
   if (plan.hypernetwork) {
@@ -156,10 +160,12 @@ Held memory_to_params(const Plan& plan) {
 double loss_bytes(const Plan& plan) {
   const double values = static_cast<double>(plan.samples * plan.config.text.conversation_max_length) *
                         static_cast<double>(plan.model.vocab_size);
-  const double of_logit = 2 * kFloatBytes + (plan.type == at::kBFloat16 ? 2 : 0);
+  const double narrow = plan.type == at::kBFloat16 ? 2 : 0;
+  const double of_logit = 2 * kFloatBytes + narrow;
   if (!plan.hypernetwork) return values * (of_logit + kFloatBytes);  // with a head that is trained, all at once
   if (plan.backend == SublayerBackend::cpu) return 0;                // strips of the vocabulary
-  return std::min(values, static_cast<double>(kCrossEntropyChunkValues)) * of_logit;
+  return std::min(values, static_cast<double>(cross_entropy_chunk_values(plan.device))) *
+         (plan.loss_in_place ? kFloatBytes - narrow : of_logit);
 }
 
 double activation_bytes(const Plan& plan) {

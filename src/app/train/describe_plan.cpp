@@ -58,12 +58,7 @@ std::string describe_plan(const ExperimentConfig& config, const Dataset& samples
   text += str("the run: ", counted(epoch, "step"), " an epoch, ", counted(config.schedule.epochs, "epoch"), ", ",
               counted(total, "step"), ", about ", tokens * config.schedule.epochs, " tokens");
   if (last < total) text += str("; it ends after step ", last, " (run.max_steps)");
-  text += "\n" + describe_rate(config, total, last);
-  text += str("precision: backbone ",
-              config.model.dtype == WeightDtype::automatic ? std::string("as its files have it")
-                                                           : std::string(enum_name(config.model.dtype)),
-              "; what is trained, its gradients and moments float32\n");
-  return text;
+  return text + "\n" + describe_rate(config, total, last);
 }
 
 }  // namespace shine

@@ -1,10 +1,17 @@
 #include "kernels/cuda/cuda_ops.h"
 
 #include <ATen/ATen.h>
+#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <dlfcn.h>
 
+#include <fstream>
+#include <iterator>
+
+#include "common/format.h"
+#include "common/hash.h"
 #include "kernels/cuda/kernels.h"
 #include "shine/common/error.h"
 
@@ -60,6 +67,19 @@ int cuda_architecture(at::Device device) {
   int major = 0;
   C10_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.index()));
   return major;
+}
+
+std::string cuda_build(at::Device device) {
+  const cudaDeviceProp* properties = at::cuda::getDeviceProperties(device.index());
+  int driver = 0;
+  C10_CUDA_CHECK(cudaDriverGetVersion(&driver));
+  Dl_info file{};
+  ::dladdr(reinterpret_cast<const void*>(&cuda_architecture), &file);
+  std::ifstream in(file.dli_fname != nullptr ? file.dli_fname : "", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  Fnv1a hash;
+  hash.add_bytes(bytes).add_bytes(properties->name).add(std::int64_t{driver});
+  return format("%016llx", static_cast<unsigned long long>(hash.value()));
 }
 
 CudaRmsNorm cuda_rms_norm(const at::Tensor& input, const at::Tensor& weight, double eps) {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,10 @@ bool takes_cuda_kernel(CudaKernel kernel, const at::Tensor& x);
 
 /// The major number of the GPU's compute capability (8: Ampere, 9: Hopper); 0 without kernels.
 int cuda_architecture(at::Device device);
+
+/// A word for the kind of GPU with its driver, and the file that holds these kernels: the same word, the same results.
+/// Empty without kernels.
+std::string cuda_build(at::Device device);
 
 struct CudaRmsNorm {
   at::Tensor y;        ///< (.., H)

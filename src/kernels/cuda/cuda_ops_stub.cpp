@@ -19,6 +19,10 @@ int cuda_architecture(at::Device) {
   return 0;
 }
 
+std::string cuda_build(at::Device) {
+  return "";
+}
+
 CudaRmsNorm cuda_rms_norm(const at::Tensor&, const at::Tensor&, double) {
   refuse();
 }
