@@ -19,23 +19,18 @@ at::Tensor product(const at::Tensor& left, const at::Tensor& right) {
 class NarrowLinear : public torch::autograd::Function<NarrowLinear> {
  public:
   /// @param x  (N, in)
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
     const at::Tensor left = x.to(at::kBFloat16), right = weight.to(at::kBFloat16);
     context->save_for_backward({left, right});
-    at::Tensor y = product(left, right.t());
-    if (bias.defined()) y.add_(bias);
-    return y;
+    return product(left, right.t());
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &dy = gradients[0];
-    const at::Tensor rounded = dy.to(at::kBFloat16);
-    variable_list found(3);
+    const at::Tensor &x = saved[0], &weight = saved[1], rounded = gradients[0].to(at::kBFloat16);
+    variable_list found(2);
     if (context->needs_input_grad(0)) found[0] = product(rounded, weight);
     if (context->needs_input_grad(1)) found[1] = product(rounded.t(), x);
-    if (context->needs_input_grad(2)) found[2] = dy.sum(0);
     return found;
   }
 };
@@ -49,7 +44,8 @@ at::Tensor narrow_linear(const at::Tensor& x, const at::Tensor& weight, const at
               "in), bias (out)");
   std::vector<std::int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
-  return NarrowLinear::apply(x.reshape({-1, x.size(-1)}), weight, bias).view(sizes);
+  const at::Tensor y = NarrowLinear::apply(x.reshape({-1, x.size(-1)}), weight).view(sizes);
+  return bias.defined() ? y + bias : y;
 }
 
 }  // namespace shine

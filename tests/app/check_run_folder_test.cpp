@@ -74,6 +74,8 @@ void change(const Field& field) {
     **text += "x";
   } else if (const auto* texts = std::get_if<std::vector<std::string>*>(&field.member)) {
     (*texts)->emplace_back("x");
+  } else if (const auto* numbers = std::get_if<std::vector<double>*>(&field.member)) {
+    (*numbers)->push_back(0.125);
   } else {
     const auto& member = std::get<EnumMember>(field.member);
     member.set(member.member, (member.get(member.member) + 1) % member.names.size());
