@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
   app.add_option("overrides", arguments.overrides, "key.path=value, e.g. run.device=cpu")->option_text("..");
   add_sources(app, arguments);
   add_options(app, arguments);
-  app.footer("Example: shine_export c.yaml --checkpoint runs/a --context note.txt --format peft --output note");
+  app.footer("Example: shine_export c.yaml --checkpoint runs/a --context a.txt --format peft --output a");
   const auto body = [&] {
     if (arguments.context.empty() && arguments.contexts.empty() && arguments.adapters.empty()) {
       throw shine::ConfigError("one of --context, --contexts and --adapter is needed", "command line",

@@ -81,7 +81,7 @@ TEST_F(Export, AnswersAsEveryProgram) {
   const auto help = lines_of(run_program("shine_export", {"--help"}).out);
   EXPECT_LE(help.size(), 24U);
   for (const std::string& line : help) EXPECT_LE(line.size(), 90U) << line;
-  EXPECT_EQ(help.back().find("shine_export "), 0U) << "an example";
+  EXPECT_EQ(help.back().find("Example: shine_export "), 0U) << "an example";
 }
 
 TEST_F(Export, EveryFormatHoldsTheSameAdapter) {
