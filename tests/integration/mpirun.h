@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,8 @@ inline std::string obstacle_to_ranks() {
   return version.status == 0 ? "" : "mpirun starts no program: " + version.err;
 }
 
-/// The process of a rank that OpenMPI's mpirun started with `argument` among its arguments; 0 where there is none.
+/// The process of a rank that OpenMPI's mpirun started with `argument` among its arguments. Throws where there is
+/// none: kill(0, ..) would end the tests.
 inline pid_t process_of_rank(int rank, const std::string& argument) {
   const std::string variable = std::string(1, '\0') + "OMPI_COMM_WORLD_RANK=" + std::to_string(rank) + '\0';
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -48,7 +50,7 @@ inline pid_t process_of_rank(int rank, const std::string& argument) {
     if (read_bytes(entry.path() / "cmdline").find(argument) == std::string::npos) continue;
     if (read_bytes(entry.path() / "environ").find(variable) != std::string::npos) return std::stoi(name);
   }
-  return 0;
+  throw std::runtime_error("no process of rank " + std::to_string(rank));
 }
 
 /// The file name of mpirun, for BackgroundProgram.

@@ -73,6 +73,7 @@ PrepareText::PrepareText(CLI::App& app)
     : command_(app.add_subcommand("text",
                                   "Tokenise texts or questions into a store that training reads without loading it")) {
   StoreOptions& options = job_.options;
+  command_->footer("Example: shine_prepare text --input a.jsonl.zst --tokenizer models/Qwen3-0.6B --output store");
   is_path(command_->add_option("--input", job_.files, ".txt or .jsonl, packed as .gz or .zst or not"))->required();
   is_path(command_->add_option("--tokenizer", tokenizer_, "Folder of the model that will be trained"))->required();
   is_path(command_->add_option("--output", job_.output, "The store's folder; one that is begun is gone on with"))
