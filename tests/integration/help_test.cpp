@@ -57,7 +57,7 @@ TEST(Help, FitsAScreenAndEndsWithAnExample) {
   for (const std::string& name : names) {
     for (const std::string& command : commands_of(expect_short_help(name, {}))) expect_short_help(name, {command});
   }
-  EXPECT_EQ(commands_of(run_program("shine_prepare", {"--help"}).out).size(), 3U);
+  EXPECT_EQ(commands_of(run_program("shine_prepare", {"--help"}).out).size(), 4U);
 }
 
 TEST(Help, SaysOfAnOptionWhatItTakesAndWhatItIsByDefault) {

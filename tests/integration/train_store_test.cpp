@@ -101,7 +101,7 @@ TEST_F(TrainStore, ATextRunResumesInTheMiddleOfAnEpoch) {
     ASSERT_EQ(done.status, 0) << done.err;
   };
   train(1, "whole", {});
-  train(1, "parts", {"run.max_steps=4"});
+  train(1, "parts", {"run.max_steps=5"});
   train(1, "parts", {});
   expect_equal_checkpoints(tiny_->folder() / "whole", tiny_->folder() / "parts", 10);
   expect_equal_metrics(tiny_->folder() / "whole", tiny_->folder() / "parts");
@@ -111,7 +111,7 @@ TEST_F(TrainStore, ATextRunResumesInTheMiddleOfAnEpoch) {
   const std::vector<json> expected = events_of(tiny_->folder() / "whole");
   for (const int ranks : {2, 3}) {
     const std::string run = "on-" + std::to_string(ranks);
-    train(1, run, {"run.max_steps=4"});
+    train(1, run, {"run.max_steps=5"});
     train(ranks, run, {});
     const std::vector<json> found = events_of(tiny_->folder() / run);
     ASSERT_EQ(found.size(), expected.size());

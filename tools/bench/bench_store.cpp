@@ -242,6 +242,7 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app("Measures a token store of made-up documents or questions.");
+  app.footer("Example: bench_store --tokenizer models/Qwen3-0.6B --folder store");
   Options options;
   is_path(app.add_option("--tokenizer", options.tokenizer, "Folder of a tokenizer"))->required();
   is_path(app.add_option("--folder", options.folder, "Where the store is made; a store that is there is measured"))
