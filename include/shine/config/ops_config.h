@@ -7,14 +7,14 @@
 
 namespace shine {
 
-/// automatic: on a CPU, what the processor supports; on a GPU, the kernels that a GPU has checked. on: every kernel
+/// automatic: on a CPU, what the processor supports; on a GPU, the kernels that pass a check there. on: every kernel
 /// that is built. off: the references, made of LibTorch's operations.
 enum class FusedOps { automatic, on, off };
 constexpr std::array<std::string_view, 3> config_names(FusedOps) {
   return {"auto", "on", "off"};
 }
 
-/// CUDA graphs: launches captured once and replayed together. automatic: once a GPU has checked them (see ops.fused).
+/// CUDA graphs: launches captured once and replayed together. automatic: where they pass a check (see ops.fused).
 enum class CudaGraph { automatic, on, off };
 constexpr std::array<std::string_view, 3> config_names(CudaGraph) {
   return {"auto", "on", "off"};
@@ -36,7 +36,7 @@ struct OpsConfig {
   template <class V>
   void visit(V& v) {
     v("fused", fused,
-      "fused operations; auto = on a GPU only kernels that a GPU has checked, off = the references alone");
+      "fused operations; auto = on a GPU only kernels that pass a check there, off = the references alone");
     v("tf32", tf32, "on a GPU, float32 matrix products in TF32: 10 bits of each factor's fraction");
   }
 };
